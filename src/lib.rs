@@ -1,0 +1,7 @@
+//! Terrace: one declarative executor over CloudFormation, EKS add-ons, Helm, Kubernetes manifests and programs.
+//!
+//! Data goes one way: plan files, lang, graph, plan, apply, the [`world`], state. `ARCHITECTURE.md` says
+//! what each room holds and which it may import; a test holds that.
+
+pub mod base;
+pub mod world;

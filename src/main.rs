@@ -1,1 +1,2 @@
-fn main(){}
+//! The program: hands everything to the command line room.
+fn main() {}

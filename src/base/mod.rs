@@ -1,0 +1,24 @@
+//! The vocabulary every room shares: addresses, values, spans, diagnostics, digests, secrets, events, durations.
+//! No IO, no async, no clock.
+
+mod address;
+mod canonical;
+mod diagnostic;
+mod digest;
+mod duration;
+mod event;
+mod number;
+mod secret;
+mod span;
+mod value;
+
+pub use address::{Address, Key, ModulePath, ModuleStep};
+pub use canonical::canonical_json;
+pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
+pub use digest::Digest;
+pub use duration::{DurationError, format_duration, parse_duration};
+pub use event::{ActionWord, Event, Events, NoEvents, NodeEnd, RunEnd};
+pub use number::{Number, NumberError};
+pub use secret::Secret;
+pub use span::{SourceMap, Span};
+pub use value::{Data, Map, MappingKind, Path, Seq, SequenceKind, Step, Value};

@@ -1,0 +1,134 @@
+//! Helm, as far as Terrace uses it: render, install, upgrade, roll back, uninstall.
+
+use crate::world::Outcome;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Which chart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct ChartRef {
+    /// A name in `repository`, an `oci://` URL, or a folder.
+    pub chart: String,
+    /// The repository's URL; `None` for OCI and folders.
+    pub repository: Option<String>,
+    /// The exact version; `None` for a folder.
+    pub version: Option<String>,
+}
+
+/// A chart that was found.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Chart {
+    /// Its name in Chart.yaml.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its app version.
+    pub app_version: String,
+    /// The digest of its archive or content.
+    pub digest: String,
+    /// True where the sandbox made it up, having no such chart in its catalogue (rule 25).
+    pub made_up: bool,
+}
+
+/// What a release shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct ReleaseRequest {
+    /// The release's name.
+    pub name: String,
+    /// Its namespace; created where it is missing only by [`Helm`]'s caller (rule 22).
+    pub namespace: String,
+    /// The chart.
+    pub chart: ChartRef,
+    /// Values, merged already.
+    pub values: Json,
+    /// Labels on the release record: ownership marks.
+    pub labels: BTreeMap<String, String>,
+    /// How long the program may take.
+    pub timeout: Duration,
+    /// Wait until what it made is ready.
+    pub wait: bool,
+    /// A text stored with the revision: the idempotency token of the effect.
+    pub description: String,
+}
+
+/// A rendered chart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Rendered {
+    /// Objects in install order.
+    pub objects: Vec<Json>,
+    /// Custom resource definitions of the `crds/` folder.
+    pub crds: Vec<Json>,
+    /// Hooks.
+    pub hooks: Vec<Json>,
+}
+
+/// A revision of a release as its record tells it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Release {
+    /// The name.
+    pub name: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The revision, from 1.
+    pub revision: u32,
+    /// `deployed`, `failed`, `superseded`, `pending-install`, `pending-upgrade`, `pending-rollback`, `uninstalling`.
+    pub status: String,
+    /// The chart's name.
+    pub chart: String,
+    /// The chart's version.
+    pub version: String,
+    /// The app version.
+    pub app_version: String,
+    /// Values as given.
+    pub values: Json,
+    /// What it rendered.
+    pub manifest: Vec<Json>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// The stored description.
+    pub description: String,
+    /// When it was deployed.
+    pub updated: Timestamp,
+}
+
+impl Release {
+    /// True where the record is a lock that a dead process may have left.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.status.starts_with("pending-") || self.status == "uninstalling"
+    }
+}
+
+/// Helm against one cluster. Install and upgrade return when the program ends; with `wait`, that is when what was made is
+/// ready or the timeout passed. Killing the caller leaves a pending record.
+#[async_trait]
+pub trait Helm: Send + Sync {
+    /// Finds the chart and pins it by digest. A version that does not exist is `NotFound` and names those that do.
+    async fn resolve(&self, chart: &ChartRef) -> Outcome<Chart>;
+    /// Renders without touching the cluster.
+    async fn template(&self, request: &ReleaseRequest) -> Outcome<Rendered>;
+    /// The newest revision; `None` where there is no release.
+    async fn release(&self, name: &str, namespace: &str) -> Outcome<Option<Release>>;
+    /// All revisions kept, newest first.
+    async fn history(&self, name: &str, namespace: &str) -> Outcome<Vec<Release>>;
+    /// Installs. A release of that name is `AlreadyExists`.
+    async fn install(&self, request: &ReleaseRequest) -> Outcome<Release>;
+    /// Upgrades. A pending newest revision is `Stuck`.
+    async fn upgrade(&self, request: &ReleaseRequest) -> Outcome<Release>;
+    /// Back to a revision, as a new revision.
+    async fn rollback(
+        &self,
+        name: &str,
+        namespace: &str,
+        revision: u32,
+        wait: bool,
+        timeout: Duration,
+        description: &str,
+    ) -> Outcome<Release>;
+    /// Uninstalls; CRDs and namespaces stay. An absent release is no error.
+    async fn uninstall(&self, name: &str, namespace: &str, wait: bool, timeout: Duration) -> Outcome<()>;
+    /// Marks a pending newest revision as failed, so that it no longer locks. Keeps the history.
+    async fn mark_failed(&self, name: &str, namespace: &str, why: &str) -> Outcome<()>;
+}

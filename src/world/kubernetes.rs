@@ -1,0 +1,135 @@
+//! A Kubernetes API server, as far as Terrace uses it.
+
+use crate::world::Outcome;
+use async_trait::async_trait;
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+/// Which object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct ObjectRef {
+    /// `v1`, `apps/v1`, `security.istio.io/v1`.
+    pub api_version: String,
+    /// `Deployment`.
+    pub kind: String,
+    /// `None` for what is cluster-wide.
+    pub namespace: Option<String>,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl ObjectRef {
+    /// The reference of an object's own JSON; `None` where a part is missing.
+    #[must_use]
+    pub fn of(object: &Json) -> Option<Self> {
+        let text = |v: &Json| v.as_str().map(str::to_owned);
+        Some(Self {
+            api_version: text(&object["apiVersion"])?,
+            kind: text(&object["kind"])?,
+            namespace: text(&object["metadata"]["namespace"]),
+            name: text(&object["metadata"]["name"])?,
+        })
+    }
+}
+
+/// `Deployment istio-system/istiod`.
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(ns) => write!(f, "{} {ns}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}
+
+/// What the server says of a type.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ResourceType {
+    /// `apps/v1`.
+    pub api_version: String,
+    /// `Deployment`.
+    pub kind: String,
+    /// `deployments`.
+    pub plural: String,
+    /// Whether objects live in namespaces.
+    pub namespaced: bool,
+}
+
+/// How to apply.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ApplyOptions {
+    /// The field manager.
+    pub manager: String,
+    /// Take fields that others own.
+    pub force: bool,
+    /// Only say what would be.
+    pub dry_run: bool,
+}
+
+/// A selection of pods behind which something listens.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Endpoint {
+    /// A ready pod of a service, by the service's port.
+    Service(String),
+    /// A ready pod with these labels.
+    Selector(BTreeMap<String, String>),
+}
+
+/// An HTTP request to a pod through the API server.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PodRequest {
+    /// The namespace.
+    pub namespace: String,
+    /// Which pod.
+    pub endpoint: Endpoint,
+    /// The port: the service's, or the pod's.
+    pub port: u16,
+    /// The path; empty for a bare TCP connection.
+    pub path: String,
+    /// `GET` unless told.
+    pub method: String,
+    /// Extra headers.
+    pub headers: BTreeMap<String, String>,
+    /// How long to wait.
+    pub timeout: Duration,
+}
+
+/// An HTTP answer.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HttpAnswer {
+    /// The status; 0 for a bare TCP connection that succeeded.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body, cut at 1 MiB.
+    pub body: String,
+}
+
+/// One cluster. A missing object is `None` or no error as said; a cluster that does not answer is always an error,
+/// never "everything is gone".
+#[async_trait]
+pub trait Kubernetes: Send + Sync {
+    /// The uid of `kube-system`: which cluster this is.
+    async fn identity(&self) -> Outcome<String>;
+    /// The type, where the server has it (a CRD that is not there yet is `None`).
+    async fn resource_type(&self, api_version: &str, kind: &str) -> Outcome<Option<ResourceType>>;
+    /// The object with its managed fields; `None` where there is none.
+    async fn get(&self, object: &ObjectRef) -> Outcome<Option<Json>>;
+    /// All objects of a type with these labels, ordered by namespace and name; in one namespace, or in all.
+    async fn list(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        labels: &BTreeMap<String, String>,
+    ) -> Outcome<Vec<Json>>;
+    /// Server-side apply; returns the object as it is, or would be. A field that another manager owns is `Conflict`, whose
+    /// message names manager and field.
+    async fn apply(&self, object: &Json, options: &ApplyOptions) -> Outcome<Json>;
+    /// Deletes in the foreground; returns once accepted (finalizers may hold it). An absent object is no error.
+    async fn delete(&self, object: &ObjectRef) -> Outcome<()>;
+    /// Sends a request to a ready pod. No ready pod is `Unavailable` with a message that says so.
+    async fn pod_request(&self, request: &PodRequest) -> Outcome<HttpAnswer>;
+    /// The last events about an object, newest first, one line each.
+    async fn events_about(&self, object: &ObjectRef) -> Outcome<Vec<String>>;
+}

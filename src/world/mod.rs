@@ -1,0 +1,119 @@
+//! Everything outside the process, as small traits. The live world and the sandbox implement them; the core uses nothing else.
+//!
+//! Kinds get exactly the handles they need from a [`World`], by connection.
+
+mod clock;
+mod cloudformation;
+mod eks;
+mod failure;
+mod helm;
+mod kubernetes;
+pub mod sandbox;
+mod services;
+
+pub use clock::{Clock, Entropy};
+pub use cloudformation::{
+    ChangeSet, CloudFormation, Export, OnCreateFailure, PropertyDifference, ResourceChange, ResourceChangeDetail,
+    ResourceDrift, Stack, StackEvent, StackOutput, StackRequest, StackResource, StackStatus,
+};
+pub use eks::{Addon, AddonRequest, AddonVersion, Cluster, Eks, ResolveConflicts};
+pub use failure::{Class, Failure, Outcome};
+pub use helm::{Chart, ChartRef, Helm, Release, ReleaseRequest, Rendered};
+pub use kubernetes::{ApplyOptions, Endpoint, HttpAnswer, Kubernetes, ObjectRef, PodRequest, ResourceType};
+pub use services::{Caller, Command, Http, Identity, Parameter, Program, ProgramEnd, Secrets};
+
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// An account and region, and how to reach them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+pub struct AwsConnection {
+    /// The region.
+    pub region: String,
+    /// The account's 12 digits; `000000000000` on a sandbox that declares none (rule 3).
+    pub account_id: String,
+    /// Another endpoint than AWS's own.
+    pub endpoint_url: Option<String>,
+    /// A profile of the shared configuration.
+    pub profile: Option<String>,
+    /// A role to assume.
+    pub assume_role: Option<AssumeRole>,
+}
+
+/// A role to assume.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+pub struct AssumeRole {
+    /// The role.
+    pub role_arn: String,
+    /// The session's name.
+    pub session_name: Option<String>,
+    /// The external id.
+    pub external_id: Option<String>,
+    /// The MFA device.
+    pub mfa_serial: Option<String>,
+    /// The session's duration in seconds.
+    pub duration_seconds: Option<u32>,
+}
+
+/// A cluster, and how to reach it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterConnection {
+    /// An EKS cluster by name, in an account and region.
+    Eks {
+        /// The cluster's name.
+        name: String,
+        /// Where it is.
+        aws: AwsConnection,
+    },
+    /// A context of a kubeconfig file.
+    Kubeconfig {
+        /// The file.
+        path: String,
+        /// The context; the current one where `None`.
+        context: Option<String>,
+    },
+    /// The cluster this process runs in.
+    InCluster,
+}
+
+/// AWS in one account and region.
+#[derive(Clone)]
+pub struct Aws {
+    /// Stacks.
+    pub cloudformation: Arc<dyn CloudFormation>,
+    /// Clusters and add-ons.
+    pub eks: Arc<dyn Eks>,
+    /// Secrets and parameters.
+    pub secrets: Arc<dyn Secrets>,
+    /// Who calls.
+    pub identity: Arc<dyn Identity>,
+}
+
+/// One cluster.
+#[derive(Clone)]
+pub struct ClusterHandle {
+    /// The API server.
+    pub kubernetes: Arc<dyn Kubernetes>,
+    /// Releases in it.
+    pub helm: Arc<dyn Helm>,
+}
+
+/// A world: live, or the sandbox. Handing out a handle makes no call.
+#[async_trait]
+pub trait World: Send + Sync {
+    /// `sandbox` or `aws`: how plans and state keys name it (rules 1 and 2).
+    fn name(&self) -> &'static str;
+    /// An account and region.
+    fn aws(&self, connection: &AwsConnection) -> Outcome<Aws>;
+    /// A cluster. One that does not exist yet is `NotFound` at the first call, not here.
+    fn cluster(&self, connection: &ClusterConnection) -> Outcome<ClusterHandle>;
+    /// Programs.
+    fn command(&self) -> Arc<dyn Command>;
+    /// HTTP.
+    fn http(&self) -> Arc<dyn Http>;
+    /// Time.
+    fn clock(&self) -> Arc<dyn Clock>;
+    /// Randomness.
+    fn entropy(&self) -> Arc<dyn Entropy>;
+}
