@@ -4,4 +4,5 @@
 //! what each room holds and which it may import; a test holds that.
 
 pub mod base;
+pub mod lang;
 pub mod world;
