@@ -4,5 +4,6 @@
 //! what each room holds and which it may import; a test holds that.
 
 pub mod base;
+pub mod cfn;
 pub mod lang;
 pub mod world;

@@ -1,0 +1,1 @@
+//! `Fn::Cidr`: equal blocks out of one.

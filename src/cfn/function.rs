@@ -1,0 +1,1 @@
+//! The functions of strings and lists, without a template around them.

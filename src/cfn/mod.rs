@@ -1,0 +1,36 @@
+//! The CloudFormation template model: what a template says, checked, resolved and compared without an account.
+//!
+//! Plan calls it offline, policy reads templates through it, and the sandbox builds stacks from it. It knows no
+//! service: physical ids, exports and parameter-store values come in as values and functions of [`Context`].
+//! It reads no file and no clock; a template is a text with the name of its file.
+
+mod capability;
+mod check;
+mod cidr;
+mod context;
+mod diff;
+mod expression;
+mod function;
+mod json;
+mod lower;
+mod node;
+mod order;
+mod parameter;
+mod resolve;
+mod resolved;
+mod rules;
+mod schema;
+mod suggest;
+mod syntax;
+mod template;
+mod yaml;
+
+pub use capability::Capability;
+pub use context::{Context, partition_of, url_suffix_of};
+pub use diff::{Action, Evaluation, Field, PolicyAction, PropertyChange, Recreation, Replacement, ResourceDiff, diff};
+pub use expression::{Expr, ExprKind, Function, SubPart};
+pub use node::{Because, Node, Unknown};
+pub use parameter::{ParameterDecl, ParameterType};
+pub use resolved::{Reference, Resolved, ResolvedOutput, ResolvedResource, Source};
+pub use schema::{PropertyKind, ResourceSchema, UpdateBehaviour, is_stateful, resource_schema, update_behaviour};
+pub use template::{Mapping, OutputDecl, ResourceDecl, Rule, RuleAssertion, Spanned, Template};

@@ -1,0 +1,1 @@
+//! YAML with places and the short forms of functions.
