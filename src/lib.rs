@@ -5,5 +5,7 @@
 
 pub mod base;
 pub mod cfn;
+pub mod kinds;
 pub mod lang;
+pub mod state;
 pub mod world;

@@ -1,0 +1,138 @@
+//! The handles a kind works with: exactly those its connection gives, a clock, files, and a way to say what goes on.
+
+use crate::{
+    base::Address,
+    kinds::Marks,
+    lang::Sources,
+    world::{
+        Aws, AwsConnection, Class, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Failure, Http, Outcome,
+    },
+};
+use std::{future::Future, sync::Arc, time::Duration};
+
+/// The handles for the work on one address.
+#[derive(Clone)]
+pub struct Context {
+    /// Whose work it is.
+    pub address: Address,
+    /// The account and region, for kinds that need one.
+    pub aws: Option<(AwsConnection, Aws)>,
+    /// The cluster, for kinds that need one.
+    pub cluster: Option<(ClusterConnection, ClusterHandle)>,
+    /// Programs.
+    pub command: Arc<dyn Command>,
+    /// HTTP.
+    pub http: Arc<dyn Http>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, for jitter.
+    pub entropy: Arc<dyn Entropy>,
+    /// Files of the plan.
+    pub sources: Arc<dyn Sources>,
+    /// Names and marks.
+    pub marks: Marks,
+    /// When the work must be done.
+    pub deadline: jiff::Timestamp,
+    /// Says what goes on, in the platform's words.
+    pub progress: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Polls begin at this pace and slow down to [`SLOWEST_POLL`].
+pub const FIRST_POLL: Duration = Duration::from_secs(1);
+/// The slowest pace of polls.
+pub const SLOWEST_POLL: Duration = Duration::from_secs(10);
+/// The longest pause between tries of a failing call.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+impl Context {
+    /// AWS, for kinds whose schema says that they need it.
+    ///
+    /// # Errors
+    /// Where the executor gave none, which is a defect told as [`Class::Invalid`].
+    pub fn aws(&self) -> Outcome<&Aws> {
+        self.aws.as_ref().map(|(_, aws)| aws).ok_or_else(|| self.missing("an aws connection"))
+    }
+
+    /// The cluster, for kinds whose schema says that they need it.
+    ///
+    /// # Errors
+    /// Where no connection is declared.
+    pub fn cluster(&self) -> Outcome<&ClusterHandle> {
+        self.cluster.as_ref().map(|(_, cluster)| cluster).ok_or_else(|| self.missing("a kubernetes connection"))
+    }
+
+    fn missing(&self, what: &str) -> Failure {
+        Failure::new(Class::Invalid, "connect", self.address.to_string(), format!("needs {what}, and none is declared"))
+    }
+
+    /// What is left until the deadline.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        Duration::try_from(self.deadline.duration_since(self.clock.now())).unwrap_or(Duration::ZERO)
+    }
+
+    /// Says what goes on.
+    pub fn say(&self, message: &str) {
+        (self.progress)(message);
+    }
+
+    /// Makes a call that only reads, again and again while it fails in a way that may pass, until the deadline.
+    ///
+    /// # Errors
+    /// The call's own failure where trying again is no use or the time is over.
+    pub async fn patiently<T, F, Fut>(&self, mut call: F) -> Outcome<T>
+    where
+        F: FnMut() -> Fut + Send,
+        Fut: Future<Output = Outcome<T>> + Send,
+        T: Send,
+    {
+        let mut attempt = 0u32;
+        loop {
+            match call().await {
+                Err(failure) if failure.class.retryable() && self.time_left() > Duration::ZERO => {
+                    attempt += 1;
+                    self.say(&format!("{failure}; trying again"));
+                    self.clock.sleep(backoff(attempt, self.entropy.next()).min(self.time_left())).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Asks `poll` at a slowing pace until it answers `Some`, or the deadline passes.
+    ///
+    /// # Errors
+    /// The poll's own failure, or [`Class::TimedOut`] with `waiting_for` in the message.
+    pub async fn wait_until<T, F, Fut>(&self, waiting_for: &str, mut poll: F) -> Outcome<T>
+    where
+        F: FnMut() -> Fut + Send,
+        Fut: Future<Output = Outcome<Option<T>>> + Send,
+        T: Send,
+    {
+        let mut pace = FIRST_POLL;
+        loop {
+            if let Some(done) = self.patiently(&mut poll).await? {
+                return Ok(done);
+            }
+            let left = self.time_left();
+            if left == Duration::ZERO {
+                return Err(Failure::new(
+                    Class::TimedOut,
+                    "wait",
+                    self.address.to_string(),
+                    format!("the deadline passed while waiting for {waiting_for}"),
+                ));
+            }
+            self.clock.sleep(pace.min(left)).await;
+            pace = (pace * 3 / 2).min(SLOWEST_POLL);
+        }
+    }
+}
+
+/// The pause before a try: doubling from half a second, with full jitter in its upper half.
+#[must_use]
+pub fn backoff(attempt: u32, random: u64) -> Duration {
+    let ceiling = Duration::from_millis(500 * (1 << attempt.min(6))).min(LONGEST_PAUSE);
+    let half = ceiling / 2;
+    half + half.mul_f64((random % 1_000) as f64 / 1_000.0)
+}

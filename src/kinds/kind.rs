@@ -1,0 +1,387 @@
+//! What a kind is: the one trait behind everything that can be declared.
+//!
+//! A kind knows its schema, reads what is live, and computes a [`Change`] from desired and observed with a pure function.
+//! Effects go through the handles of a [`Context`] only. A kind never prints, never sleeps but by the context's clock, never
+//! reads a file but by the context's sources. Retrying effects, journaling and verifying are the executor's work.
+
+use crate::{
+    base::{ActionWord, Address, Diagnostics, Digest, Path, Span, Value},
+    kinds::Context,
+    lang::{Sources, schema::KindSchema},
+    world::Outcome,
+};
+use async_trait::async_trait;
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// What a declaration wants, after evaluation and after the kind has looked at it. May hold unknown leaves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The inputs in the kind's normal form: defaults filled in, files replaced by their content or digest. Compared,
+    /// shown in the plan, and stored (sealed) as last-applied.
+    pub inputs: Value,
+    /// Content too big to show or compare as a value, by name (a template's text, a values file): compared by digest.
+    pub documents: BTreeMap<String, Arc<str>>,
+    /// What identifies the thing in its world, as far as it is known: `{"name": ..}`, `{"namespace": .., "name": ..}`.
+    /// `None` where a part of it is unknown.
+    pub identity: Option<Json>,
+}
+
+/// Who a live thing belongs to, by the marks on it (rule 5).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// This plan in this environment, under this address.
+    Ours(String),
+    /// Another plan, environment or project; its name for the message.
+    Other(String),
+    /// Nobody that uses such marks.
+    Nobody,
+}
+
+/// What is live.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// The full identity, with what only the world knows (an ARN, a uid).
+    pub identity: Json,
+    /// In the shape of [`Desired::inputs`] as far as the world tells; a secret it does not tell is absent.
+    pub inputs: Value,
+    /// Live documents, like [`Desired::documents`].
+    pub documents: BTreeMap<String, Arc<str>>,
+    /// What others may refer to: outputs, ids.
+    pub exports: Value,
+    /// By the marks on it.
+    pub owner: Owner,
+    /// Of everything that matters for freshness; change sets and timestamps left out.
+    pub fingerprint: Digest,
+    /// A word on its condition where that blocks or colours a change: `ROLLBACK_COMPLETE`, `pending-upgrade (4m, terrace)`.
+    pub condition: Option<Condition>,
+    /// What the kind needs to undo a change of it (its former template, revision, object). May hold sensitive leaves.
+    pub image: Value,
+}
+
+/// A condition of a live thing.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Condition {
+    /// What the platform calls it.
+    pub word: String,
+    /// What it means for a change.
+    pub effect: ConditionEffect,
+    /// What a person can do, a command where there is one.
+    pub hint: Option<String>,
+}
+
+/// What a condition means for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConditionEffect {
+    /// Worth saying.
+    Note,
+    /// It exists but failed to be made: planned as a replace (delete, then create).
+    MustReplace,
+    /// It must be mended before anything else.
+    Blocks,
+}
+
+/// What a look ahead in the world told: a change set, a rendered chart, a dry run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Preview {
+    /// Changes inside the thing.
+    pub children: Vec<ChildChange>,
+    /// Facts that are part of the plan's content: a chart's digest, capabilities, a pinned version.
+    pub facts: BTreeMap<String, Json>,
+    /// What belongs to the attachment and not to the content: a change set's ARN.
+    pub attachment: Option<Json>,
+    /// True where the world itself says that nothing changes.
+    pub nothing: bool,
+    /// A new identity or inputs where the look ahead pinned something.
+    pub exports: Option<Value>,
+}
+
+/// What happens to a part of a thing: a resource of a stack, an object of a chart or manifest.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ChildChange {
+    /// Its name: a logical id, `Deployment istio-system/istiod`.
+    pub name: String,
+    /// Its type: `AWS::EC2::Subnet`, `apps/v1 Deployment`.
+    pub kind: String,
+    /// What happens to it.
+    pub action: ActionWord,
+    /// Where a replacement is only possible (`Conditional`), not certain.
+    pub maybe_replace: bool,
+    /// What becomes of the old one, where that is told: `Delete`, `Retain`, `Snapshot`.
+    pub policy: Option<String>,
+    /// True where the type holds data.
+    pub stateful: bool,
+    /// The properties.
+    pub fields: Vec<FieldChange>,
+}
+
+/// One field that differs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FieldChange {
+    /// Where, as an expression would write it.
+    pub path: String,
+    /// Before; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before: Option<Value>,
+    /// After; absent where there will be none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub after: Option<Value>,
+    /// Why it differs.
+    pub cause: Cause,
+    /// True where this field forces a replacement.
+    pub forces_replacement: bool,
+    /// What made it change, where the platform tells: a parameter, another resource.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub because: Option<String>,
+}
+
+/// Why a field differs (rule 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The declaration asks for something new.
+    Declared,
+    /// Somebody changed it behind our back, and applying puts it back.
+    Drift,
+    /// Somebody changed it behind our back, and applying leaves it (inside a stack).
+    DriftLeft,
+}
+
+/// The difference between desired and live, of one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// What must be done. Never `Replace` where `Update` would do.
+    pub action: ActionWord,
+    /// Fields, in order of path; for a create those that are given, for a delete none.
+    pub fields: Vec<FieldChange>,
+    /// Parts, in the platform's order.
+    pub children: Vec<ChildChange>,
+    /// Whether it can be undone.
+    pub undo: Undo,
+    /// What others will see: known exports stay known, the rest is unknown.
+    pub exports: Value,
+    /// True where what is replaced or deleted holds data (rule 23).
+    pub stateful: bool,
+    /// Why this action, where the fields do not say it: "tainted", "the namespace changed".
+    pub reasons: Vec<String>,
+}
+
+/// Whether a change can be undone, said before it is made.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", tag = "undo", content = "why")]
+pub enum Undo {
+    /// Yes.
+    Full,
+    /// All but what is named.
+    Partly(String),
+    /// No, and why.
+    None(String),
+}
+
+/// What a kind gets to make a [`Desired`].
+#[derive(Clone, Copy)]
+pub struct Prepare<'a> {
+    /// Which.
+    pub address: &'a Address,
+    /// Evaluated inputs by the kind's schema; may hold unknown leaves.
+    pub inputs: &'a Value,
+    /// Where each input is written, for diagnostics.
+    pub place: &'a dyn Fn(&Path) -> Option<Span>,
+    /// Files.
+    pub sources: &'a dyn Sources,
+    /// Names and marks.
+    pub marks: &'a Marks,
+    /// The identity fixed in state at creation, where the thing exists (rule 4).
+    pub fixed: Option<&'a Json>,
+}
+
+/// The names by which a thing is marked as ours (rules 4 and 5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marks {
+    /// The project's name.
+    pub project: Arc<str>,
+    /// The plan's label.
+    pub plan: Arc<str>,
+    /// The environment.
+    pub env: Arc<str>,
+    /// `sandbox` or `aws`.
+    pub world: Arc<str>,
+    /// The account.
+    pub account: Arc<str>,
+    /// The region.
+    pub region: Arc<str>,
+}
+
+/// What is known when a change is computed.
+#[derive(Clone, Copy)]
+pub struct Difference<'a> {
+    /// What is wanted.
+    pub desired: &'a Desired,
+    /// What was applied last, where anything was.
+    pub prior: Option<&'a Prior>,
+    /// What is live, where it is.
+    pub observed: Option<&'a Observed>,
+    /// What a look ahead told, where one was made.
+    pub preview: Option<&'a Preview>,
+    /// `ignore_changes`; `*` is all.
+    pub ignore: &'a [String],
+    /// How secrets are sealed, so that a sensitive leaf can be compared with a stored seal.
+    pub seal: &'a dyn Fn(&Json) -> Arc<str>,
+}
+
+/// What was applied last, as the state remembers it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Prior {
+    /// Last-applied inputs, sealed.
+    pub inputs: Value,
+    /// Digests of last-applied documents.
+    pub documents: BTreeMap<String, Digest>,
+    /// Exports, sealed.
+    pub exports: Value,
+    /// The identity.
+    pub identity: Json,
+}
+
+/// One effect, as the executor asks for it: create, update or delete (a replacement is a delete and a create).
+#[derive(Clone, Copy)]
+pub struct Step<'a> {
+    /// `Create`, `Update` or `Delete`.
+    pub action: ActionWord,
+    /// What is wanted, every leaf known; absent for a delete.
+    pub desired: Option<&'a Desired>,
+    /// What is live, read just before; absent for a create.
+    pub observed: Option<&'a Observed>,
+    /// The identity in state; absent for a create.
+    pub identity: Option<&'a Json>,
+    /// Makes a repeated call the same call; unique per intent, the same after a crash.
+    pub token: &'a str,
+    /// The preview's attachment, where it is still good: the change set to execute.
+    pub attachment: Option<&'a Json>,
+    /// Preview facts that were approved: the chart's digest.
+    pub facts: &'a BTreeMap<String, Json>,
+}
+
+/// What an effect led to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// The full identity; `null` after a delete.
+    pub identity: Json,
+    /// What others may refer to, all known.
+    pub exports: Value,
+    /// A few words for the record: "revision 3", "12 resources".
+    pub note: String,
+}
+
+/// What became of an effect whose end we did not see.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recovered {
+    /// It was done (waited for, where it was still running).
+    Done(Applied),
+    /// It never began, or left no trace: the same step may be made again with the same token.
+    NotDone,
+    /// It failed and the thing is back in its former state.
+    Failed(crate::world::Failure),
+    /// A person is needed.
+    Stuck {
+        /// What was found.
+        why: String,
+        /// The command to run.
+        command: String,
+    },
+}
+
+/// One thing that `doctor` found on a live thing, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// What is wrong.
+    pub what: String,
+    /// What would be done.
+    pub mend: String,
+    /// True where `doctor --fix` may do it.
+    pub automatic: bool,
+}
+
+/// A kind. All methods may be called many times and from many tasks.
+#[async_trait]
+pub trait Kind: Send + Sync {
+    /// What may be written, and what others may refer to.
+    fn schema(&self) -> &'static KindSchema;
+
+    /// Which budget its calls draw on: `cloudformation`, `eks`, `helm`, `kubernetes`, `local`.
+    fn service(&self) -> &'static str;
+
+    /// How long an effect may take unless `timeouts` say otherwise.
+    fn default_timeout(&self, action: ActionWord) -> Duration;
+
+    /// Checks the inputs and brings them to normal form. Pure but for `sources`.
+    ///
+    /// # Errors
+    /// Everything wrong with the inputs that can be known, at once. An unknown leaf is never an error.
+    fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics>;
+
+    /// Reads what is live under an identity (from state, or from [`Desired::identity`]). For a data source this is all there
+    /// is: its exports are the result, `None` means that it is not there.
+    ///
+    /// # Errors
+    /// Whatever keeps us from knowing. A world that does not answer is never "absent".
+    async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>>;
+
+    /// Looks ahead in the world where only the world can tell what would change. Called only with inputs that are wholly
+    /// known, and not under `--offline`. Must leave nothing behind but what [`Preview::attachment`] names.
+    async fn preview(
+        &self,
+        context: &Context,
+        desired: &Desired,
+        observed: Option<&Observed>,
+        token: &str,
+    ) -> Outcome<Option<Preview>> {
+        let _ = (context, desired, observed, token);
+        Ok(None)
+    }
+
+    /// Takes away what a preview left (rule 11). Idempotent.
+    async fn discard(&self, context: &Context, attachment: &Json) -> Outcome<()> {
+        let _ = (context, attachment);
+        Ok(())
+    }
+
+    /// The difference. Pure, total, deterministic.
+    fn diff(&self, difference: &Difference<'_>) -> Change;
+
+    /// Makes one effect and waits for it. Whatever it starts bears the token or the deterministic identity, so that
+    /// [`Kind::recover`] can find it.
+    ///
+    /// # Errors
+    /// The first cause. The thing has then returned to its former state where the platform does that.
+    async fn apply(&self, context: &Context, step: &Step<'_>) -> Outcome<Applied>;
+
+    /// Finds out what became of an effect whose end we did not see, after a crash or a lost answer. Waits where it is still
+    /// running.
+    async fn recover(&self, context: &Context, step: &Step<'_>) -> Outcome<Recovered>;
+
+    /// Puts a thing back to its before-image, or deletes what was created where there is none. Returns what was done, in a
+    /// few words.
+    ///
+    /// `image` is [`Observed::image`] as read before the effect; after a crash its sensitive leaves are sealed.
+    async fn undo(&self, context: &Context, identity: &Json, image: Option<&Value>, token: &str) -> Outcome<String>;
+
+    /// What is stuck about a live thing.
+    async fn examine(&self, context: &Context, identity: &Json) -> Outcome<Vec<Finding>> {
+        let _ = (context, identity);
+        Ok(Vec::new())
+    }
+
+    /// Does what the automatic findings say.
+    async fn mend(&self, context: &Context, identity: &Json, token: &str) -> Outcome<Vec<String>> {
+        let _ = (context, identity, token);
+        Ok(Vec::new())
+    }
+
+    /// The identity from the text of an `import` block's `id` or the command line.
+    ///
+    /// # Errors
+    /// A text of the wrong form; the message says the right one.
+    fn import_identity(&self, id: &str) -> Result<Json, String>;
+}
