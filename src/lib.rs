@@ -3,9 +3,13 @@
 //! Data goes one way: plan files, lang, graph, plan, apply, the [`world`], state. `ARCHITECTURE.md` says
 //! what each room holds and which it may import; a test holds that.
 
+pub mod apply;
 pub mod base;
 pub mod cfn;
+pub mod cli;
+pub mod graph;
 pub mod kinds;
 pub mod lang;
+pub mod plan;
 pub mod state;
 pub mod world;

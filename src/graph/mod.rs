@@ -1,0 +1,1 @@
+//! Configuration and environment to one dependency graph.

@@ -1,0 +1,1 @@
+//! Observe and diff into a plan.
