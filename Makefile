@@ -66,7 +66,6 @@ audit: ## check dependencies against the RustSec advisories (needs the network)
 
 .PHONY: bench
 bench: ## measure terrace against OpenTofu and Terraform, and rewrite docs/benchmarks.md (20 minutes)
-	@testbed/build opentofu >/dev/null
 	$(CARGO) bench --locked --bench yardstick
 
 .PHONY: docs
