@@ -1,9 +1,23 @@
 //! What can be declared, one folder a kind, each behind the trait [`Kind`].
 //!
-//! To add a kind: write its folder and one line of the table below.
+//! To add a kind: write its folder and one line of each of the two tables below.
 
+mod attribute;
+mod check;
+mod command;
 mod context;
+mod data_plan_outputs;
+mod data_secret;
+mod data_ssm_parameter;
+mod eks_addon;
+mod eks_upgrade;
+mod helm;
 mod kind;
+mod manifest;
+mod probe;
+mod stack;
+mod terraform;
+mod value;
 
 pub use context::{Context, FIRST_POLL, SLOWEST_POLL, backoff};
 pub use kind::{
@@ -23,6 +37,22 @@ pub fn kind(name: &str) -> Option<&'static dyn Kind> {
 /// The table of all kinds, for the language.
 #[must_use]
 pub fn schema() -> &'static Schema {
-    static SCHEMA: Schema = Schema { kinds: &[], probes: &[] };
+    static SCHEMA: Schema = Schema {
+        kinds: &[
+            stack::SCHEMA,
+            eks_addon::SCHEMA,
+            eks_upgrade::SCHEMA,
+            helm::SCHEMA,
+            manifest::SCHEMA,
+            terraform::SCHEMA,
+            command::SCHEMA,
+            value::SCHEMA,
+            check::SCHEMA,
+            data_secret::SCHEMA,
+            data_ssm_parameter::SCHEMA,
+            data_plan_outputs::SCHEMA,
+        ],
+        probes: probe::PROBES,
+    };
     &SCHEMA
 }

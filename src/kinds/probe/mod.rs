@@ -1,0 +1,5 @@
+//! One measurement of one probe.
+
+mod schema;
+
+pub(super) use schema::PROBES;

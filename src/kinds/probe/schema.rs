@@ -1,0 +1,106 @@
+//! What may be written in a probe: the one block inside `verify` and `check` that asks.
+
+use crate::{
+    kinds::attribute::{block, choice, nested, optional, required},
+    lang::schema::{BlockSchema, NestedSchema, Shape},
+};
+
+const HTTP: BlockSchema = BlockSchema {
+    attributes: &[
+        optional("url", Shape::String, "A URL, asked from this machine."),
+        optional("service", Shape::String, "A service, asked through the API server at one of its ready pods."),
+        optional("selector", Shape::StringMap, "Labels of pods, one of which is asked through the API server."),
+        optional("namespace", Shape::String, "Namespace of service or pods. Default: the resource's own namespace."),
+        optional("port", Shape::Number, "Port of the service or pod. Default: 80."),
+        optional("path", Shape::String, "Path, with its query. Default: `/`."),
+        choice("method", &["GET", "HEAD", "POST", "OPTIONS"], "Method. Default: `GET`."),
+        optional("headers", Shape::StringMap, "Extra headers."),
+        optional("status", Shape::Any, "The status that passes, or a list of them. Default: any from 200 to 299."),
+        optional("body_contains", Shape::String, "A text that the body must contain."),
+        optional("body_matches", Shape::String, "A regular expression that the body must match somewhere."),
+        optional("json_path", Shape::String, "A way into a JSON body, like `data.items[0].state`; it must exist."),
+        optional("json_value", Shape::Any, "What must be found at `json_path`."),
+        optional("timeout", Shape::Duration, "How long one request may take. Default: `10s`."),
+    ],
+    blocks: &[],
+    exactly_one: &["url", "service", "selector"],
+    doc: "Sends a request and looks at the answer.",
+};
+
+const TCP: BlockSchema = BlockSchema {
+    attributes: &[
+        optional("host", Shape::String, "A host, connected to from this machine."),
+        optional("service", Shape::String, "A service, through the API server."),
+        optional("selector", Shape::StringMap, "Labels of pods, through the API server."),
+        optional("namespace", Shape::String, "Namespace of service or pods. Default: the resource's own namespace."),
+        required("port", Shape::Number, "The port."),
+        optional("timeout", Shape::Duration, "How long one try may take. Default: `10s`."),
+    ],
+    blocks: &[],
+    exactly_one: &["host", "service", "selector"],
+    doc: "Opens a connection.",
+};
+
+const PODS: BlockSchema = block(
+    &[
+        optional("namespace", Shape::String, "Namespace of the pods. Default: the resource's own namespace."),
+        required("selector", Shape::StringMap, "Labels of the pods."),
+        optional("min_ready", Shape::Number, "How many must be ready. Default: 1."),
+    ],
+    "Counts pods that are ready.",
+);
+
+const CONDITION: BlockSchema = block(
+    &[
+        required("api_version", Shape::String, "API version of the object, like `apps/v1`."),
+        required("kind", Shape::String, "Kind of the object, like `Deployment`."),
+        optional(
+            "namespace",
+            Shape::String,
+            "Namespace of the object. Default: the resource's own; none for what is cluster-wide.",
+        ),
+        required("name", Shape::String, "Name of the object."),
+        required("type", Shape::String, "Type of the condition, like `Available`."),
+        optional("status", Shape::String, "What its status must be. Default: `True`."),
+    ],
+    "Looks at a condition in an object's status.",
+);
+
+const COMMAND: BlockSchema = block(
+    &[
+        required("program", Shape::Strings, "Program and arguments; it passes by exiting with 0."),
+        optional("environment", Shape::StringMap, "Variables beside those that Terrace itself has."),
+        optional("working_dir", Shape::String, "Folder to run in, relative to the project. Default: the project."),
+        optional("timeout", Shape::Duration, "How long one run may take. Default: `30s`."),
+    ],
+    "Runs a program.",
+);
+
+const EXPRESSION: BlockSchema = block(
+    &[
+        required("condition", Shape::Bool, "What must be true."),
+        required("error_message", Shape::String, "What is said where it is not."),
+    ],
+    "Asks an expression.",
+);
+
+const PROMETHEUS: BlockSchema = block(
+    &[
+        required("server", Shape::Reference, "A `prometheus` block: `prometheus.main`."),
+        required("query", Shape::String, "An instant query whose result is one number."),
+        optional("min", Shape::Number, "The least that passes."),
+        optional("max", Shape::Number, "The most that passes."),
+    ],
+    "Asks Prometheus.",
+);
+
+/// Every probe.
+pub(in crate::kinds) const PROBES: &[NestedSchema] = &[
+    nested("http", &HTTP),
+    nested("tcp", &TCP),
+    nested("pods", &PODS),
+    nested("condition", &CONDITION),
+    nested("command", &COMMAND),
+    nested("expression", &EXPRESSION),
+    nested("prometheus", &PROMETHEUS),
+];

@@ -1,0 +1,4 @@
+//! Kind.
+
+mod schema;
+pub(super) use schema::SCHEMA;
