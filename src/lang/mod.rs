@@ -8,6 +8,7 @@ pub mod configuration;
 pub mod schema;
 pub mod scope;
 mod sources;
+mod type_expression;
 pub mod types;
 
 pub use configuration::{Configuration, Declaration};
