@@ -1,1 +1,16 @@
 //! What Terrace remembers: resources, runs, the journal of intents and outcomes, and the lock.
+//!
+//! One log per state key holds it all. [`Record`]s are appended and checksummed; [`Snapshot`] is their fold; [`Store`] is the
+//! only writer and commits in groups. The storage itself is behind [`crate::world::Ledger`].
+
+mod codec;
+mod record;
+mod seal;
+mod snapshot;
+mod store;
+
+pub use codec::{CodecError, FORMAT};
+pub use record::{IgnoredDrift, Intent, Outcome, Purpose, Record, Resource, Run, RunId, Status, Verdict};
+pub use seal::SealKey;
+pub use snapshot::{Entry, Journal, Snapshot};
+pub use store::{StateError, Store, load, seal_key};

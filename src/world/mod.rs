@@ -8,6 +8,8 @@ mod eks;
 mod failure;
 mod helm;
 mod kubernetes;
+mod ledger;
+pub mod live;
 pub mod sandbox;
 mod services;
 
@@ -20,6 +22,7 @@ pub use eks::{Addon, AddonRequest, AddonVersion, Cluster, Eks, ResolveConflicts}
 pub use failure::{Class, Failure, Outcome};
 pub use helm::{Chart, ChartRef, Helm, Release, ReleaseRequest, Rendered};
 pub use kubernetes::{ApplyOptions, Endpoint, HttpAnswer, Kubernetes, ObjectRef, PodRequest, ResourceType};
+pub use ledger::{Ledger, Lock, LockOwner, Stored};
 pub use services::{Caller, Command, Http, Identity, Parameter, Program, ProgramEnd, Secrets};
 
 use async_trait::async_trait;

@@ -1,0 +1,168 @@
+//! The state at one moment: the fold of all records so far.
+
+use crate::{
+    base::{Address, Value},
+    state::record::{IgnoredDrift, Intent, Outcome, Record, Resource, Run, RunId, Verdict},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// How many ended runs are kept in the state; older ones are dropped when it is compacted.
+const RUNS_KEPT: usize = 200;
+
+/// The state at one moment.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Snapshot {
+    /// The same for all states that descend from one; set at the first commit.
+    pub lineage: Arc<str>,
+    /// How many commits changed it. A plan pins it.
+    pub serial: u64,
+    /// How many records were ever folded in: what makes replay after a half-done compaction skip what is known.
+    pub records: u64,
+    /// Resources by address.
+    pub resources: BTreeMap<Address, Resource>,
+    /// The root's outputs, sealed.
+    pub outputs: BTreeMap<Arc<str>, Value>,
+    /// Last results of `verify` and `check`.
+    pub verdicts: BTreeMap<Arc<str>, Verdict>,
+    /// Drift that somebody decided to leave alone.
+    pub ignored: BTreeMap<Address, IgnoredDrift>,
+    /// Which cluster each connection met first.
+    pub clusters: BTreeMap<Arc<str>, Arc<str>>,
+    /// Runs in order; at most one is open, the last.
+    pub runs: Vec<Run>,
+    /// The journal of the open run, or of the last one.
+    pub journal: Journal,
+}
+
+/// The journal of one run.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Journal {
+    /// Intents in order, each with its outcome once it has one.
+    pub entries: Vec<Entry>,
+    /// Phases that passed.
+    pub passed: Vec<Arc<str>>,
+    /// The phase that is being undone, and the first cause.
+    pub undoing: Option<(Arc<str>, Address)>,
+    /// Where each intent is in `entries`.
+    #[serde(skip)]
+    index: BTreeMap<Arc<str>, usize>,
+}
+
+/// An intent and how it ended.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Entry {
+    /// The intent.
+    pub intent: Intent,
+    /// Its outcome; `None` while it is open.
+    pub outcome: Option<Outcome>,
+}
+
+impl Journal {
+    /// Intents whose end is not known, in order.
+    pub fn open(&self) -> impl Iterator<Item = &Intent> {
+        self.entries.iter().filter(|e| e.outcome.is_none()).map(|e| &e.intent)
+    }
+
+    /// The entry of an intent.
+    #[must_use]
+    pub fn entry(&self, intent: &str) -> Option<&Entry> {
+        self.index.get(intent).and_then(|at| self.entries.get(*at))
+    }
+
+    fn reindex(&mut self) {
+        self.index = self.entries.iter().enumerate().map(|(at, e)| (e.intent.id.clone(), at)).collect();
+    }
+}
+
+impl Snapshot {
+    /// The run that has not ended, if any.
+    #[must_use]
+    pub fn open_run(&self) -> Option<&Run> {
+        self.runs.last().filter(|r| r.end.is_none())
+    }
+
+    /// A run by id.
+    #[must_use]
+    pub fn run(&self, id: &RunId) -> Option<&Run> {
+        self.runs.iter().rev().find(|r| &r.id == id)
+    }
+
+    /// Folds one record in. Total: a record that makes no sense here (an outcome without its intent) changes nothing.
+    pub fn fold(&mut self, record: Record) {
+        self.records += 1;
+        if record.moves_serial() {
+            self.serial += 1;
+        }
+        match record {
+            Record::Resource(resource) => {
+                self.resources.insert(resource.address.clone(), *resource);
+            }
+            Record::Gone { address } => {
+                self.resources.remove(&address);
+                self.ignored.remove(&address);
+                let prefix = format!("{address}/");
+                self.verdicts.retain(|subject, _| !subject.starts_with(&prefix));
+            }
+            Record::Moved { from, to } => {
+                if let Some(mut resource) = self.resources.remove(&from) {
+                    resource.address = to.clone();
+                    self.resources.insert(to, resource);
+                }
+            }
+            Record::Outputs { values } => self.outputs = values,
+            Record::Verdict { subject, verdict } => {
+                self.verdicts.insert(subject, verdict);
+            }
+            Record::Ignored { address, decision: Some(decision) } => {
+                self.ignored.insert(address, decision);
+            }
+            Record::Ignored { address, decision: None } => {
+                self.ignored.remove(&address);
+            }
+            Record::Cluster { connection, identity } => {
+                self.clusters.insert(connection, identity);
+            }
+            Record::RunStarted(run) => {
+                self.journal = Journal::default();
+                self.runs.push(*run);
+            }
+            Record::Intent(intent) => {
+                self.journal.index.insert(intent.id.clone(), self.journal.entries.len());
+                self.journal.entries.push(Entry { intent: *intent, outcome: None });
+            }
+            Record::Outcome { intent, outcome } => {
+                if let Some(entry) = self.journal.index.get(&intent).and_then(|at| self.journal.entries.get_mut(*at)) {
+                    entry.outcome = Some(outcome);
+                }
+            }
+            Record::PhasePassed { phase, .. } => self.journal.passed.push(phase),
+            Record::UndoStarted { phase, because, .. } => self.journal.undoing = Some((phase, because)),
+            Record::RunEnded { run, end, at, counts } => {
+                if let Some(run) = self.runs.iter_mut().rev().find(|r| r.id == run) {
+                    run.end = Some((end, at));
+                    run.counts = counts;
+                }
+            }
+        }
+    }
+
+    /// Drops what is only history, before it is written as a whole.
+    pub(super) fn prune(&mut self) {
+        let surplus = self.runs.len().saturating_sub(RUNS_KEPT);
+        self.runs.drain(..surplus);
+    }
+
+    pub(super) fn after_load(&mut self) {
+        self.journal.reindex();
+    }
+}
+
+impl Record {
+    /// True where it changes what a plan was made from. Journal entries and run records do not.
+    const fn moves_serial(&self) -> bool {
+        matches!(
+            self,
+            Self::Resource(_) | Self::Gone { .. } | Self::Moved { .. } | Self::Outputs { .. } | Self::Ignored { .. }
+        )
+    }
+}

@@ -1,0 +1,77 @@
+//! Where state is kept: an append-only log with a lock, and named objects beside it. One ledger per state key.
+
+use crate::world::Outcome;
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// Who holds the lock, for the message to whoever meets it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LockOwner {
+    /// The lock's id; `terrace unlock ID` takes it.
+    pub id: String,
+    /// Person or role, as far as known.
+    pub who: String,
+    /// The machine.
+    pub host: String,
+    /// The process.
+    pub pid: u32,
+    /// The command: `apply`, `destroy`.
+    pub command: String,
+    /// Since when.
+    pub since: jiff::Timestamp,
+}
+
+/// What became of asking for the lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lock {
+    /// Ours, under this epoch. Every commit names it; a later epoch fences us out.
+    Acquired {
+        /// The epoch.
+        epoch: u64,
+        /// The owner whose process died without giving it back, where there was one.
+        taken_from: Option<LockOwner>,
+    },
+    /// Somebody else's.
+    Held(LockOwner),
+}
+
+/// What is stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// The newest compacted state.
+    pub snapshot: Option<Vec<u8>>,
+    /// What was appended since, in order; the last line may be torn.
+    pub log: Vec<u8>,
+}
+
+/// One state key's storage.
+///
+/// Guarantees: an append is durable when it returns and atomic against a kill (a torn tail is seen as torn); an append
+/// under an epoch that is no longer current fails with [`Class::Conflict`](crate::world::Class::Conflict) and writes
+/// nothing. Reading needs no lock.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Everything stored; empty where nothing was ever.
+    async fn load(&self) -> Outcome<Stored>;
+    /// Tries to take the lock once, without waiting.
+    async fn lock(&self, owner: &LockOwner) -> Outcome<Lock>;
+    /// Gives the lock back. One that is no longer ours is no error.
+    async fn unlock(&self, epoch: u64) -> Outcome<()>;
+    /// Breaks the lock of this id, whoever holds it; its holder can no longer write. `false` where the id is not the
+    /// current one.
+    async fn break_lock(&self, id: &str) -> Outcome<bool>;
+    /// Who holds the lock now.
+    async fn holder(&self) -> Outcome<Option<LockOwner>>;
+    /// Appends whole lines.
+    async fn append(&self, epoch: u64, lines: Arc<[u8]>) -> Outcome<()>;
+    /// Replaces snapshot and log by this snapshot, atomically.
+    async fn compact(&self, epoch: u64, snapshot: Arc<[u8]>) -> Outcome<()>;
+    /// Stores an object of its own (a run's plan, a change set's record), replacing one of that name. Needs no lock.
+    async fn put(&self, name: &str, content: &[u8]) -> Outcome<()>;
+    /// Reads an object.
+    async fn get(&self, name: &str) -> Outcome<Option<Vec<u8>>>;
+    /// Names of objects that start so, in order.
+    async fn list(&self, prefix: &str) -> Outcome<Vec<String>>;
+    /// Deletes an object; an absent one is no error.
+    async fn delete(&self, name: &str) -> Outcome<()>;
+}
