@@ -1,0 +1,368 @@
+//! What a plan is: a content that is digested and approved, and an attachment that is neither (rule 11).
+//!
+//! The content is canonical: the same inputs give the same bytes. It holds no secret: sensitive leaves are sealed.
+
+use crate::{
+    base::{ActionWord, Address, Diagnostic, Digest, Value},
+    kinds::{ChildChange, Condition, FieldChange, Undo},
+    lang::configuration::OnFailure,
+};
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The version of the plan format that this build writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// What kind of plan it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Make the world as declared.
+    #[default]
+    Normal,
+    /// Destroy everything that state remembers.
+    Destroy,
+    /// Only take over into state what is live.
+    RefreshOnly,
+}
+
+/// Which world, account and region: shown first, and pinned (rule 1).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct WorldId {
+    /// `sandbox` or `aws`.
+    pub name: Arc<str>,
+    /// The account.
+    pub account: Arc<str>,
+    /// The region.
+    pub region: Arc<str>,
+}
+
+/// The state a plan was made from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StateId {
+    /// Its lineage; empty where there was no state yet.
+    pub lineage: Arc<str>,
+    /// Its serial.
+    pub serial: u64,
+}
+
+/// What a plan is about and was made from.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The version of terrace that made it.
+    pub terrace: String,
+    /// The project's name.
+    pub project: Arc<str>,
+    /// The plan's label.
+    pub plan: Arc<str>,
+    /// The plan's folder in the project.
+    pub folder: Arc<str>,
+    /// The environment.
+    pub env: Arc<str>,
+    /// Rule 23.
+    pub protected: bool,
+    /// The world.
+    pub world: WorldId,
+    /// Normal, destroy or refresh-only.
+    pub mode: Mode,
+    /// `--target`, in order.
+    pub targets: Vec<Address>,
+    /// `--replace`, in order.
+    pub replace: Vec<Address>,
+    /// True where state stood in for reading (`--offline`).
+    pub offline: bool,
+    /// The digest of every file that was read.
+    pub configuration: Digest,
+    /// The state.
+    pub state: StateId,
+}
+
+/// A plan's content.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Plan {
+    /// What it is about.
+    pub header: Header,
+    /// The phases in order.
+    pub phases: Vec<PlannedPhase>,
+    /// Every node, by phase, then dependencies, then address; removals last, in the order of their destruction.
+    pub nodes: Vec<Planned>,
+    /// The root's outputs that change.
+    pub outputs: BTreeMap<Arc<str>, OutputChange>,
+    /// Drift that applying leaves alone, and drift that somebody decided to ignore, by address.
+    pub drift: Vec<Drift>,
+    /// Warnings, and what a person should know before applying.
+    pub notes: Vec<Diagnostic>,
+    /// Variables as they were given, sealed.
+    pub variables: BTreeMap<Arc<str>, Value>,
+    /// Every file it was made from, by path: what apply reads instead of the folder.
+    pub sources: BTreeMap<String, SourceText>,
+}
+
+/// The content of a file in a saved plan.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceText {
+    /// UTF-8.
+    Text(Arc<str>),
+    /// Anything else, base64.
+    Base64(String),
+    /// A folder's listing.
+    Folder(Vec<String>),
+}
+
+/// A phase as planned.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct PlannedPhase {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its description.
+    pub description: Option<String>,
+    /// Phases before it.
+    pub after: Vec<Arc<str>>,
+    /// What a failure in it means.
+    pub on_failure: OnFailure,
+    /// Labels of its gate.
+    pub gate: Vec<Arc<str>>,
+}
+
+/// When a node has its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// In its phase.
+    Phase,
+    /// After all phases have passed (rule 13).
+    Removal,
+}
+
+/// Why a resource is planned later (rule 12).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", tag = "because")]
+pub enum DeferReason {
+    /// Its connection needs something that is not applied yet.
+    Connection {
+        /// `kubernetes.main`.
+        connection: String,
+    },
+    /// Its instances are not known yet.
+    Instances,
+    /// What identifies it is not known yet.
+    Identity,
+    /// It reads something that is not there yet.
+    AbsentPrerequisite {
+        /// What.
+        what: String,
+    },
+    /// What it depends on is itself deferred and may change it.
+    DeferredPrerequisite,
+    /// `--offline`, or the world was not asked.
+    NotAsked,
+}
+
+/// What may be done once a deferred resource is re-planned.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Deferral {
+    /// Why.
+    #[serde(flatten)]
+    pub reason: DeferReason,
+    /// What it waits for, in order.
+    pub waits_for: Vec<Address>,
+    /// The most that may be done: create where state has none, else update; replace or delete only where listed.
+    pub ceiling: Vec<ActionWord>,
+    /// The digest of the declaration.
+    pub declaration: Digest,
+}
+
+/// One node of a plan.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Planned {
+    /// Which.
+    pub address: Address,
+    /// Its phase; empty for data sources, which have none.
+    pub phase: Arc<str>,
+    /// When it has its turn.
+    pub moment: Moment,
+    /// What is done. `Defer` where `deferral` is there.
+    pub action: ActionWord,
+    /// Why that, where the fields do not say it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub reasons: Vec<String>,
+    /// Fields that differ; for a create the inputs; sealed.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub fields: Vec<FieldChange>,
+    /// Parts that differ.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub children: Vec<ChildChange>,
+    /// What a look ahead told and apply must hold to: a chart's digest, capabilities.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub facts: BTreeMap<String, Json>,
+    /// Whether it can be undone.
+    pub undo: Undo,
+    /// True where what is replaced or destroyed holds data.
+    pub stateful: bool,
+    /// The condition of the live thing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub condition: Option<Condition>,
+    /// Of the live thing; apply refuses where it has moved.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fingerprint: Option<Digest>,
+    /// Why it is planned later.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deferral: Option<Deferral>,
+    /// Its former address.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub moved_from: Option<Address>,
+    /// The identity it is imported by.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub import: Option<Json>,
+    /// Inputs in normal form, sealed: known leaves must be the same at apply, unknown ones may only be filled.
+    #[serde(skip_serializing_if = "Value::is_null", default = "null")]
+    pub inputs: Value,
+    /// Digests of documents.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub documents: BTreeMap<String, Digest>,
+    /// What identifies the thing, as far as known.
+    #[serde(skip_serializing_if = "Json::is_null", default)]
+    pub identity: Json,
+    /// Labels of its `verify` blocks that will run.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub verify: Vec<Arc<str>>,
+    /// NIST controls.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub controls: Vec<String>,
+    /// A rollout as declared, for display.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rollout: Option<Json>,
+    /// Declarations it comes after.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub after: Vec<Address>,
+}
+
+const fn null() -> Value {
+    Value::NULL
+}
+
+/// An output that changes.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct OutputChange {
+    /// Before; absent where it is new.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before: Option<Value>,
+    /// After; absent where it goes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub after: Option<Value>,
+}
+
+/// Drift that applying leaves alone.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Drift {
+    /// Of which.
+    pub address: Address,
+    /// Fields of the thing itself.
+    pub fields: Vec<FieldChange>,
+    /// Parts that drifted: resources of a stack.
+    pub children: Vec<ChildChange>,
+    /// The reason it is ignored, where somebody decided so.
+    pub ignored: Option<String>,
+    /// True where the thing is gone altogether.
+    pub gone: bool,
+}
+
+/// What belongs to one making of a plan and not to its content.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Attachment {
+    /// When it was made.
+    pub made: Option<jiff::Timestamp>,
+    /// What previews left, by address: change sets.
+    pub previews: BTreeMap<Address, Json>,
+}
+
+/// A plan with its attachment, as a file holds it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Saved {
+    /// The content.
+    pub content: Plan,
+    /// The digest of the content: what is approved.
+    pub digest: Digest,
+    /// The attachment.
+    pub attachment: Attachment,
+}
+
+/// How many of what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Counts {
+    /// To create.
+    pub create: usize,
+    /// To update in place.
+    pub update: usize,
+    /// To replace.
+    pub replace: usize,
+    /// To destroy.
+    pub destroy: usize,
+    /// To take over.
+    pub import: usize,
+    /// To let go of.
+    pub forget: usize,
+    /// To move.
+    pub moved: usize,
+    /// Planned later.
+    pub deferred: usize,
+    /// Only to verify.
+    pub verify: usize,
+    /// To read.
+    pub read: usize,
+    /// Without a change.
+    pub unchanged: usize,
+}
+
+impl Plan {
+    /// The digest of the content.
+    ///
+    /// # Errors
+    /// A sensitive leaf that was not sealed, which is a defect.
+    pub fn digest(&self) -> Result<Digest, serde_json::Error> {
+        Digest::of_json(self)
+    }
+
+    /// How many of what, in all or in one phase.
+    #[must_use]
+    pub fn counts(&self, phase: Option<&str>) -> Counts {
+        let mut counts = Counts::default();
+        for node in self.nodes.iter().filter(|n| phase.is_none_or(|p| &*n.phase == p)) {
+            if node.moved_from.is_some() {
+                counts.moved += 1;
+            }
+            match node.action {
+                ActionWord::Create => counts.create += 1,
+                ActionWord::Update => counts.update += 1,
+                ActionWord::Replace => counts.replace += 1,
+                ActionWord::Delete => counts.destroy += 1,
+                ActionWord::Import => counts.import += 1,
+                ActionWord::Forget => counts.forget += 1,
+                ActionWord::Defer => counts.deferred += 1,
+                ActionWord::Verify => counts.verify += 1,
+                ActionWord::Read => counts.read += 1,
+                ActionWord::NoOp => counts.unchanged += 1,
+            }
+        }
+        counts
+    }
+
+    /// True where applying would do something: to the world, to state or to outputs.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        !self.outputs.is_empty()
+            || self
+                .nodes
+                .iter()
+                .any(|n| n.moved_from.is_some() || !matches!(n.action, ActionWord::NoOp | ActionWord::Read))
+    }
+
+    /// The node of an address.
+    #[must_use]
+    pub fn node(&self, address: &Address) -> Option<&Planned> {
+        self.nodes.iter().find(|n| &n.address == address)
+    }
+}
