@@ -323,12 +323,12 @@ impl Value {
         if self.sensitive && !matches!(self.data, Data::Sealed(_)) && !self.has_unknown() {
             return Self { data: Data::Sealed(seal(&self.to_json_lossy())), sensitive: true };
         }
+        // A secret of which a part is unknown is sealed part by part.
+        let inside = |v: &Self| v.clone().with_mark(self.sensitive).sealed(seal);
         let data = match &self.data {
-            Data::Sequence(kind, elements) => {
-                Data::Sequence(*kind, Arc::new(elements.iter().map(|v| v.sealed(seal)).collect()))
-            }
+            Data::Sequence(kind, elements) => Data::Sequence(*kind, Arc::new(elements.iter().map(inside).collect())),
             Data::Mapping(kind, entries) => {
-                Data::Mapping(*kind, Arc::new(entries.iter().map(|(k, v)| (k.clone(), v.sealed(seal))).collect()))
+                Data::Mapping(*kind, Arc::new(entries.iter().map(|(k, v)| (k.clone(), inside(v))).collect()))
             }
             other => other.clone(),
         };
@@ -524,6 +524,13 @@ mod tests {
         assert!(!text.contains("hunter2"));
         let back: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(back, value);
+    }
+
+    #[test]
+    fn what_is_known_of_a_half_known_secret_is_sealed_too() {
+        let secret = Value::object([("a", Value::UNKNOWN), ("b", Value::string("hunter2"))]).sensitive();
+        let text = serde_json::to_string(&secret.sealed(&|_| "hmac:1".into())).unwrap();
+        assert!(!text.contains("hunter2"), "{text}");
     }
 
     #[test]

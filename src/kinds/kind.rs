@@ -6,7 +6,7 @@
 
 use crate::{
     base::{ActionWord, Address, Diagnostics, Digest, Path, Span, Value},
-    kinds::Context,
+    kinds::{Context, Marks},
     lang::{Sources, schema::KindSchema},
     world::Outcome,
 };
@@ -44,7 +44,8 @@ pub enum Owner {
 pub struct Observed {
     /// The full identity, with what only the world knows (an ARN, a uid).
     pub identity: Json,
-    /// In the shape of [`Desired::inputs`] as far as the world tells; a secret it does not tell is absent.
+    /// In the shape of [`Desired::inputs`] as far as the world tells; what it has but does not tell (a `NoEcho` parameter, or
+    /// everything of a kind that only state remembers) is unknown, and what was applied last stands in for it.
     pub inputs: Value,
     /// Live documents, like [`Desired::documents`].
     pub documents: BTreeMap<String, Arc<str>>,
@@ -197,23 +198,6 @@ pub struct Prepare<'a> {
     pub fixed: Option<&'a Json>,
 }
 
-/// The names by which a thing is marked as ours (rules 4 and 5).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Marks {
-    /// The project's name.
-    pub project: Arc<str>,
-    /// The plan's label.
-    pub plan: Arc<str>,
-    /// The environment.
-    pub env: Arc<str>,
-    /// `sandbox` or `aws`.
-    pub world: Arc<str>,
-    /// The account.
-    pub account: Arc<str>,
-    /// The region.
-    pub region: Arc<str>,
-}
-
 /// What is known when a change is computed.
 #[derive(Clone, Copy)]
 pub struct Difference<'a> {
@@ -303,6 +287,39 @@ pub struct Finding {
     pub automatic: bool,
 }
 
+impl Observed {
+    /// What state remembers, in the place of reading: under `--offline`, and for kinds of which [`Kind::reads`] is false.
+    #[must_use]
+    pub fn remembered(prior: &Prior, owner: Owner) -> Self {
+        Self {
+            identity: prior.identity.clone(),
+            inputs: prior.inputs.clone(),
+            documents: BTreeMap::new(),
+            exports: prior.exports.clone(),
+            owner,
+            fingerprint: Digest::of(b""),
+            condition: None,
+            image: Value::NULL,
+        }
+    }
+}
+
+impl Change {
+    /// This action, with nothing more said about it yet.
+    #[must_use]
+    pub fn new(action: ActionWord, exports: Value) -> Self {
+        Self {
+            action,
+            fields: Vec::new(),
+            children: Vec::new(),
+            undo: Undo::Full,
+            exports,
+            stateful: false,
+            reasons: Vec::new(),
+        }
+    }
+}
+
 /// A kind. All methods may be called many times and from many tasks.
 #[async_trait]
 pub trait Kind: Send + Sync {
@@ -314,6 +331,13 @@ pub trait Kind: Send + Sync {
 
     /// How long an effect may take unless `timeouts` say otherwise.
     fn default_timeout(&self, action: ActionWord) -> Duration;
+
+    /// Whether there is a world to read it from. Where not (`value`, a `command` without `read`), state alone remembers it:
+    /// [`Observed::remembered`] takes the place of [`Kind::read`].
+    fn reads(&self, identity: &Json) -> bool {
+        let _ = identity;
+        true
+    }
 
     /// Checks the inputs and brings them to normal form. Pure but for `sources`.
     ///
@@ -349,6 +373,21 @@ pub trait Kind: Send + Sync {
 
     /// The difference. Pure, total, deterministic.
     fn diff(&self, difference: &Difference<'_>) -> Change;
+
+    /// What destroying it means: no longer declared, or taken away with the rest. Pure. `observed` is `None` where it was not
+    /// read.
+    fn removal(&self, prior: Option<&Prior>, observed: Option<&Observed>) -> Change {
+        let _ = (prior, observed);
+        let undo = Undo::None("destroying it is not undone".to_owned());
+        Change { undo, ..Change::new(ActionWord::Delete, Value::NULL) }
+    }
+
+    /// What somebody changed inside a thing behind our back, where finding out is slow and never part of
+    /// [`Kind::read`]: the resources of a stack. The fields bear [`Cause::DriftLeft`].
+    async fn drift(&self, context: &Context, identity: &Json) -> Outcome<Vec<ChildChange>> {
+        let _ = (context, identity);
+        Ok(Vec::new())
+    }
 
     /// Makes one effect and waits for it. Whatever it starts bears the token or the deterministic identity, so that
     /// [`Kind::recover`] can find it.

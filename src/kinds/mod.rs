@@ -9,30 +9,38 @@ mod context;
 mod data_plan_outputs;
 mod data_secret;
 mod data_ssm_parameter;
+mod difference;
 mod eks_addon;
 mod eks_upgrade;
 mod helm;
 mod kind;
 mod manifest;
+mod marks;
 mod probe;
 mod stack;
 mod terraform;
+#[cfg(test)]
+mod testing;
 mod value;
 
 pub use context::{Context, FIRST_POLL, SLOWEST_POLL, backoff};
+pub use difference::{Comparison, Sides, keep_ignored, parse_path};
 pub use kind::{
     Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding, Kind,
-    Marks, Observed, Owner, Prepare, Preview, Prior, Recovered, Step, Undo,
+    Observed, Owner, Prepare, Preview, Prior, Recovered, Step, Undo,
 };
+pub use marks::{Marks, address_of_tag, is_mark, release_name};
 
 use crate::lang::schema::Schema;
 
 /// The kind of this name, as it stands in an address (`helm`, `data.secret`).
 #[must_use]
 pub fn kind(name: &str) -> Option<&'static dyn Kind> {
-    let _ = name;
-    None
+    KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
 }
+
+/// Every kind by its name in an address.
+static KINDS: &[(&str, &dyn Kind)] = &[("value", &value::ValueKind)];
 
 /// The table of all kinds, for the language.
 #[must_use]
