@@ -1,8 +1,379 @@
-//! What a template's parts must be to each other: every reference leads somewhere, nothing goes in a circle.
+//! What a template's parts must be to each other: every reference leads somewhere, nothing goes in a circle, every
+//! property exists. Looks at the text only; what values can show is for resolution.
 
-use crate::{base::Diagnostics, cfn::Template};
+use super::{
+    order::{Needs, cycles},
+    suggest::did_you_mean,
+    template::references,
+};
+use crate::{
+    base::{Diagnostic, Diagnostics, Span},
+    cfn::{Expr, ExprKind, Function, ResourceDecl, SubPart, Template, context::PSEUDO_PARAMETERS, resource_schema},
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks a whole template.
 pub(super) fn check(template: &Template, problems: &mut Diagnostics) {
-    let _ = (template, problems);
+    let mut check = Check { template, problems };
+    check.names();
+    for condition in template.conditions.values() {
+        check.condition(condition);
+    }
+    for (id, resource) in &template.resources {
+        check.resource(id, resource);
+    }
+    for output in template.outputs.values() {
+        check.condition_name(output.condition.as_ref().map(|c| (c.text.as_str(), &c.span)));
+        check.value(&output.value);
+        output.export.iter().for_each(|e| check.value(e));
+    }
+    check.circles();
+}
+
+struct Check<'a> {
+    template: &'a Template,
+    problems: &'a mut Diagnostics,
+}
+
+impl Check<'_> {
+    fn names(&mut self) {
+        let template = self.template;
+        let resources = template.resources.iter().map(|(n, r)| (n, &r.span, "logical id"));
+        let parameters = template.parameters.iter().map(|(n, p)| (n, &p.span, "parameter's name"));
+        let outputs = template.outputs.iter().map(|(n, o)| (n, &o.span, "output's name"));
+        for (name, span, what) in resources.chain(parameters).chain(outputs) {
+            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
+                self.problems.push(
+                    Diagnostic::error("invalid_name", format!("`{name}` is no {what}"))
+                        .because("letters and digits are allowed, nothing else")
+                        .at(span, ""),
+                );
+            }
+        }
+        for (name, parameter) in &template.parameters {
+            if let Some(resource) = template.resources.get(name) {
+                self.problems.push(
+                    Diagnostic::error("duplicate_name", format!("`{name}` is a parameter and a resource"))
+                        .because("a Ref could mean either")
+                        .at(&resource.span, "the resource")
+                        .at(&parameter.span, "the parameter"),
+                );
+            }
+        }
+    }
+
+    fn resource(&mut self, id: &str, resource: &ResourceDecl) {
+        self.condition_name(resource.condition.as_ref().map(|c| (c.text.as_str(), &c.span)));
+        for other in &resource.depends_on {
+            if !self.template.resources.contains_key(&other.text) {
+                let what = format!("DependsOn names `{}`, which is no resource", other.text);
+                let problem = Diagnostic::error("undefined_reference", what).at(&other.span, "");
+                self.problems.push(did_you_mean(problem, &other.text, self.template.resources.keys()));
+            }
+        }
+        for (key, policy, allowed) in [
+            (
+                "DeletionPolicy",
+                &resource.deletion_policy,
+                &["Delete", "Retain", "Snapshot", "RetainExceptOnCreate"] as &[&str],
+            ),
+            ("UpdateReplacePolicy", &resource.update_replace_policy, &["Delete", "Retain", "Snapshot"]),
+        ] {
+            if let Some(policy) = policy
+                && !matches!(policy.kind, ExprKind::Function(_))
+                && !policy.as_str().is_some_and(|p| allowed.contains(&p))
+            {
+                let what = format!("the {key} of `{id}` is none");
+                let problem = Diagnostic::error("invalid_policy", what);
+                self.problems
+                    .push(problem.because(format!("it is one of {}", allowed.join(", "))).at(&policy.span, ""));
+            }
+        }
+        for expr in resource.expressions() {
+            self.value(expr);
+        }
+        self.properties(id, resource);
+    }
+
+    /// What the schema says of the type and its properties. Warnings only: the service may be ahead of our data.
+    fn properties(&mut self, id: &str, resource: &ResourceDecl) {
+        let type_name = resource.resource_type.as_str();
+        if type_name.is_empty() || super::schema::is_custom(type_name) {
+            return;
+        }
+        let Some(schema) = resource_schema(type_name) else {
+            if type_name.starts_with("AWS::") && self.template.transforms.is_empty() {
+                let what = format!("the resource type `{type_name}` is not known here");
+                let problem = Diagnostic::warning("unknown_resource_type", what)
+                    .because("the schemas that Terrace carries do not have it, so its changes cannot be foretold")
+                    .at(&resource.type_span, "");
+                self.problems.push(did_you_mean(problem, type_name, super::schema::resource_types()));
+            } else if !type_name.contains("::") {
+                let what = format!("`{type_name}` is no resource type");
+                self.problems.push(Diagnostic::error("unknown_resource_type", what).at(&resource.type_span, ""));
+            }
+            return;
+        };
+        let written: &[(String, Span, Expr)] = match resource.properties.as_ref().map(|p| &p.kind) {
+            None | Some(ExprKind::Null) => &[],
+            Some(ExprKind::Object(entries)) => entries,
+            Some(_) => return,
+        };
+        for (name, at, _) in written {
+            if !schema.properties.contains_key(name) && name != "Fn::Transform" && !name.starts_with("Fn::ForEach") {
+                let what = format!("{type_name} has no property `{name}`");
+                let problem = Diagnostic::warning("unknown_property", what).at(at, "");
+                self.problems.push(did_you_mean(problem, name, schema.properties.keys()));
+            }
+        }
+        if written.iter().any(|(name, _, _)| name.starts_with("Fn::")) {
+            return;
+        }
+        for name in &schema.required {
+            if !written.iter().any(|(n, _, _)| n == name) {
+                let what = format!("`{id}` lacks the property {name}, which {type_name} requires");
+                self.problems.push(Diagnostic::warning("missing_property", what).at(&resource.span, ""));
+            }
+        }
+    }
+
+    fn condition_name(&mut self, name: Option<(&str, &Span)>) {
+        let Some((name, span)) = name else { return };
+        if !self.template.conditions.contains_key(name) {
+            let what = format!("the condition `{name}` is not defined");
+            let problem = Diagnostic::error("undefined_condition", what).at(span, "");
+            self.problems.push(did_you_mean(problem, name, self.template.conditions.keys()));
+        }
+    }
+
+    fn undefined(&mut self, name: &str, span: &Span) {
+        let known = self.template.parameters.keys().chain(self.template.resources.keys()).map(String::as_str);
+        let problem = Diagnostic::error("undefined_reference", format!("`{name}` is not defined"))
+            .because("no parameter or resource has this name")
+            .at(span, "");
+        self.problems.push(did_you_mean(problem, name, known.chain(PSEUDO_PARAMETERS.iter().copied())));
+    }
+
+    /// References of one expression and all in it, in a resource or an output.
+    fn value(&mut self, root: &Expr) {
+        let template = self.template;
+        let mut all = Vec::new();
+        root.walk(&mut |e| all.push(e));
+        for expr in all {
+            let ExprKind::Function(function) = &expr.kind else { continue };
+            match &**function {
+                Function::Ref(name) => {
+                    if !self.is_name(name) {
+                        self.undefined(name, &expr.span);
+                    }
+                }
+                Function::GetAtt(id, attribute) => {
+                    self.attribute(id, attribute.as_str(), &expr.span);
+                }
+                Function::Sub(parts, variables) => {
+                    for part in parts {
+                        match part {
+                            SubPart::Name(name, span) => {
+                                if !self.is_name(name) && variables.iter().all(|(v, _)| v != name) {
+                                    self.undefined(name, span);
+                                }
+                            }
+                            SubPart::Attribute(id, attribute, span) => {
+                                let whole = format!("{id}.{attribute}");
+                                if variables.iter().all(|(v, _)| *v != whole) {
+                                    self.attribute(id, Some(attribute), span);
+                                }
+                            }
+                            SubPart::Text(_) => {}
+                        }
+                    }
+                }
+                Function::If(name, _, _) | Function::Condition(name) => {
+                    self.condition_name(Some((name, &expr.span)));
+                }
+                Function::FindInMap(map, top, second, default) => {
+                    if let Some(name) = map.as_str() {
+                        self.mapping(name, top, second, default.is_some(), &map.span);
+                    }
+                }
+                Function::Rule(name, _) => {
+                    let what = format!("`{name}` stands outside of Rules");
+                    self.problems.push(Diagnostic::error("misplaced_function", what).at(&expr.span, ""));
+                }
+                Function::And(_) | Function::Or(_) | Function::Not(_) | Function::Equals(..) => {
+                    self.problems.push(
+                        Diagnostic::error("misplaced_function", "a condition's function stands outside of Conditions")
+                            .at(&expr.span, "")
+                            .hint("name it under Conditions, and use that name with Fn::If"),
+                    );
+                }
+                Function::Length(_) | Function::ToJsonString(_)
+                    if !template.transforms.iter().any(|t| t.text == "AWS::LanguageExtensions") =>
+                {
+                    self.problems.push(
+                        Diagnostic::error("misplaced_function", "this function needs a transform")
+                            .at(&expr.span, "")
+                            .hint("add Transform: AWS::LanguageExtensions"),
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A condition: parameters, mappings and other conditions, never a resource.
+    fn condition(&mut self, root: &Expr) {
+        let template = self.template;
+        let mut all = Vec::new();
+        root.walk(&mut |e| all.push(e));
+        for expr in all {
+            let ExprKind::Function(function) = &expr.kind else { continue };
+            match &**function {
+                Function::Condition(name) | Function::If(name, _, _) => {
+                    self.condition_name(Some((name, &expr.span)));
+                }
+                Function::FindInMap(map, top, second, default) => {
+                    if let Some(name) = map.as_str() {
+                        self.mapping(name, top, second, default.is_some(), &map.span);
+                    }
+                }
+                Function::GetAtt(..) | Function::ImportValue(_) | Function::Cidr(..) | Function::GetAzs(_) => {
+                    self.problems.push(
+                        Diagnostic::error("misplaced_function", "a condition cannot use this function")
+                            .because("conditions are decided before anything is made or looked up")
+                            .at(&expr.span, ""),
+                    );
+                }
+                _ => {
+                    for name in references(expr) {
+                        if template.resources.contains_key(name) {
+                            self.problems.push(
+                                Diagnostic::error(
+                                    "misplaced_function",
+                                    format!("a condition refers to the resource `{name}`"),
+                                )
+                                .because("conditions are decided before anything is made")
+                                .at(&expr.span, ""),
+                            );
+                        } else if !self.is_name(name) {
+                            self.undefined(name, &expr.span);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_name(&self, name: &str) -> bool {
+        self.template.parameters.contains_key(name)
+            || self.template.resources.contains_key(name)
+            || PSEUDO_PARAMETERS.contains(&name)
+            // What a macro makes is not in the text.
+            || !self.template.transforms.is_empty() && self.template.transforms.iter().any(|t| t.text != "AWS::LanguageExtensions")
+    }
+
+    fn attribute(&mut self, id: &str, attribute: Option<&str>, span: &Span) {
+        let Some(resource) = self.template.resources.get(id) else {
+            if self.template.parameters.contains_key(id) {
+                let what = format!("`{id}` is a parameter and has no attributes");
+                self.problems.push(Diagnostic::error("undefined_reference", what).at(span, "").hint("use Ref"));
+            } else if !self.is_name(id) {
+                let problem = Diagnostic::error("undefined_reference", format!("the resource `{id}` is not defined"));
+                self.problems.push(did_you_mean(problem.at(span, ""), id, self.template.resources.keys()));
+            }
+            return;
+        };
+        let Some(attribute) = attribute else { return };
+        let Some(schema) = resource_schema(&resource.resource_type) else { return };
+        if !schema.has_attribute(attribute) {
+            let what = format!("{} has no attribute `{attribute}`", resource.resource_type);
+            let problem = Diagnostic::error("undefined_attribute", what).at(span, "");
+            let problem = did_you_mean(problem, attribute, &schema.attributes);
+            self.problems.push(if schema.attributes.is_empty() {
+                problem.because("it has none at all; Ref gives what identifies it")
+            } else {
+                problem.because(format!("it has {}", schema.attributes.join(", ")))
+            });
+        }
+    }
+
+    fn mapping(&mut self, name: &str, top: &Expr, second: &Expr, default: bool, span: &Span) {
+        let Some(mapping) = self.template.mappings.get(name) else {
+            if !default {
+                let what = format!("the mapping `{name}` is not defined");
+                let problem = Diagnostic::error("undefined_mapping", what).at(span, "");
+                self.problems.push(did_you_mean(problem, name, self.template.mappings.keys()));
+            }
+            return;
+        };
+        let mut missing = |key: &str, at: &Span, keys: Vec<&String>| {
+            let what = format!("the mapping `{name}` has no key `{key}`");
+            self.problems.push(did_you_mean(Diagnostic::error("undefined_mapping_key", what).at(at, ""), key, keys));
+        };
+        if default {
+            return;
+        }
+        match top.as_str() {
+            Some(key) => match mapping.entries.get(key) {
+                None => missing(key, &top.span, mapping.entries.keys().collect()),
+                Some(inner) => {
+                    if let Some(key) = second.as_str().filter(|k| !inner.contains_key(*k)) {
+                        missing(key, &second.span, inner.keys().collect());
+                    }
+                }
+            },
+            None => {
+                if let Some(key) = second.as_str()
+                    && mapping.entries.values().all(|inner| !inner.contains_key(key))
+                {
+                    let keys: BTreeSet<&String> = mapping.entries.values().flat_map(BTreeMap::keys).collect();
+                    missing(key, &second.span, keys.into_iter().collect());
+                }
+            }
+        }
+    }
+
+    fn circles(&mut self) {
+        let template = self.template;
+        let conditions: Needs = template
+            .conditions
+            .iter()
+            .map(|(name, expr)| {
+                let mut of = BTreeSet::new();
+                expr.walk(&mut |e| {
+                    if let ExprKind::Function(f) = &e.kind
+                        && let Function::Condition(other) | Function::If(other, _, _) = &**f
+                    {
+                        of.insert(other.clone());
+                    }
+                });
+                (name.clone(), of)
+            })
+            .collect();
+        for (what, needs) in [("resources", template.dependencies()), ("conditions", conditions)] {
+            for cycle in cycles(&needs) {
+                let mut round = cycle.clone();
+                round.extend(cycle.first().cloned());
+                let mut problem =
+                    Diagnostic::error("dependency_cycle", format!("{what} depend on each other in a circle"))
+                        .because(round.join(" needs "));
+                for name in &cycle {
+                    let span = template
+                        .resources
+                        .get(name)
+                        .map(|r| &r.span)
+                        .or_else(|| template.conditions.get(name).map(|c| &c.span));
+                    if let Some(span) = span {
+                        problem = problem.at(span, "");
+                    }
+                }
+                if what == "resources" {
+                    problem = problem.hint(
+                        "move one of the references into a resource of its own, such as AWS::EC2::SecurityGroupIngress",
+                    );
+                }
+                self.problems.push(problem);
+            }
+        }
+    }
 }

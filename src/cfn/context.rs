@@ -84,3 +84,15 @@ pub fn url_suffix_of(partition: &str) -> &'static str {
         _ => "amazonaws.com",
     }
 }
+
+/// The pseudo parameters.
+pub(super) const PSEUDO_PARAMETERS: &[&str] = &[
+    "AWS::AccountId",
+    "AWS::NoValue",
+    "AWS::NotificationARNs",
+    "AWS::Partition",
+    "AWS::Region",
+    "AWS::StackId",
+    "AWS::StackName",
+    "AWS::URLSuffix",
+];

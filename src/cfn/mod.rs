@@ -11,11 +11,13 @@ mod context;
 mod diff;
 mod expression;
 mod function;
+mod intrinsic;
 mod json;
 mod lower;
 mod node;
 mod order;
 mod parameter;
+mod parameter_decl;
 mod resolve;
 mod resolved;
 mod rules;
@@ -32,5 +34,8 @@ pub use expression::{Expr, ExprKind, Function, SubPart};
 pub use node::{Because, Node, Unknown};
 pub use parameter::{ParameterDecl, ParameterType};
 pub use resolved::{Reference, Resolved, ResolvedOutput, ResolvedResource, Source};
-pub use schema::{PropertyKind, ResourceSchema, UpdateBehaviour, is_stateful, resource_schema, update_behaviour};
+pub use schema::{
+    PropertyKind, ResourceSchema, UpdateBehaviour, is_stateful, resource_schema, resource_types, schema_version,
+    update_behaviour,
+};
 pub use template::{Mapping, OutputDecl, ResourceDecl, Rule, RuleAssertion, Spanned, Template};

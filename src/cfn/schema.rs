@@ -66,19 +66,201 @@ pub struct ResourceSchema {
 }
 
 /// The digest of a type's schema; `None` for a type that the data does not hold, a custom resource among them.
-pub fn resource_schema(resource_type: &str) -> Option<ResourceSchema> {
-    let _ = (resource_type, OnceLock::<()>::new());
-    None
+/// The first call for a type reads its line; later ones are a look-up.
+pub fn resource_schema(resource_type: &str) -> Option<&'static ResourceSchema> {
+    let line = lines().get(resource_type)?;
+    line.schema.get_or_init(|| read(line.text)).as_ref()
+}
+
+/// All types that the data holds, ordered.
+pub fn resource_types() -> impl Iterator<Item = &'static str> {
+    lines().keys().copied()
+}
+
+/// The version of the data: the `cfn-lint` package it was made from and the date of its schemas.
+pub fn schema_version() -> &'static str {
+    DATA.lines().next().unwrap_or_default()
 }
 
 /// What a change at `path` (property names joined by `/`, indices as `*` or numbers) of a type does.
 pub fn update_behaviour(resource_type: &str, path: &str) -> UpdateBehaviour {
-    let _ = path;
-    resource_schema(resource_type).map_or(UpdateBehaviour::Unknown, |_| UpdateBehaviour::InPlace)
+    let Some(schema) = resource_schema(resource_type) else { return UpdateBehaviour::Unknown };
+    if schema.never_updates || schema.create_only.iter().any(|p| covers(p, path)) {
+        UpdateBehaviour::Replace
+    } else if schema.conditional_create_only.iter().any(|p| covers(p, path)) {
+        UpdateBehaviour::Conditional
+    } else {
+        UpdateBehaviour::InPlace
+    }
 }
 
 /// True where the type holds data that is lost with it: buckets, databases, volumes, file systems, log groups, keys,
 /// secrets, tables, queues and their kin. An unknown type is taken to hold none.
 pub fn is_stateful(resource_type: &str) -> bool {
     resource_schema(resource_type).is_some_and(|s| s.stateful)
+}
+
+/// True for types that an account defines itself: custom resources and modules.
+pub(super) fn is_custom(resource_type: &str) -> bool {
+    resource_type.starts_with("Custom::")
+        || resource_type == "AWS::CloudFormation::CustomResource"
+        || resource_type == "AWS::CloudFormation::Macro"
+        || resource_type.ends_with("::MODULE")
+}
+
+impl ResourceSchema {
+    /// True where `Fn::GetAtt` takes the attribute.
+    pub fn has_attribute(&self, attribute: &str) -> bool {
+        self.attributes.iter().any(|known| match known.strip_suffix('*') {
+            Some(start) => attribute.starts_with(start),
+            // A read-only object can be asked for as a whole and by its parts.
+            None => attribute == known || attribute.strip_prefix(known.as_str()).is_some_and(|r| r.starts_with('.')),
+        })
+    }
+}
+
+const DATA: &str = include_str!("schema.jsonl");
+
+struct Line {
+    text: &'static str,
+    schema: OnceLock<Option<ResourceSchema>>,
+}
+
+fn lines() -> &'static BTreeMap<&'static str, Line> {
+    static LINES: OnceLock<BTreeMap<&'static str, Line>> = OnceLock::new();
+    LINES.get_or_init(|| {
+        let parts = DATA.lines().skip(1).filter_map(|line| line.split_once('\t'));
+        parts.map(|(name, text)| (name, Line { text, schema: OnceLock::new() })).collect()
+    })
+}
+
+/// One line of the data, by the letters that `tools/cfn-schema` documents.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Stored {
+    p: BTreeMap<String, Vec<String>>,
+    r: Vec<String>,
+    c: Vec<String>,
+    k: Vec<String>,
+    o: Vec<String>,
+    w: Vec<String>,
+    i: Vec<String>,
+    a: Option<Vec<String>>,
+    t: Option<String>,
+    u: u8,
+    s: u8,
+}
+
+fn read(text: &str) -> Option<ResourceSchema> {
+    let stored: Stored = serde_json::from_str(text).ok()?;
+    let mut properties = BTreeMap::new();
+    for (letter, names) in stored.p {
+        let kind = match letter.as_str() {
+            "s" => PropertyKind::String,
+            "i" => PropertyKind::Integer,
+            "n" => PropertyKind::Number,
+            "b" => PropertyKind::Boolean,
+            "a" => PropertyKind::Array,
+            "o" => PropertyKind::Object,
+            _ => PropertyKind::Any,
+        };
+        properties.extend(names.into_iter().map(|name| (name, kind)));
+    }
+    let attributes = stored.a.unwrap_or_else(|| stored.o.iter().map(|p| p.replace('/', ".")).collect());
+    Some(ResourceSchema {
+        properties,
+        required: stored.r,
+        create_only: stored.c,
+        conditional_create_only: stored.k,
+        read_only: stored.o,
+        write_only: stored.w,
+        primary_identifier: stored.i,
+        attributes,
+        tags: stored.t,
+        never_updates: stored.u == 1,
+        stateful: stored.s == 1,
+    })
+}
+
+/// True where a change at `path` touches what `pattern` names: the same place, one in it, or one around it.
+fn covers(pattern: &str, path: &str) -> bool {
+    // Some schemas write `A/*/B` for the B of each element of A, some `A/B`; indices are left out of both.
+    fn steps(text: &str) -> impl Iterator<Item = &str> {
+        text.split('/').filter(|s| *s != "*" && s.parse::<usize>().is_err() && !s.is_empty())
+    }
+    path.split('/').next().is_some_and(|first| !first.is_empty())
+        && steps(pattern).zip(steps(path)).all(|(a, b)| a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_reads() {
+        let mut types = 0;
+        for name in resource_types() {
+            assert!(resource_schema(name).is_some(), "{name}");
+            types += 1;
+        }
+        assert!(types > 1500, "{types}");
+        assert!(schema_version().contains("cfn-lint"));
+    }
+
+    #[test]
+    fn changes_do_what_the_resource_reference_says() {
+        use UpdateBehaviour::{Conditional, InPlace, Replace, Unknown};
+        for (type_name, path, expected) in [
+            ("AWS::EC2::Subnet", "CidrBlock", Replace),
+            ("AWS::EC2::Subnet", "MapPublicIpOnLaunch", InPlace),
+            ("AWS::EC2::Subnet", "Tags/0/Value", InPlace),
+            ("AWS::EC2::SubnetRouteTableAssociation", "SubnetId", Replace),
+            ("AWS::EC2::NatGateway", "SubnetId", Replace),
+            ("AWS::EC2::Instance", "InstanceType", Conditional),
+            ("AWS::EC2::Instance", "ImageId", Replace),
+            ("AWS::EKS::Cluster", "Name", Replace),
+            ("AWS::EKS::Cluster", "Version", InPlace),
+            ("AWS::EKS::Cluster", "KubernetesNetworkConfig/ServiceIpv4Cidr", Replace),
+            ("AWS::EKS::Cluster", "KubernetesNetworkConfig/ElasticLoadBalancing/Enabled", InPlace),
+            ("AWS::EKS::Nodegroup", "Subnets/1", Replace),
+            ("AWS::EKS::Nodegroup", "ScalingConfig/MaxSize", InPlace),
+            ("AWS::IAM::Role", "RoleName", Replace),
+            ("AWS::IAM::Role", "AssumeRolePolicyDocument", InPlace),
+            ("AWS::S3::Bucket", "BucketName", Replace),
+            ("AWS::RDS::DBInstance", "DBInstanceIdentifier", Replace),
+            ("Custom::Thing", "A", Unknown),
+        ] {
+            assert_eq!(update_behaviour(type_name, path), expected, "{type_name} {path}");
+        }
+    }
+
+    #[test]
+    fn what_holds_data_is_known_by_its_type() {
+        for name in [
+            "AWS::S3::Bucket",
+            "AWS::RDS::DBInstance",
+            "AWS::RDS::DBCluster",
+            "AWS::EC2::Volume",
+            "AWS::EFS::FileSystem",
+            "AWS::Logs::LogGroup",
+            "AWS::KMS::Key",
+            "AWS::SecretsManager::Secret",
+            "AWS::DynamoDB::Table",
+            "AWS::SQS::Queue",
+            "AWS::ECR::Repository",
+            "AWS::ElastiCache::ReplicationGroup",
+        ] {
+            assert!(is_stateful(name), "{name}");
+        }
+        assert!(!is_stateful("AWS::EC2::Subnet") && !is_stateful("Custom::Thing"));
+    }
+
+    #[test]
+    fn attributes_are_those_of_the_resource_reference() {
+        let has = |t, a| resource_schema(t).is_some_and(|s| s.has_attribute(a));
+        assert!(has("AWS::EKS::Cluster", "Endpoint") && has("AWS::EKS::Cluster", "CertificateAuthorityData"));
+        assert!(has("AWS::IAM::Role", "Arn") && has("AWS::S3::Bucket", "Arn") && has("AWS::EC2::VPC", "CidrBlock"));
+        assert!(has("AWS::CloudFormation::Stack", "Outputs.VpcId"));
+        assert!(!has("AWS::IAM::Role", "Name"));
+    }
 }
