@@ -435,7 +435,7 @@ impl fmt::Debug for Value {
 
 /// The stored form: plain JSON, but an object whose only key starts with `$terrace:` stands for a mark.
 /// `{"$terrace:unknown": ADDRESS|null}`, `{"$terrace:sealed": SEAL}`, `{"$terrace:sensitive": VALUE}` (only around an
-/// unknown part), `{"$terrace:object": {..}}` (an object that would be mistaken for one of these).
+/// unknown part), `{"$terrace:number": "0.33.."}` (more digits than a double has), `{"$terrace:object": {..}}` (an object that would be mistaken for one of these).
 ///
 /// # Errors
 /// A known sensitive part that was not sealed: nothing stored holds a secret in clear.
@@ -459,7 +459,13 @@ impl serde::Serialize for Value {
             Data::Unknown(origin) => tagged(serializer, &|m| m.serialize_entry("$terrace:unknown", origin)),
             Data::Null => serializer.serialize_unit(),
             Data::Bool(b) => serializer.serialize_bool(*b),
-            Data::Number(n) => number_to_json(n).serialize(serializer),
+            Data::Number(n) => {
+                let json = number_to_json(n);
+                if matches!(Self::from_json(&json).data, Data::Number(back) if back == *n) {
+                    return json.serialize(serializer);
+                }
+                tagged(serializer, &|m| m.serialize_entry("$terrace:number", &n.to_string()))
+            }
             Data::String(s) => serializer.serialize_str(s),
             Data::Sequence(_, elements) => serializer.collect_seq(elements.iter()),
             Data::Mapping(_, entries) if entries.len() == 1 && entries.keys().all(|k| k.starts_with("$terrace:")) => {
@@ -497,6 +503,9 @@ fn from_stored(json: &serde_json::Value) -> Result<Value, String> {
             ("$terrace:unknown", Json::Null) => Ok(Value::UNKNOWN),
             ("$terrace:unknown", Json::String(a)) => Ok(Value::unknown_until(a.parse().map_err(|e| format!("{e}"))?)),
             ("$terrace:sealed", Json::String(seal)) => Ok(Value::from(Data::Sealed(seal.as_str().into())).sensitive()),
+            ("$terrace:number", Json::String(n)) => {
+                n.parse().map(|n| Data::Number(n).into()).map_err(|e| format!("{e}"))
+            }
             ("$terrace:sensitive", inner) => Ok(from_stored(inner)?.sensitive()),
             ("$terrace:object", Json::Object(inner)) => object(inner),
             (tag, _) => Err(format!("unknown mark `{tag}`; the file was written by a newer terrace")),
@@ -519,9 +528,12 @@ mod tests {
             ("c", Value::tuple(vec![Value::NULL, true.into(), 3.into()])),
             ("d", Value::object([("$terrace:unknown", Value::string("as written by a person"))])),
             ("e", Value::UNKNOWN.sensitive()),
+            ("f", Data::Number("0.01".parse().unwrap()).into()),
+            ("g", Data::Number("0.33333333333333333333333333333333".parse().unwrap()).into()),
         ]);
         let text = serde_json::to_string(&value).unwrap();
         assert!(!text.contains("hunter2"));
+        assert!(text.contains("\"f\":0.01,"), "{text}");
         let back: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(back, value);
     }
