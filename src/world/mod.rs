@@ -10,6 +10,7 @@ mod helm;
 mod kubernetes;
 mod ledger;
 pub mod live;
+mod machine;
 pub mod sandbox;
 mod services;
 
@@ -23,6 +24,7 @@ pub use failure::{Class, Failure, Outcome};
 pub use helm::{Chart, ChartRef, Helm, Release, ReleaseRequest, Rendered};
 pub use kubernetes::{ApplyOptions, Endpoint, HttpAnswer, Kubernetes, ObjectRef, PodRequest, ResourceType};
 pub use ledger::{Ledger, Lock, LockOwner, Stored};
+pub use machine::Machine;
 pub use services::{Caller, Command, Http, Identity, Parameter, Program, ProgramEnd, Secrets};
 
 use async_trait::async_trait;

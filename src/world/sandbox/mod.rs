@@ -1,1 +1,246 @@
 //! The embedded world: every trait over one persistent, fault-injecting place. Shipped, and the only fake there is.
+//!
+//! [`Sandbox::open`] opens a project's world. Calls of the traits go through one wrapper (`call.rs`), the world lies in one
+//! log (`store.rs`, `tx.rs`), time is virtual (`clock.rs`), faults come on command (`fault.rs`). What lasts (a stack's
+//! update, an add-on's) is scheduled in the store and settled by the next call after it is due.
+
+mod call;
+mod clock;
+mod cluster;
+mod fault;
+mod inspect;
+mod store;
+mod tx;
+
+pub use fault::{Fault, FaultKind, Halfway};
+pub use inspect::{Drift, Row, Show};
+
+pub(in crate::world::sandbox) use tx::Tx;
+
+use crate::world::{
+    Aws, AwsConnection, Class, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Failure, Http, HttpAnswer,
+    Machine, Outcome, Program, ProgramEnd, World,
+};
+use clock::VirtualClock;
+use jiff::Timestamp;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use store::Store;
+
+/// How a sandbox is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many virtual seconds pass in one of the machine's. Infinite: nothing waits, time jumps.
+    pub speed: f64,
+    /// The seed of its randomness; counts only when the world is made.
+    pub seed: u64,
+    /// When virtual time starts; counts only when the world is made. The machine's time where `None`.
+    pub start: Option<Timestamp>,
+    /// A folder with charts that add to the catalogue (rule 25).
+    pub charts: Option<PathBuf>,
+    /// How a crash on command ends the process.
+    pub crash: CrashBy,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { speed: 250.0, seed: 0, start: None, charts: None, crash: CrashBy::Exit }
+    }
+}
+
+/// How a crash on command ends the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CrashBy {
+    /// Exits at once with code 137, as if killed.
+    #[default]
+    Exit,
+    /// No call of this handle answers any more, and [`Sandbox::crashed`] returns: a test drops what was running and opens
+    /// the folder again.
+    Halt,
+}
+
+/// One project's embedded world. Handles may be opened by several processes at once.
+pub struct Sandbox {
+    store: Arc<Store>,
+    clock: Arc<VirtualClock>,
+    machine: Machine,
+    options: Options,
+    down: AtomicBool,
+    fell: tokio::sync::Notify,
+    this: std::sync::Weak<Sandbox>,
+}
+
+impl Sandbox {
+    /// Opens the world in this folder, making it where it is missing.
+    ///
+    /// # Errors
+    /// `Local`: a disk that refuses, a world written by a newer terrace, a damaged one.
+    pub fn open(folder: &Path, options: Options) -> Outcome<Arc<Self>> {
+        let store = Arc::new(Store::open(folder)?);
+        #[expect(clippy::disallowed_methods, reason = "the sandbox is the world, and a new one starts now")]
+        let start = || options.start.unwrap_or_else(Timestamp::now);
+        let now = store.transact(Timestamp::UNIX_EPOCH, |tx| begin(tx, options.seed, start))?;
+        let clock = Arc::new(VirtualClock::new(now, options.speed));
+        let machine = Machine::new()?;
+        let sandbox = Arc::new_cyclic(|this| Self {
+            store,
+            clock,
+            machine,
+            options,
+            down: AtomicBool::new(false),
+            fell: tokio::sync::Notify::new(),
+            this: this.clone(),
+        });
+        let this = sandbox.this.clone();
+        sandbox.clock.listen(Box::new(move || {
+            if let Some(sandbox) = this.upgrade() {
+                let _ = sandbox.transact(|_| ());
+            }
+        }));
+        Ok(sandbox)
+    }
+
+    /// Forgets everything in the folder, a world that cannot be read included.
+    ///
+    /// # Errors
+    /// `Local`: a disk that refuses.
+    pub fn erase(folder: &Path) -> Outcome<()> {
+        Store::erase(folder)
+    }
+
+    /// Returns once a crash on command happened under [`CrashBy::Halt`].
+    pub async fn crashed(&self) {
+        let fell = self.fell.notified();
+        if !self.is_down() {
+            fell.await;
+        }
+    }
+
+    /// How it was opened.
+    pub(in crate::world::sandbox) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The virtual clock, as itself.
+    pub(in crate::world::sandbox) fn virtual_clock(&self) -> &Arc<VirtualClock> {
+        &self.clock
+    }
+
+    fn is_down(&self) -> bool {
+        self.down.load(Ordering::SeqCst)
+    }
+
+    fn go_down(&self) {
+        self.down.store(true, Ordering::SeqCst);
+        self.fell.notify_waiters();
+    }
+
+    fn arc(&self) -> Arc<Self> {
+        self.this.upgrade().expect("invariant: a sandbox lives in the Arc that `open` returned")
+    }
+}
+
+/// Makes a world where there is none yet; returns the virtual time.
+fn begin(tx: &mut Tx<'_>, seed: u64, start: impl FnOnce() -> Timestamp) -> Timestamp {
+    if let Some(ms) = tx.get::<i64>("meta", "clock") {
+        return Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX);
+    }
+    let start = start();
+    tx.put("meta", "seed", &seed);
+    tx.put("meta", "clock", &start.as_millisecond());
+    Timestamp::from_millisecond(start.as_millisecond()).unwrap_or(start)
+}
+
+/// Does all that was scheduled and is due by `now`, each at its own moment, in order.
+fn settle(tx: &mut Tx<'_>, now: Timestamp) {
+    while let Some(key) = tx.first_key("due") {
+        let at = key.split_once('/').and_then(|(ms, _)| ms.parse::<i64>().ok()).unwrap_or_default();
+        if at > now.as_millisecond() {
+            return;
+        }
+        let due: Option<(String, String)> = tx.get("due", &key);
+        tx.delete("due", &key);
+        tx.set_now(Timestamp::from_millisecond(at).unwrap_or(now));
+        match due {
+            Some((part, id)) if part == "cluster" => cluster::wake(tx, &id),
+            _ => {}
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl World for Sandbox {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
+    fn aws(&self, _connection: &AwsConnection) -> Outcome<Aws> {
+        Err(Failure::new(Class::Unsupported, "sandbox:Aws", "", "not yet"))
+    }
+
+    fn cluster(&self, connection: &ClusterConnection) -> Outcome<ClusterHandle> {
+        cluster::cluster_handle(self.arc(), connection)
+    }
+
+    fn command(&self) -> Arc<dyn Command> {
+        Arc::new(RealTime(self.arc()))
+    }
+
+    fn http(&self) -> Arc<dyn Http> {
+        Arc::new(RealTime(self.arc()))
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    fn entropy(&self) -> Arc<dyn Entropy> {
+        Arc::new(Seeded(self.arc()))
+    }
+}
+
+/// The seeded source; its count is persisted, so no two processes draw the same number.
+struct Seeded(Arc<Sandbox>);
+
+impl Entropy for Seeded {
+    fn next(&self) -> u64 {
+        self.0.transact(|tx| tx.random()).unwrap_or_default()
+    }
+}
+
+/// The machine's own programs and network; virtual time at infinite speed waits for them.
+struct RealTime(Arc<Sandbox>);
+
+#[async_trait::async_trait]
+impl Command for RealTime {
+    async fn run(&self, program: &Program) -> Outcome<ProgramEnd> {
+        let _busy = self.0.clock.busy();
+        self.0.machine.run(program).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Http for RealTime {
+    async fn request(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &BTreeMap<String, String>,
+        timeout: Duration,
+    ) -> Outcome<HttpAnswer> {
+        let _busy = self.0.clock.busy();
+        self.0.machine.request(method, url, headers, timeout).await
+    }
+
+    async fn connect(&self, host: &str, port: u16, timeout: Duration) -> Outcome<()> {
+        let _busy = self.0.clock.busy();
+        self.0.machine.connect(host, port, timeout).await
+    }
+}
