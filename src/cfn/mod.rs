@@ -7,8 +7,11 @@
 mod capability;
 mod check;
 mod cidr;
+mod compare;
 mod context;
 mod diff;
+mod dynamic_reference;
+mod evaluate;
 mod expression;
 mod function;
 mod intrinsic;
