@@ -33,6 +33,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", &["*"]),
 ];
 
+/// What the tests within any room may import besides: a test needs some world to stand on.
+const FOR_TESTS: &[&str] = &["world", "world/live", "world/sandbox"];
+
 /// The rooms that do what the others only ask for. `src/lib.rs` and `src/main.rs` hold
 /// no logic; `main.rs` may do it too, `lib.rs` may not.
 const OUTSIDE_THE_CORE: &[&str] = &["world/live", "world/sandbox", "cli"];
@@ -141,6 +144,17 @@ fn the_rooms_of_the_world_are_rooms_of_their_own() {
 }
 
 #[test]
+fn tests_within_a_room_may_stand_on_a_world_but_on_no_other_room() {
+    let text = "#[cfg(test)]\nmod tests {\n    use crate::world::sandbox::Sandbox;\n    use crate::cli::Args;\n}\n\
+                use crate::world::sandbox::Sandbox;";
+    assert_eq!(
+        check(imports, "src/lang/eval.rs", text),
+        "src/lang/eval.rs:4: `lang` may not import `cli`\n\
+         src/lang/eval.rs:6: `lang` may not import `world/sandbox`\n"
+    );
+}
+
+#[test]
 fn an_effect_in_the_core_is_found_and_one_behind_a_seam_is_not() {
     let text = "use std::{env, fs as f, fmt};\n\
                 fn now() { std::time::SystemTime::now(); }\n\
@@ -208,6 +222,11 @@ impl File {
             return Vec::new();
         }
         path.split('/').map(str::to_owned).collect()
+    }
+
+    /// The whole file is tests, as its name says.
+    fn is_tests(&self) -> bool {
+        self.path.ends_with("/tests.rs")
     }
 
     fn violation(&self, line: usize, what: String) -> Violation {
@@ -286,6 +305,9 @@ fn imports(file: &File) -> Vec<Violation> {
             continue; // the crate itself, or a macro, which always lives at its root
         }
         let to = room(&absolute);
+        if (found.in_tests || file.is_tests()) && FOR_TESTS.contains(&to.as_str()) {
+            continue;
+        }
         if !rooms.contains_key(to.as_str()) {
             let what = format!("`crate::{}` is in no room", absolute.join("::"));
             violations.push(file.violation(found.line, what));
@@ -301,10 +323,7 @@ fn imports(file: &File) -> Vec<Violation> {
 /// processes, network and terminal. What tests do is no effect of the program.
 fn effects(file: &File) -> Vec<Violation> {
     let module = file.module();
-    if file.path == "src/main.rs"
-        || OUTSIDE_THE_CORE.contains(&room(&module).as_str())
-        || file.path.ends_with("/tests.rs")
-    {
+    if file.path == "src/main.rs" || OUTSIDE_THE_CORE.contains(&room(&module).as_str()) || file.is_tests() {
         return Vec::new();
     }
     let mut violations = Vec::new();
