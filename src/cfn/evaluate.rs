@@ -242,12 +242,18 @@ impl<'a> Evaluator<'a> {
     /// What Ref gives; `None` is `AWS::NoValue`.
     fn reference(&mut self, name: &str, span: &Span) -> Option<Node> {
         let context = self.context;
+        // A rule is judged without an account; what is not given is unknown.
+        let given = |value: &str| {
+            if value.is_empty() { Node::unknown(Because::Pseudo(name.to_owned())) } else { Node::string(value) }
+        };
         Some(match name {
-            "AWS::AccountId" => Node::string(&context.account),
-            "AWS::Region" => Node::string(&context.region),
-            "AWS::Partition" => Node::string(&context.partition),
-            "AWS::StackName" => Node::string(&context.stack_name),
-            "AWS::URLSuffix" => Node::string(url_suffix_of(&context.partition)),
+            "AWS::AccountId" => given(&context.account),
+            "AWS::Region" => given(&context.region),
+            "AWS::Partition" if context.region.is_empty() => given(""),
+            "AWS::Partition" => given(&context.partition),
+            "AWS::StackName" => given(&context.stack_name),
+            "AWS::URLSuffix" if context.region.is_empty() => given(""),
+            "AWS::URLSuffix" => given(url_suffix_of(&context.partition)),
             "AWS::NotificationARNs" => Node::Array(context.notification_arns.iter().map(Node::string).collect()),
             "AWS::StackId" => match &context.stack_id {
                 Some(id) => Node::string(id),
