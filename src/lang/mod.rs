@@ -8,7 +8,6 @@ pub mod configuration;
 pub mod schema;
 pub mod scope;
 mod sources;
-mod type_expression;
 pub mod types;
 
 pub use configuration::{Configuration, Declaration};
