@@ -3,16 +3,12 @@
 //! Pure: the plan calls it where no change set can be had, the sandbox to make change sets. It compares what the
 //! templates say, not what is live.
 
-use super::{
-    compare::same,
-    resolved::overlaps,
-    schema::{UpdateBehaviour, resource_schema, update_behaviour},
-};
+use super::{changes::changes, follow::follow};
 use crate::{
-    base::{Path, Step},
-    cfn::{Because, Node, Resolved, ResolvedResource, Source},
+    base::Path,
+    cfn::{Node, Resolved, ResolvedResource, Source},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What happens to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -200,254 +196,6 @@ impl From<Recreation> for Replacement {
     }
 }
 
-/// What the two declarations say differently.
-fn changes(old: &ResolvedResource, new: &ResolvedResource) -> Vec<PropertyChange> {
-    let mut all = Vec::new();
-    let plain = |field, path: Path, before, after, requires_recreation| PropertyChange {
-        field,
-        path,
-        before,
-        after,
-        requires_recreation,
-        evaluation: Evaluation::Static,
-        causing: None,
-        sensitive: false,
-    };
-    if old.resource_type != new.resource_type {
-        let (before, after) = (Node::string(&old.resource_type), Node::string(&new.resource_type));
-        all.push(plain(Field::Type, Path::default(), Some(before), Some(after), Recreation::Always));
-        return all;
-    }
-    let mut leaves = Vec::new();
-    let tags = resource_schema(&new.resource_type).and_then(|s| s.tags.as_deref());
-    walk(&mut Path::default(), Some(&old.properties), Some(&new.properties), tags, &mut leaves);
-    for (path, before, after) in leaves {
-        let sensitive = old.is_sensitive(&path) || new.is_sensitive(&path);
-        let evaluation = if after.is_none_or(Node::is_known) { Evaluation::Static } else { Evaluation::Dynamic };
-        all.push(PropertyChange {
-            field: field_of(&path, tags),
-            requires_recreation: recreation(&new.resource_type, &path, before, after),
-            evaluation,
-            causing: causing(&path, after, old, new),
-            sensitive,
-            before: before.cloned(),
-            after: after.cloned(),
-            path,
-        });
-    }
-    let policy = |p: &Option<String>| p.as_deref().map(Node::string);
-    for (field, before, after) in [
-        (Field::Metadata, old.metadata.clone(), new.metadata.clone()),
-        (Field::CreationPolicy, old.creation_policy.clone(), new.creation_policy.clone()),
-        (Field::UpdatePolicy, old.update_policy.clone(), new.update_policy.clone()),
-        (Field::DeletionPolicy, policy(&old.deletion_policy), policy(&new.deletion_policy)),
-        (Field::UpdateReplacePolicy, policy(&old.update_replace_policy), policy(&new.update_replace_policy)),
-    ] {
-        let equal = match (&before, &after) {
-            (None, None) => true,
-            (Some(a), Some(b)) => same(a, b),
-            _ => false,
-        };
-        if !equal {
-            all.push(plain(field, Path::default(), before, after, Recreation::Never));
-        }
-    }
-    all
-}
-
-type Leaf<'a> = (Path, Option<&'a Node>, Option<&'a Node>);
-
-/// The smallest parts that differ. Lists of one length are compared element by element, others as a whole; tags by key.
-fn walk<'a>(
-    path: &mut Path,
-    before: Option<&'a Node>,
-    after: Option<&'a Node>,
-    tags: Option<&str>,
-    leaves: &mut Vec<Leaf<'a>>,
-) {
-    match (before, after) {
-        (Some(a), Some(b)) if same(a, b) => {}
-        (Some(Node::Object(a)), Some(Node::Object(b))) => {
-            let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            for key in keys {
-                walk(&mut path.key(key), a.get(key), b.get(key), tags, leaves);
-            }
-        }
-        (Some(Node::Array(a)), Some(Node::Array(b))) => {
-            if is_tags(path, tags)
-                && let (Some(a), Some(b)) = (by_key(a), by_key(b))
-            {
-                let keys: BTreeSet<&str> = a.keys().chain(b.keys()).copied().collect();
-                for key in keys {
-                    walk(&mut path.key(key), a.get(key).copied(), b.get(key).copied(), None, leaves);
-                }
-            } else if a.len() == b.len() {
-                for (at, (a, b)) in a.iter().zip(b).enumerate() {
-                    walk(&mut path.index(at), Some(a), Some(b), tags, leaves);
-                }
-            } else {
-                leaves.push((path.clone(), before, after));
-            }
-        }
-        (None, None) => {}
-        _ => leaves.push((path.clone(), before, after)),
-    }
-}
-
-fn is_tags(path: &Path, tags: Option<&str>) -> bool {
-    matches!(path.0.as_slice(), [Step::Key(key)] if Some(&**key) == tags)
-}
-
-/// Tags by key; `None` where the list is not one of Key and Value, or names a key twice.
-fn by_key(items: &[Node]) -> Option<BTreeMap<&str, &Node>> {
-    let mut all = BTreeMap::new();
-    for item in items {
-        let Node::Object(entries) = item else { return None };
-        let value = entries.get("Value").filter(|_| entries.len() == 2)?;
-        if all.insert(entries.get("Key")?.as_str()?, value).is_some() {
-            return None;
-        }
-    }
-    Some(all)
-}
-
-fn field_of(path: &Path, tags: Option<&str>) -> Field {
-    match path.0.first() {
-        Some(Step::Key(key)) if Some(&**key) == tags => Field::Tags,
-        _ => Field::Properties,
-    }
-}
-
-/// What a change at a path does; where a whole object comes or goes, what its parts do.
-fn recreation(resource_type: &str, path: &Path, before: Option<&Node>, after: Option<&Node>) -> Recreation {
-    let mut worst = Recreation::Never;
-    for value in [before, after].into_iter().flatten() {
-        parts(resource_type, &pointer(path), value, &mut worst);
-    }
-    worst
-}
-
-fn parts(resource_type: &str, path: &str, value: &Node, worst: &mut Recreation) {
-    match value {
-        Node::Object(entries) if !entries.is_empty() && !path.is_empty() => {
-            for (key, inner) in entries {
-                parts(resource_type, &format!("{path}/{key}"), inner, worst);
-            }
-        }
-        Node::Array(items) if items.iter().any(|n| matches!(n, Node::Object(_))) => {
-            items.iter().for_each(|inner| parts(resource_type, path, inner, worst));
-        }
-        _ => {
-            let here = match update_behaviour(resource_type, path) {
-                UpdateBehaviour::InPlace => Recreation::Never,
-                UpdateBehaviour::Conditional | UpdateBehaviour::Unknown => Recreation::Conditionally,
-                UpdateBehaviour::Replace => Recreation::Always,
-            };
-            *worst = (*worst).max(here);
-        }
-    }
-}
-
-fn pointer(path: &Path) -> String {
-    let steps: Vec<String> = path
-        .0
-        .iter()
-        .map(|step| match step {
-            Step::Key(key) => key.to_string(),
-            Step::Index(at) => at.to_string(),
-        })
-        .collect();
-    steps.join("/")
-}
-
-/// A source that both templates read at this path made the difference; otherwise the template's own text did.
-fn causing(path: &Path, after: Option<&Node>, old: &ResolvedResource, new: &ResolvedResource) -> Option<Source> {
-    let at = |resource: &ResolvedResource| -> BTreeSet<Source> {
-        resource.references.iter().filter(|r| overlaps(&r.path, path)).map(|r| r.source.clone()).collect()
-    };
-    let common: BTreeSet<Source> = at(old).intersection(&at(new)).cloned().collect();
-    let awaited = after.is_some_and(|n| !n.is_known());
-    let is_resource = |s: &Source| matches!(s, Source::Resource { .. });
-    // A resource's value explains an unknown best, a parameter's one that is known.
-    common.iter().find(|s| is_resource(s) == awaited).or_else(|| common.first()).cloned()
-}
-
-/// What follows from the changes of what a resource refers to.
-fn follow(
-    changes: &mut Vec<PropertyChange>,
-    old: &ResolvedResource,
-    new: &ResolvedResource,
-    found: &BTreeMap<&str, ResourceDiff>,
-) {
-    for reference in &new.references {
-        let Source::Resource { logical_id, attribute } = &reference.source else { continue };
-        let Some(target) = found.get(logical_id.as_str()) else { continue };
-        let certainty = match (target.action, target.replacement) {
-            (Action::Modify, Replacement::Always) => Recreation::Always,
-            (Action::Modify, Replacement::Conditional) => Recreation::Conditionally,
-            (Action::Modify, Replacement::Never) if attribute.as_deref().is_some_and(|a| may_change(target, a)) => {
-                Recreation::Conditionally
-            }
-            _ => continue,
-        };
-        if let Some(change) = changes
-            .iter_mut()
-            .find(|c| matches!(c.field, Field::Properties | Field::Tags) && overlaps(&c.path, &reference.path))
-        {
-            change.evaluation = Evaluation::Dynamic;
-            change.causing = Some(reference.source.clone());
-            continue;
-        }
-        let before = at(&old.properties, &reference.path);
-        let forced = recreation(&new.resource_type, &reference.path, before, at(&new.properties, &reference.path));
-        let tags = resource_schema(&new.resource_type).and_then(|s| s.tags.as_deref());
-        let because = Because::Resource { logical_id: logical_id.clone(), attribute: attribute.clone() };
-        let after = match at(&new.properties, &reference.path) {
-            Some(node) if !node.is_known() => node.clone(),
-            _ => Node::unknown(because),
-        };
-        changes.push(PropertyChange {
-            field: field_of(&reference.path, tags),
-            path: reference.path.clone(),
-            before: before.cloned(),
-            after: Some(after),
-            requires_recreation: forced.min(certainty),
-            evaluation: Evaluation::Dynamic,
-            causing: Some(reference.source.clone()),
-            sensitive: old.is_sensitive(&reference.path) || new.is_sensitive(&reference.path),
-        });
-    }
-}
-
-/// Whether an attribute may be another after an update in place. What identifies a resource stays, and so does a
-/// property that is not changed.
-fn may_change(target: &ResourceDiff, attribute: &str) -> bool {
-    let top = attribute.split('.').next().unwrap_or(attribute);
-    let mut changed = target.changes.iter().filter(|c| c.field == Field::Properties).peekable();
-    if changed.peek().is_none() {
-        return false;
-    }
-    let Some(schema) = resource_schema(&target.resource_type) else { return true };
-    if schema.primary_identifier.iter().any(|p| p == top) {
-        return false;
-    }
-    let settable =
-        schema.properties.contains_key(top) && !schema.read_only.iter().any(|p| p.split('/').next() == Some(top));
-    if settable {
-        return changed.any(|c| matches!(c.path.0.first(), Some(Step::Key(key)) if &**key == top));
-    }
-    // ARNs and ids are given once.
-    !(top == "Arn" || top.ends_with("Arn") || top == "Id" || top.ends_with("Id"))
-}
-
-fn at<'a>(node: &'a Node, path: &Path) -> Option<&'a Node> {
-    path.0.iter().try_fold(node, |node, step| match (node, step) {
-        (Node::Object(entries), Step::Key(key)) => entries.get(&**key),
-        (Node::Array(items), Step::Index(at)) => items.get(*at),
-        _ => None,
-    })
-}
-
 /// What becomes of a removed resource. Databases without a policy leave a snapshot.
 fn removal(old: &ResolvedResource) -> PolicyAction {
     match old.deletion_policy.as_deref() {
@@ -467,5 +215,273 @@ fn replacement(new: &ResolvedResource) -> PolicyAction {
         Some("Retain") => PolicyAction::ReplaceAndRetain,
         Some("Snapshot") => PolicyAction::ReplaceAndSnapshot,
         _ => PolicyAction::ReplaceAndDelete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cfn::{Context, Template};
+    use proptest::prelude::*;
+
+    /// A stack that lives: every resource has a physical id `phy-ID`, and attributes read `ID.ATTRIBUTE`.
+    fn live(text: &str, parameters: &[(&str, &str)]) -> Resolved {
+        let (template, problems) = Template::parse("t.yaml", text);
+        assert!(!problems.has_errors(), "{problems:?}");
+        let mut context = Context::offline("000000000000", "us-east-1", "s");
+        context.zones = ["a", "b", "c"].map(|z| format!("us-east-1{z}")).to_vec();
+        context.parameters = parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let attribute = |id: &str, attribute: Option<&str>| {
+            Some(Node::string(attribute.map_or_else(|| format!("phy-{id}"), |a| format!("{id}.{a}"))))
+        };
+        let context = Context { attribute: &attribute, ..context };
+        let (resolved, problems) = template.resolve(&context);
+        assert!(!problems.has_errors(), "{problems:?}");
+        resolved
+    }
+
+    fn lines(diffs: &[ResourceDiff]) -> Vec<String> {
+        let line = |d: &ResourceDiff| {
+            let why: Vec<String> = d
+                .changes
+                .iter()
+                .map(|c| format!("{}:{:?}:{:?}", c.path, c.requires_recreation, c.evaluation))
+                .collect();
+            format!("{:?} {} {:?} [{}]", d.action, d.logical_id, d.replacement, why.join(" "))
+        };
+        diffs.iter().map(line).collect()
+    }
+
+    const NETWORK: &str = "
+Parameters:
+  Cidr: { Type: String, Default: 10.0.0.0/24 }
+  Secret: { Type: String, NoEcho: true, Default: hunter2 }
+  Owner: { Type: String, Default: me }
+Resources:
+  Vpc: { Type: 'AWS::EC2::VPC', Properties: { CidrBlock: 10.0.0.0/16 } }
+  Subnet:
+    Type: AWS::EC2::Subnet
+    Properties:
+      VpcId: !Ref Vpc
+      CidrBlock: !Ref Cidr
+      Tags: [{ Key: Name, Value: x }, { Key: Owner, Value: !Ref Owner }]
+  Table: { Type: 'AWS::EC2::RouteTable', Properties: { VpcId: !Ref Vpc } }
+  Association:
+    Type: AWS::EC2::SubnetRouteTableAssociation
+    Properties: { SubnetId: !Ref Subnet, RouteTableId: !Ref Table }
+  Eip: { Type: 'AWS::EC2::EIP' }
+  Nat:
+    Type: AWS::EC2::NatGateway
+    Properties: { SubnetId: !Ref Subnet, AllocationId: !GetAtt Eip.AllocationId }
+  Route:
+    Type: AWS::EC2::Route
+    Properties: { RouteTableId: !Ref Table, DestinationCidrBlock: 0.0.0.0/0, NatGatewayId: !Ref Nat }
+  Nodes:
+    Type: AWS::EKS::Nodegroup
+    Properties: { ClusterName: c, NodeRole: r, Subnets: [!Ref Subnet] }
+  Password:
+    Type: AWS::SecretsManager::Secret
+    Properties: { SecretString: !Sub '{\"p\":\"${Secret}\"}' }
+";
+
+    #[test]
+    fn a_changed_subnet_range_shows_what_it_forces() {
+        let (before, after) = (live(NETWORK, &[]), live(NETWORK, &[("Cidr", "10.0.1.0/24")]));
+        let ids = BTreeMap::from([("Subnet".to_owned(), "subnet-1".to_owned())]);
+        let diffs = diff(Some(&before), Some(&after), &ids);
+        assert_eq!(
+            lines(&diffs),
+            [
+                "Modify Association Always [SubnetId:Always:Dynamic]",
+                "Modify Nat Always [SubnetId:Always:Dynamic]",
+                "Modify Nodes Always [Subnets[0]:Always:Dynamic]",
+                "Modify Route Never [NatGatewayId:Never:Dynamic]",
+                "Modify Subnet Always [CidrBlock:Always:Static]",
+            ]
+        );
+        let subnet = &diffs[4];
+        assert_eq!(subnet.physical_id.as_deref(), Some("subnet-1"));
+        assert_eq!(subnet.policy_action, Some(PolicyAction::ReplaceAndDelete));
+        assert_eq!(subnet.changes[0].causing, Some(Source::Parameter { name: "Cidr".to_owned(), no_echo: false }));
+        let nat = &diffs[1].changes[0];
+        assert_eq!(nat.causing, Some(Source::Resource { logical_id: "Subnet".to_owned(), attribute: None }));
+        assert!(nat.after.as_ref().is_some_and(Node::is_unknown));
+    }
+
+    #[test]
+    fn a_tag_is_named_by_its_key_and_replaces_nothing() {
+        let (before, after) = (live(NETWORK, &[]), live(NETWORK, &[("Owner", "you")]));
+        let diffs = diff(Some(&before), Some(&after), &BTreeMap::new());
+        assert_eq!(lines(&diffs), ["Modify Subnet Never [Tags.Owner:Never:Static]"]);
+        assert_eq!(diffs[0].changes[0].field, Field::Tags);
+        assert!(matches!(&diffs[0].changes[0].causing, Some(Source::Parameter { name, .. }) if name == "Owner"));
+    }
+
+    #[test]
+    fn a_changed_secret_is_marked() {
+        let (before, after) = (live(NETWORK, &[]), live(NETWORK, &[("Secret", "hunter3")]));
+        let diffs = diff(Some(&before), Some(&after), &BTreeMap::new());
+        assert_eq!(lines(&diffs), ["Modify Password Never [SecretString:Never:Static]"]);
+        assert!(diffs[0].changes[0].sensitive);
+    }
+
+    #[test]
+    fn what_is_new_or_gone_is_added_or_removed_by_its_policy() {
+        let text = "
+Resources:
+  A: { Type: 'AWS::S3::Bucket', DeletionPolicy: Retain }
+  B: { Type: 'AWS::RDS::DBCluster', Properties: { Engine: aurora-mysql } }
+  C: { Type: 'AWS::SQS::Queue' }
+";
+        let all = live(text, &[]);
+        let removed = diff(Some(&all), None, &BTreeMap::new());
+        let actions: Vec<_> = removed.iter().map(|d| (d.action, d.policy_action)).collect();
+        assert_eq!(
+            actions,
+            [
+                (Action::Remove, Some(PolicyAction::Retain)),
+                (Action::Remove, Some(PolicyAction::Snapshot)),
+                (Action::Remove, Some(PolicyAction::Delete)),
+            ]
+        );
+        let added = diff(None, Some(&all), &BTreeMap::new());
+        assert!(added.iter().all(|d| d.action == Action::Add && d.policy_action.is_none()));
+        assert_eq!(added.len(), 3);
+    }
+
+    #[test]
+    fn the_same_in_another_notation_is_no_change() {
+        let a = "Resources: { S: { Type: 'AWS::EC2::Instance', Properties: { ImageId: i, Monitoring: true, BlockDeviceMappings: [{ DeviceName: d, Ebs: { VolumeSize: 20, Encrypted: 'true' } }] } } }";
+        let b = r#"{"Resources": {"S": {"Properties": {"BlockDeviceMappings": [{"Ebs": {"Encrypted": true, "VolumeSize": "20"}, "DeviceName": "d"}], "Monitoring": "true", "ImageId": "i"}, "Type": "AWS::EC2::Instance"}}}"#;
+        assert_eq!(diff(Some(&live(a, &[])), Some(&live(b, &[])), &BTreeMap::new()), []);
+    }
+
+    #[test]
+    fn a_type_that_nobody_knows_is_conditional_and_never_safe() {
+        let before = live("Resources: { X: { Type: 'Custom::Thing', Properties: { A: 1 } } }", &[]);
+        let after = live("Resources: { X: { Type: 'Custom::Thing', Properties: { A: 2 } } }", &[]);
+        assert_eq!(
+            lines(&diff(Some(&before), Some(&after), &BTreeMap::new())),
+            ["Modify X Conditional [A:Conditionally:Static]"]
+        );
+    }
+
+    #[test]
+    fn an_object_that_comes_or_goes_does_what_its_parts_do() {
+        let with = |n: &str| {
+            format!(
+                "Resources: {{ C: {{ Type: 'AWS::EKS::Cluster', Properties: {{ RoleArn: r, ResourcesVpcConfig: {{ SubnetIds: [a] }}{n} }} }} }}"
+            )
+        };
+        for (extra, expected) in [
+            (", KubernetesNetworkConfig: { ServiceIpv4Cidr: 10.0.0.0/16 }", Replacement::Always),
+            (", Logging: { ClusterLogging: { EnabledTypes: [{ Type: api }] } }", Replacement::Never),
+            (", EncryptionConfig: [{ Resources: [secrets] }]", Replacement::Always),
+        ] {
+            let diffs = diff(Some(&live(&with(""), &[])), Some(&live(&with(extra), &[])), &BTreeMap::new());
+            assert_eq!(diffs[0].replacement, expected, "{extra}");
+        }
+    }
+
+    #[test]
+    fn metadata_and_policies_change_in_place() {
+        let before = live("Resources: { B: { Type: 'AWS::S3::Bucket' } }", &[]);
+        let after = live(
+            "Resources: { B: { Type: 'AWS::S3::Bucket', DeletionPolicy: Retain, UpdateReplacePolicy: Retain, Metadata: { a: 1 } } }",
+            &[],
+        );
+        let diffs = diff(Some(&before), Some(&after), &BTreeMap::new());
+        assert_eq!(diffs[0].replacement, Replacement::Never);
+        let fields: Vec<Field> = diffs[0].changes.iter().map(|c| c.field).collect();
+        assert_eq!(fields, [Field::Metadata, Field::DeletionPolicy, Field::UpdateReplacePolicy]);
+    }
+
+    #[test]
+    fn an_attribute_follows_an_update_in_place_only_where_it_may_change() {
+        let text = |size: &str, tag: &str| {
+            format!(
+                "
+Resources:
+  Db: {{ Type: 'AWS::RDS::DBInstance', Properties: {{ DBInstanceClass: {size}, Tags: [{{ Key: a, Value: {tag} }}] }} }}
+  P: {{ Type: 'AWS::SSM::Parameter', Properties: {{ Type: String, Value: !GetAtt Db.Endpoint.Address }} }}
+  Q: {{ Type: 'AWS::SSM::Parameter', Properties: {{ Type: String, Value: !Ref Db }} }}
+"
+            )
+        };
+        let base = live(&text("db.t3.micro", "x"), &[]);
+        let resized = diff(Some(&base), Some(&live(&text("db.t3.large", "x"), &[])), &BTreeMap::new());
+        let ids: Vec<&str> = resized.iter().map(|d| d.logical_id.as_str()).collect();
+        assert_eq!(ids, ["Db", "P"]);
+        let tagged = diff(Some(&base), Some(&live(&text("db.t3.micro", "y"), &[])), &BTreeMap::new());
+        assert_eq!(tagged.len(), 1);
+    }
+
+    fn node() -> impl Strategy<Value = Node> {
+        let leaf = prop_oneof![
+            Just(Node::Null),
+            any::<bool>().prop_map(Node::Bool),
+            any::<i32>().prop_map(|n| Node::Number(n.into())),
+            "[a-z0-9]{0,4}".prop_map(Node::String),
+            "[A-Z]{1,2}".prop_map(|n| Node::unknown(crate::cfn::Because::Parameter(n))),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Node::Array),
+                proptest::collection::btree_map("[A-C]|CidrBlock|Tags|VpcId", inner, 0..4).prop_map(Node::Object),
+            ]
+        })
+    }
+
+    fn resolved() -> impl Strategy<Value = Resolved> {
+        let kind = prop_oneof![
+            Just("AWS::EC2::Subnet"),
+            Just("AWS::RDS::DBInstance"),
+            Just("Custom::X"),
+            Just("AWS::SQS::Queue")
+        ];
+        let source = prop_oneof![
+            "[A-D]".prop_map(|id| Source::Resource { logical_id: id, attribute: None }),
+            "[A-D]".prop_map(|id| Source::Resource { logical_id: id, attribute: Some("Arn".to_owned()) }),
+            Just(Source::Parameter { name: "P".to_owned(), no_echo: true }),
+        ];
+        let reference = ("[A-C]|Tags", source)
+            .prop_map(|(key, source)| crate::cfn::Reference { path: Path::default().key(&key), source });
+        let resource = (kind, node(), proptest::collection::btree_set(reference, 0..3)).prop_map(
+            |(kind, properties, references)| ResolvedResource {
+                resource_type: kind.to_owned(),
+                properties,
+                depends_on: std::collections::BTreeSet::new(),
+                deletion_policy: None,
+                update_replace_policy: None,
+                creation_policy: None,
+                update_policy: None,
+                metadata: None,
+                references,
+                certain: true,
+            },
+        );
+        proptest::collection::btree_map("[A-D]", resource, 0..4)
+            .prop_map(|resources| Resolved { resources, ..Resolved::default() })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_differs_from_itself(a in resolved()) {
+            prop_assert_eq!(diff(Some(&a), Some(&a), &BTreeMap::new()), vec![]);
+        }
+
+        #[test]
+        fn every_resource_of_one_side_only_is_named_once_and_in_order(a in resolved(), b in resolved()) {
+            let diffs = diff(Some(&a), Some(&b), &BTreeMap::new());
+            prop_assert!(diffs.is_sorted_by(|x, y| x.logical_id < y.logical_id));
+            let one_side = |id: &String| a.resources.contains_key(id) != b.resources.contains_key(id);
+            for id in a.resources.keys().chain(b.resources.keys()).filter(|id| one_side(id)) {
+                prop_assert!(diffs.iter().any(|d| d.logical_id == *id && d.action != Action::Modify));
+            }
+            for d in &diffs {
+                prop_assert_eq!(d.action == Action::Modify, !d.changes.is_empty());
+                prop_assert!(d.changes.iter().all(|c| c.field == Field::Metadata || c.before != c.after || c.evaluation == Evaluation::Dynamic));
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! It reads no file and no clock; a template is a text with the name of its file.
 
 mod capability;
+mod changes;
 mod check;
 mod cidr;
 mod compare;
@@ -13,6 +14,7 @@ mod diff;
 mod dynamic_reference;
 mod evaluate;
 mod expression;
+mod follow;
 mod function;
 mod intrinsic;
 mod json;
