@@ -27,6 +27,8 @@ mod resolve;
 mod resolved;
 mod rules;
 mod schema;
+#[cfg(test)]
+mod shipped;
 mod suggest;
 mod syntax;
 mod template;
