@@ -66,3 +66,28 @@ impl Template {
         needed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_follow_from_what_is_in_the_template() {
+        use Capability::{AutoExpand, Iam, NamedIam};
+        for (text, expected) in [
+            ("Resources: { B: { Type: 'AWS::S3::Bucket' } }", vec![]),
+            ("Resources: { R: { Type: 'AWS::IAM::Role' } }", vec![Iam]),
+            ("Resources: { R: { Type: 'AWS::IAM::Role', Properties: { RoleName: x } } }", vec![NamedIam]),
+            ("Resources: { P: { Type: 'AWS::IAM::Policy', Properties: { PolicyName: x } } }", vec![Iam]),
+            ("Resources: { P: { Type: 'AWS::IAM::OIDCProvider' } }", vec![]),
+            ("Transform: AWS::LanguageExtensions\nResources: { B: { Type: 'AWS::S3::Bucket' } }", vec![AutoExpand]),
+            (
+                "Resources: { B: { Type: 'AWS::S3::Bucket', Properties: { Tags: { 'Fn::Transform': { Name: M } } } } }",
+                vec![AutoExpand],
+            ),
+        ] {
+            let (template, _) = Template::parse("t.yaml", text);
+            assert_eq!(template.capabilities().into_iter().collect::<Vec<_>>(), expected, "{text}");
+        }
+    }
+}

@@ -377,3 +377,223 @@ impl Check<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<Diagnostic> {
+        Template::parse("t.yaml", text).1.0
+    }
+
+    /// The one problem with this code, as `span text | summary | detail | hint`.
+    fn check(text: &str, code: &str) -> String {
+        let all = problems(text);
+        let found: Vec<&Diagnostic> = all.iter().filter(|d| d.code == code).collect();
+        assert_eq!(found.len(), 1, "{code} in {text}: {all:#?}");
+        let at = found[0].labels.first().map_or("", |l| &text[l.span.range()]);
+        format!("{at} | {} | {} | {}", found[0].summary, found[0].detail, found[0].hint.as_deref().unwrap_or(""))
+    }
+
+    const BUCKET: &str = "Resources: { B: { Type: 'AWS::S3::Bucket' }";
+
+    #[test]
+    fn every_reference_leads_somewhere_or_says_what_was_meant() {
+        for (rest, code, at, hint) in [
+            ("}\nOutputs: { O: { Value: !Ref Bb } }", "undefined_reference", "!Ref Bb", "did you mean `B`?"),
+            (
+                "}\nOutputs: { O: { Value: !Ref AWS::Regio } }",
+                "undefined_reference",
+                "!Ref AWS::Regio",
+                "did you mean `AWS::Region`?",
+            ),
+            (
+                "}\nOutputs: { O: { Value: !Sub 'x-${Q}' } }",
+                "undefined_reference",
+                "!Sub 'x-${Q}'",
+                "did you mean `B`?",
+            ),
+            (
+                "}\nOutputs: { O: { Value: !GetAtt C.Arn } }",
+                "undefined_reference",
+                "!GetAtt C.Arn",
+                "did you mean `B`?",
+            ),
+            (
+                "}\nOutputs: { O: { Value: !GetAtt B.Arnn } }",
+                "undefined_attribute",
+                "!GetAtt B.Arnn",
+                "did you mean `Arn`?",
+            ),
+            (
+                "}\nOutputs: { O: { Value: !Sub '${B.Arm}' } }",
+                "undefined_attribute",
+                "!Sub '${B.Arm}'",
+                "did you mean `Arn`?",
+            ),
+            (
+                "}\nOutputs: { O: { Value: x, Condition: Cc } }\nConditions: { C: !Equals [1, 1] }",
+                "undefined_condition",
+                "Cc",
+                "did you mean `C`?",
+            ),
+            (
+                "}\nOutputs: { O: { Value: !If [D, 1, 2] } }\nConditions: { C: !Equals [1, 1] }",
+                "undefined_condition",
+                "!If [D, 1, 2]",
+                "did you mean `C`?",
+            ),
+            (", D: { Type: 'AWS::S3::Bucket', DependsOn: X } }", "undefined_reference", "X", "did you mean `B`?"),
+            (
+                "}\nMappings: { M: { a: { b: 1 } } }\nOutputs: { O: { Value: !FindInMap [N, a, b] } }",
+                "undefined_mapping",
+                "N",
+                "did you mean `M`?",
+            ),
+            (
+                "}\nMappings: { M: { a: { b: 1 } } }\nOutputs: { O: { Value: !FindInMap [M, a, c] } }",
+                "undefined_mapping_key",
+                "c",
+                "did you mean `b`?",
+            ),
+            (
+                "}\nMappings: { M: { a: { b: 1 } } }\nOutputs: { O: { Value: !FindInMap [M, !Ref AWS::Region, c] } }",
+                "undefined_mapping_key",
+                "c",
+                "did you mean `b`?",
+            ),
+        ] {
+            let found = check(&format!("{BUCKET}{rest}"), code);
+            assert!(found.starts_with(&format!("{at} | ")), "{rest}: {found}");
+            assert!(found.ends_with(hint), "{rest}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_cycle_is_shown_whole() {
+        let text = "
+Resources:
+  A: { Type: 'AWS::EC2::SecurityGroup', Properties: { GroupDescription: !Ref B } }
+  B: { Type: 'AWS::EC2::SecurityGroup', Properties: { GroupDescription: !Sub '${C.GroupId}' } }
+  C: { Type: 'AWS::EC2::SecurityGroup', DependsOn: [A], Properties: { GroupDescription: x } }
+Conditions:
+  X: !Not [!Condition Y]
+  Y: !Not [!Condition X]
+";
+        let cycles: Vec<String> =
+            problems(text).into_iter().filter(|d| d.code == "dependency_cycle").map(|d| d.detail).collect();
+        assert_eq!(cycles, ["A needs B needs C needs A", "X needs Y needs X"]);
+    }
+
+    #[test]
+    fn sections_declarations_and_policies_are_what_the_anatomy_says() {
+        for (text, code, at) in [
+            ("Resource: {}\nResources: {}", "unknown_section", "Resource"),
+            ("AWSTemplateFormatVersion: 2010-09-10\nResources: {}", "template_version", "2010-09-10"),
+            ("Parameters: {}", "no_resources", "Parameters: {}"),
+            ("Resources: { B: { Properties: {} } }", "missing_type", "B"),
+            ("Resources: { B: { Type: Bucket } }", "unknown_resource_type", "Bucket"),
+            ("Resources: { B: { Type: 'AWS::S3::Buket' } }", "unknown_resource_type", "'AWS::S3::Buket'"),
+            ("Resources: { B: { Type: 'AWS::S3::Bucket', Propertys: {} } }", "unknown_attribute", "Propertys"),
+            ("Resources: { B: { Type: 'AWS::S3::Bucket', Properties: { Name: x } } }", "unknown_property", "Name"),
+            ("Resources: { B: { Type: 'AWS::EC2::Subnet' } }", "missing_property", "B"),
+            ("Resources: { B: { Type: 'AWS::S3::Bucket', DeletionPolicy: Keep } }", "invalid_policy", "Keep"),
+            ("Resources: { B-1: { Type: 'AWS::S3::Bucket' } }", "invalid_name", "B-1"),
+            (
+                "Parameters: { B: { Type: String } }\nResources: { B: { Type: 'AWS::S3::Bucket' } }",
+                "duplicate_name",
+                "B",
+            ),
+            ("Resources: { B: { Type: 'AWS::S3::Bucket' } }\nOutputs: { O: { Description: x } }", "missing_value", "O"),
+            ("Resources: [1]", "template_shape", "[1]"),
+            ("Resources: { B: 1 }", "template_shape", "1"),
+            ("- 1", "template_shape", "- 1"),
+        ] {
+            let found = check(text, code);
+            assert!(found.starts_with(&format!("{at} | ")), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_function_with_the_wrong_arguments_says_what_it_takes() {
+        for function in [
+            "!Join [',']",
+            "!Join [1, [a]]",
+            "!Join [',', abc]",
+            "!Select [a, [b]]",
+            "!Select [0]",
+            "!Split ['', a]",
+            "!If [C, 1]",
+            "!If [[C], 1, 2]",
+            "!FindInMap [M, a]",
+            "!FindInMap [M, a, b, c]",
+            "!Cidr [10.0.0.0/16]",
+            "!Sub '${'",
+            "!Sub [a, b, c]",
+            "!Sub '${a b}'",
+            "!GetAtt B",
+            "!GetAtt [B, c, d]",
+            "!Base64 [a]",
+            "!ImportValue [a]",
+            "!Ref [a]",
+            "!Transform x",
+            "!GetAZs [a]",
+        ] {
+            check(&format!("{BUCKET}}}\nOutputs: {{ O: {{ Value: {function} }} }}"), "wrong_arguments");
+        }
+    }
+
+    #[test]
+    fn a_function_in_the_wrong_place_is_refused() {
+        for text in [
+            format!("{BUCKET}}}\nOutputs: {{ O: {{ Value: !Equals [1, 1] }} }}"),
+            format!("{BUCKET}}}\nOutputs: {{ O: {{ Value: !Length [1, 1] }} }}"),
+            format!("{BUCKET}}}\nOutputs: {{ O: {{ Value: !Contains [[a], a] }} }}"),
+            format!("{BUCKET}}}\nConditions: {{ C: !Equals [!Ref B, 1] }}"),
+            format!("{BUCKET}}}\nConditions: {{ C: !Equals [!GetAtt B.Arn, 1] }}"),
+        ] {
+            check(&text, "misplaced_function");
+        }
+        check(&format!("{BUCKET}}}\nOutputs: {{ O: {{ Value: {{ 'Fn::Subb': x }} }} }}"), "unknown_function");
+        check(&format!("{BUCKET}}}\nOutputs: {{ O: {{ Value: {{ 'Fn::Sub': x, y: 1 }} }} }}"), "function_not_alone");
+    }
+
+    #[test]
+    fn all_problems_come_at_once_and_in_the_order_of_the_text() {
+        let text = "Resourcez: {}\nResources:\n  A: { Type: 'AWS::S3::Bucket', Properties: { BucketName: !Join [','] } }\n  B: { Properties: {} }\n  C: { Type: 'AWS::S3::Bucket', DependsOn: Z }\n";
+        let all = problems(text);
+        let codes: Vec<&str> = all.iter().map(|d| &*d.code).collect();
+        assert_eq!(codes, ["unknown_section", "wrong_arguments", "missing_type", "undefined_reference"]);
+    }
+
+    #[test]
+    fn an_iam_condition_is_no_function() {
+        let text = "
+Resources:
+  R:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement: [{ Effect: Allow, Action: 'sts:AssumeRole', Condition: { StringEquals: { a: b } } }]
+";
+        assert_eq!(problems(text), []);
+    }
+
+    #[test]
+    fn what_a_macro_may_make_is_not_called_missing() {
+        let text = "Transform: AWS::Serverless-2016-10-31\nResources: { F: { Type: 'AWS::Serverless::Function' } }\nOutputs: { O: { Value: !GetAtt FRole.Arn }, P: { Value: !Ref FVersion } }";
+        assert_eq!(problems(text), []);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_template_makes_it_panic(
+            text in "(Resources|Outputs|Parameters|Mappings|Conditions|Rules|Transform|Metadata):( |\n  )(\\{|- |A:|\\[)?(Type|Value|Ref|Fn::Sub|Fn::If|Properties|Default)?:? ?[!A-Za-z:${}\\[\\], '\"\n.-]{0,60}"
+        ) {
+            let (template, _) = Template::parse("t.yaml", &text);
+            let _ = template.resolve(&crate::cfn::Context::offline("0", "r", "s"));
+            let _ = (template.order(), template.capabilities(), template.to_json());
+            let _ = template.check_parameters(&BTreeMap::new());
+        }
+    }
+}

@@ -207,3 +207,132 @@ fn same(allowed: &str, given: &str, numeric: bool) -> bool {
         || (numeric
             && matches!((allowed.parse::<f64>(), given.parse::<f64>()), (Ok(a), Ok(b)) if (a - b).abs() < f64::EPSILON))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(parameters: &str) -> (Template, Diagnostics) {
+        let text = format!("Parameters:\n{parameters}\nResources: {{ B: {{ Type: 'AWS::S3::Bucket' }} }}\n");
+        Template::parse("t.yaml", &text)
+    }
+
+    fn verdict(declaration: &str, value: &str) -> Vec<String> {
+        let (template, problems) = template(&format!("  P: {declaration}"));
+        assert!(!problems.has_errors(), "{declaration}: {problems:?}");
+        let given = BTreeMap::from([("P".to_owned(), value.to_owned())]);
+        template.check_parameters(&given).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn constraints_hold_as_the_user_guide_says() {
+        for (declaration, good, bad) in [
+            (
+                "{ Type: Number, MinValue: 1, MaxValue: 3 }",
+                &["1", "3", "2.5"] as &[&str],
+                &["0", "4", "x", "", "inf"] as &[&str],
+            ),
+            ("{ Type: String, MinLength: 2, MaxLength: 3 }", &["ab", "äöü"], &["a", "abcd"]),
+            ("{ Type: String, AllowedPattern: '[a-z]+' }", &["abc"], &["abc1", "1abc", ""]),
+            ("{ Type: String, AllowedPattern: 'a|b' }", &["a", "b"], &["ab"]),
+            ("{ Type: String, AllowedValues: [a, true] }", &["a", "true"], &["b"]),
+            ("{ Type: Number, AllowedValues: [1, 3] }", &["1", "3.0"], &["2"]),
+            ("{ Type: 'List<Number>' }", &["1,2, 3"], &["1,x", "1,,2"]),
+            ("{ Type: CommaDelimitedList, AllowedValues: [a, b] }", &["a", "a,b"], &["a,c"]),
+            ("{ Type: 'AWS::EC2::VPC::Id' }", &["vpc-1"], &[]),
+        ] {
+            for value in good {
+                assert_eq!(verdict(declaration, value), [] as [String; 0], "{declaration} {value}");
+            }
+            for value in bad {
+                assert_eq!(verdict(declaration, value).len(), 1, "{declaration} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn missing_and_unknown_parameters_are_named() {
+        let (template, _) = template("  VpcId: { Type: String }\n  Size: { Type: Number, Default: 1 }");
+        let given = BTreeMap::from([("VpcIdd".to_owned(), "x".to_owned())]);
+        let found = template.check_parameters(&given);
+        let codes: Vec<&str> = found.iter().map(|d| &*d.code).collect();
+        assert_eq!(codes, ["unknown_parameter", "missing_parameter"]);
+        assert_eq!(found.0[0].hint.as_deref(), Some("did you mean `VpcId`?"));
+        let later = BTreeSet::from(["VpcId".to_owned()]);
+        assert!(template.check_known_parameters(&BTreeMap::new(), &later).is_empty());
+    }
+
+    #[test]
+    fn a_secret_value_is_never_repeated() {
+        let (template, _) = template("  P: { Type: String, NoEcho: true, MinLength: 20, AllowedPattern: '[0-9]+' }");
+        let given = BTreeMap::from([("P".to_owned(), "hunter2".to_owned())]);
+        let found = template.check_parameters(&given);
+        assert_eq!(found.0.len(), 2);
+        assert!(!format!("{found:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_bad_declaration_is_a_problem_of_the_template() {
+        for (declaration, code) in [
+            ("{ Type: Strin }", "parameter_type"),
+            ("{ Type: 'List<String>' }", "parameter_type"),
+            ("{ Type: 'AWS::SSM::Parameter::Value<Number>' }", "parameter_type"),
+            ("{ Default: x }", "missing_type"),
+            ("{ Type: String, Defalt: x }", "unknown_attribute"),
+            ("{ Type: Number, Default: x }", "parameter_declaration"),
+            ("{ Type: String, Default: c, AllowedValues: [a, b] }", "parameter_declaration"),
+            ("{ Type: Number, MinValue: 3, MaxValue: 2 }", "parameter_declaration"),
+            ("{ Type: String, MinLength: 3, MaxLength: 2 }", "parameter_declaration"),
+            ("{ Type: String, AllowedPattern: '[a' }", "parameter_declaration"),
+            ("{ Type: String, MinLength: x }", "template_shape"),
+            ("{ Type: String, NoEcho: maybe }", "template_shape"),
+            ("5", "template_shape"),
+        ] {
+            let (_, problems) = template(&format!("  P: {declaration}"));
+            assert_eq!(problems.iter().map(|d| &*d.code).collect::<Vec<_>>(), [code], "{declaration}");
+        }
+    }
+
+    #[test]
+    fn types_are_those_of_the_user_guide() {
+        for (text, list) in [
+            ("String", false),
+            ("Number", false),
+            ("List<Number>", true),
+            ("CommaDelimitedList", true),
+            ("AWS::EC2::KeyPair::KeyName", false),
+            ("List<AWS::EC2::Subnet::Id>", true),
+            ("AWS::SSM::Parameter::Name", false),
+            ("AWS::SSM::Parameter::Value<String>", false),
+            ("AWS::SSM::Parameter::Value<List<String>>", true),
+            ("AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>", false),
+            ("AWS::SSM::Parameter::Value<List<AWS::EC2::Image::Id>>", true),
+        ] {
+            assert_eq!(ParameterType::parse(text).map(|t| t.is_list()), Some(list), "{text}");
+        }
+    }
+
+    #[test]
+    fn rules_are_judged_before_any_service_is_asked() {
+        let text = "
+Parameters: { Env: { Type: String }, Size: { Type: String, Default: small } }
+Rules:
+  ProdIsLarge:
+    RuleCondition: !Equals [!Ref Env, prod]
+    Assertions:
+      - Assert: { 'Fn::Contains': [[large, huge], !Ref Size] }
+        AssertDescription: production needs a large one
+  Region: { Assertions: [{ Assert: !Equals [!Ref AWS::Region, eu-west-1] }] }
+Resources: { B: { Type: 'AWS::S3::Bucket' } }
+";
+        let (template, problems) = Template::parse("t.yaml", text);
+        assert!(problems.is_empty(), "{problems:?}");
+        let with = |env: &str, size: &str| {
+            let given = [("Env", env), ("Size", size)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+            template.check_parameters(&BTreeMap::from(given)).iter().map(|d| d.detail.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(with("dev", "small"), [] as [String; 0]);
+        assert_eq!(with("prod", "large"), [] as [String; 0]);
+        assert_eq!(with("prod", "small"), ["production needs a large one"]);
+    }
+}
