@@ -40,7 +40,7 @@ pub fn kind(name: &str) -> Option<&'static dyn Kind> {
 }
 
 /// Every kind by its name in an address.
-static KINDS: &[(&str, &dyn Kind)] = &[("value", &value::ValueKind)];
+static KINDS: &[(&str, &dyn Kind)] = &[("stack", &stack::StackKind), ("value", &value::ValueKind)];
 
 /// The table of all kinds, for the language.
 #[must_use]

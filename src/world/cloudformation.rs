@@ -1,6 +1,6 @@
 //! CloudFormation, as far as Terrace uses it. Names and meanings are those of the API reference.
 
-use crate::world::Outcome;
+use crate::world::{Class, Failure, Outcome};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -100,6 +100,9 @@ pub struct StackRequest {
     pub capabilities: Vec<String>,
     /// The service role.
     pub role_arn: Option<String>,
+    /// SNS topics that are told of the stack's events.
+    #[serde(default)]
+    pub notification_arns: Vec<String>,
     /// What becomes of a failed create.
     pub on_create_failure: OnCreateFailure,
 }
@@ -288,6 +291,18 @@ pub trait CloudFormation: Send + Sync {
     /// Continues a rollback that failed, skipping the resources named.
     async fn continue_update_rollback(&self, name: &str, skip: &[String], token: &str) -> Outcome<()>;
 
+    /// Turns termination protection on or off.
+    async fn set_termination_protection(&self, name: &str, on: bool) -> Outcome<()> {
+        let _ = on;
+        Err(unsupported("cloudformation:UpdateTerminationProtection", name))
+    }
+
+    /// Sets the stack policy, a JSON text.
+    async fn set_stack_policy(&self, name: &str, policy: &str) -> Outcome<()> {
+        let _ = policy;
+        Err(unsupported("cloudformation:SetStackPolicy", name))
+    }
+
     /// Events newer than the one with this id (all, where `None`), newest first.
     async fn stack_events(&self, name: &str, after: Option<&str>) -> Outcome<Vec<StackEvent>>;
 
@@ -305,4 +320,8 @@ pub trait CloudFormation: Send + Sync {
 
     /// Names and ARNs of all stacks that are not deleted.
     async fn list_stacks(&self) -> Outcome<Vec<(String, String)>>;
+}
+
+fn unsupported(operation: &str, name: &str) -> Failure {
+    Failure::new(Class::Unsupported, operation, name, "this endpoint does not have the operation")
 }

@@ -1,4 +1,115 @@
-//! Kind.
+//! `stack`: a CloudFormation stack, planned and applied by change sets.
 
+mod change;
+mod change_set;
+mod children;
+mod desired;
+mod doctor;
+mod failure;
+mod live;
+mod operation;
+mod request;
 mod schema;
+
 pub(super) use schema::SCHEMA;
+
+use crate::{
+    base::{ActionWord, Diagnostics, Value},
+    kinds::{
+        Applied, Change, ChildChange, Context, Desired, Difference, Finding, Kind, Observed, Prepare, Preview, Prior,
+        Recovered, Step,
+    },
+    lang::schema::KindSchema,
+    world::Outcome,
+};
+use async_trait::async_trait;
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// The kind.
+pub(super) struct StackKind;
+
+#[async_trait]
+impl Kind for StackKind {
+    fn schema(&self) -> &'static KindSchema {
+        &SCHEMA
+    }
+
+    fn service(&self) -> &'static str {
+        "cloudformation"
+    }
+
+    fn default_timeout(&self, action: ActionWord) -> Duration {
+        Duration::from_secs(if action == ActionWord::Read { 5 * 60 } else { 60 * 60 })
+    }
+
+    fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
+        desired::prepare(request)
+    }
+
+    async fn read(&self, context: &Context, identity: &Json, _desired: Option<&Desired>) -> Outcome<Option<Observed>> {
+        live::read(context, identity).await
+    }
+
+    async fn preview(
+        &self,
+        context: &Context,
+        desired: &Desired,
+        observed: Option<&Observed>,
+        token: &str,
+    ) -> Outcome<Option<Preview>> {
+        change_set::preview(context, desired, observed, token).await
+    }
+
+    async fn discard(&self, context: &Context, attachment: &Json) -> Outcome<()> {
+        change_set::discard(context, attachment).await
+    }
+
+    fn diff(&self, difference: &Difference<'_>) -> Change {
+        change::diff(difference)
+    }
+
+    fn removal(&self, prior: Option<&Prior>, observed: Option<&Observed>) -> Change {
+        change::removal(prior, observed)
+    }
+
+    async fn drift(&self, context: &Context, identity: &Json) -> Outcome<Vec<ChildChange>> {
+        let Some(stack) = live::find(context, identity).await?.filter(|s| !s.status.in_review()) else {
+            return Ok(Vec::new());
+        };
+        let drifts = context.aws()?.cloudformation.detect_drift(&stack.id, context.time_left()).await?;
+        Ok(children::of_drift(&drifts))
+    }
+
+    async fn apply(&self, context: &Context, step: &Step<'_>) -> Outcome<Applied> {
+        operation::apply(context, step).await
+    }
+
+    async fn recover(&self, context: &Context, step: &Step<'_>) -> Outcome<Recovered> {
+        operation::recover(context, step).await
+    }
+
+    async fn undo(&self, context: &Context, identity: &Json, image: Option<&Value>, token: &str) -> Outcome<String> {
+        operation::undo(context, identity, image, token).await
+    }
+
+    async fn examine(&self, context: &Context, identity: &Json) -> Outcome<Vec<Finding>> {
+        doctor::examine(context, identity).await
+    }
+
+    async fn mend(&self, context: &Context, identity: &Json, token: &str) -> Outcome<Vec<String>> {
+        doctor::mend(context, identity, token).await
+    }
+
+    fn import_identity(&self, id: &str) -> Result<Json, String> {
+        let name = match id.strip_prefix("arn:") {
+            Some(_) => id.split('/').nth(1).filter(|_| id.contains(":cloudformation:")),
+            None => Some(id).filter(|id| !id.is_empty() && !id.contains([' ', '/', ':'])),
+        };
+        match name {
+            Some(name) if id.starts_with("arn:") => Ok(json!({ "name": name, "id": id })),
+            Some(name) => Ok(json!({ "name": name })),
+            None => Err("a stack is imported by its name or its ARN".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! From a live stack to what the diff compares: parameters, template, tags, owner, condition.
+
+use crate::{
+    base::{Digest, Value},
+    cfn::{Context as CfnContext, Template},
+    kinds::{Condition, ConditionEffect, Context, Observed, Owner, is_mark, stack::desired::TEMPLATE},
+    world::{Outcome, Stack},
+};
+use serde_json::{Value as Json, json};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Describes a stack by its ARN and, where that one is deleted, by its name: somebody may have made it again.
+pub(super) async fn find(context: &Context, identity: &Json) -> Outcome<Option<Stack>> {
+    let cloudformation = &context.aws()?.cloudformation;
+    let there = |stack: &Stack| stack.status.0 != "DELETE_COMPLETE";
+    if let Some(id) = identity["id"].as_str() {
+        let found = context.patiently(|| cloudformation.describe_stack(id)).await?;
+        if let Some(stack) = found.filter(there) {
+            return Ok(Some(stack));
+        }
+    }
+    match identity["name"].as_str() {
+        Some(name) => Ok(context.patiently(|| cloudformation.describe_stack(name)).await?.filter(there)),
+        None => Ok(None),
+    }
+}
+
+/// Reads a stack whole.
+pub(super) async fn read(context: &Context, identity: &Json) -> Outcome<Option<Observed>> {
+    let Some(stack) = find(context, identity).await? else { return Ok(None) };
+    let owner = context.marks.owner_by_tags(&stack.tags, &context.address);
+    if stack.status.in_review() && !matches!(owner, Owner::Other(_)) {
+        // A name without a stack, left by a change set that was never executed: a create takes it over.
+        return Ok(None);
+    }
+    let cloudformation = &context.aws()?.cloudformation;
+    let text = if stack.status.in_review() {
+        String::new()
+    } else {
+        context.patiently(|| cloudformation.get_template(&stack.id)).await?
+    };
+    Ok(Some(observed(stack, &text, owner)))
+}
+
+/// What a stack's description and template tell.
+pub(super) fn observed(stack: Stack, text: &str, owner: Owner) -> Observed {
+    let template = Template::parse(TEMPLATE, text).0;
+    let parameters: BTreeMap<&str, Value> = stack
+        .parameters
+        .iter()
+        .map(|(name, value)| {
+            let no_echo = template.parameters.get(name).is_some_and(|p| p.no_echo);
+            let masked = value.len() >= 4 && value.chars().all(|c| c == '*');
+            let value = if no_echo && masked { Value::UNKNOWN } else { Value::from(value.as_str()) };
+            (name.as_str(), value.with_mark(no_echo))
+        })
+        .collect();
+    let tags = Value::object(
+        stack
+            .tags
+            .iter()
+            .filter(|(key, _)| !is_mark(key) && !key.starts_with("aws:"))
+            .map(|(key, value)| (key.as_str(), Value::from(value.as_str()))),
+    );
+    let mut inputs: Vec<(&str, Value)> = vec![
+        ("name", stack.name.as_str().into()),
+        ("parameters", Value::object(parameters.clone())),
+        ("tags", tags),
+        ("termination_protection", stack.termination_protection.into()),
+        // DescribeStacks says nothing of these; what was applied last stands in.
+        ("notification_arns", Value::UNKNOWN),
+        ("stack_policy", Value::UNKNOWN),
+    ];
+    inputs.extend(stack.role_arn.as_ref().map(|arn| ("role_arn", Value::from(arn.as_str()))));
+    let fingerprint = Digest::of(
+        json!([
+            stack.id,
+            stack.status.0,
+            stack.parameters,
+            stack.tags,
+            stack.outputs.iter().map(|(k, o)| (k, &o.value)).collect::<BTreeMap<_, _>>(),
+            stack.role_arn,
+            stack.termination_protection,
+            Digest::of(text.as_bytes()),
+        ])
+        .to_string()
+        .as_bytes(),
+    );
+    let image = Value::object([
+        ("template", Value::from(text)),
+        (
+            "parameters",
+            Value::object(parameters.iter().filter(|(_, v)| !v.is_sensitive()).map(|(k, v)| (*k, v.clone()))),
+        ),
+        (
+            "previous",
+            Value::tuple(parameters.iter().filter(|(_, v)| v.is_sensitive()).map(|(k, _)| Value::from(*k)).collect()),
+        ),
+        ("tags", Value::object(stack.tags.iter().map(|(k, v)| (k.as_str(), Value::from(v.as_str()))))),
+        ("capabilities", Value::tuple(template.capabilities().iter().map(|c| Value::from(c.as_str())).collect())),
+        ("role_arn", stack.role_arn.as_ref().map_or(Value::NULL, |arn| Value::from(arn.as_str()))),
+        ("termination_protection", stack.termination_protection.into()),
+    ]);
+    Observed {
+        identity: identity(&stack),
+        inputs: Value::object(inputs),
+        documents: [(TEMPLATE.to_owned(), Arc::from(text))].into(),
+        exports: exports(&stack, &template),
+        owner,
+        fingerprint,
+        condition: condition(&stack),
+        image,
+    }
+}
+
+/// The full identity.
+pub(super) fn identity(stack: &Stack) -> Json {
+    json!({ "name": stack.name, "id": stack.id })
+}
+
+/// Outputs, id, ARN and name of a live stack. An output made of a `NoEcho` parameter or a secret is sensitive.
+pub(super) fn exports(stack: &Stack, template: &Template) -> Value {
+    let sensitive = {
+        let mut context = context_of(&stack.id, &stack.name);
+        context.parameters.clone_from(&stack.parameters);
+        template.resolve(&context).0
+    };
+    let outputs = stack.outputs.iter().map(|(key, output)| {
+        let mark = sensitive.outputs.get(key).is_some_and(|o| o.sensitive);
+        (key.as_str(), Value::from(output.value.as_str()).with_mark(mark))
+    });
+    Value::object([
+        ("outputs", Value::object(outputs)),
+        ("id", stack.id.as_str().into()),
+        ("arn", stack.id.as_str().into()),
+        ("name", stack.name.as_str().into()),
+    ])
+}
+
+/// A context in which a template is resolved without asking anybody; account and region are the ARN's.
+pub(super) fn context_of(id: &str, name: &str) -> CfnContext<'static> {
+    let mut parts = id.split(':');
+    let region = parts.nth(3).unwrap_or_default();
+    let account = parts.next().unwrap_or_default();
+    let mut context = CfnContext::offline(account, region, name);
+    context.stack_id = (!id.is_empty()).then(|| id.to_owned());
+    context
+}
+
+/// What a status means for a change. Source: "Stack status codes" of the user guide.
+fn condition(stack: &Stack) -> Option<Condition> {
+    use ConditionEffect::{Blocks, MustReplace, Note};
+    let doctor = "run `terrace doctor`, which says and does the mend";
+    let (effect, hint) = match stack.status.0.as_str() {
+        status if status.ends_with("_COMPLETE") && stack.status.succeeded() => return None,
+        "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => (Note, "its last change failed and was taken back"),
+        "ROLLBACK_COMPLETE" | "CREATE_FAILED" | "ROLLBACK_FAILED" => {
+            (MustReplace, "it could not be made; what is left of it is deleted, and it is made again")
+        }
+        "REVIEW_IN_PROGRESS" => (Blocks, "another plan's change set waits there; execute or delete it first"),
+        "UPDATE_ROLLBACK_FAILED" | "UPDATE_FAILED" | "DELETE_FAILED" | "IMPORT_ROLLBACK_FAILED" => (Blocks, doctor),
+        _ if stack.status.in_progress() => (Blocks, "somebody is changing it; try again once that has ended"),
+        _ => (Note, ""),
+    };
+    let reason = if stack.status_reason.is_empty() { String::new() } else { format!(" ({})", stack.status_reason) };
+    let hint = (!hint.is_empty()).then(|| format!("{hint}{reason}"));
+    Some(Condition { word: stack.status.0.clone(), effect, hint })
+}

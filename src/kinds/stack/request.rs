@@ -1,0 +1,78 @@
+//! The request that a change set, an update or an undo is made of.
+
+use crate::{
+    base::{Digest, Value},
+    kinds::{
+        Context, Desired,
+        stack::desired::{TEMPLATE, known_parameters},
+    },
+    world::{Class, Failure, OnCreateFailure, Outcome, StackRequest},
+};
+use std::collections::BTreeMap;
+
+/// What a declaration asks for, marks of ownership included. A sealed or ignored `NoEcho` parameter keeps its value.
+pub(super) fn of_desired(context: &Context, desired: &Desired, exists: bool) -> Outcome<StackRequest> {
+    let inputs = &desired.inputs;
+    let text = |name: &str| inputs.get(name).and_then(Value::as_str).map(str::to_owned);
+    let missing = |what: &str| {
+        Failure::new(Class::Invalid, "cloudformation", context.address.to_string(), format!("{what} is not known yet"))
+    };
+    let (parameters, later) = known_parameters(inputs);
+    if let Some(name) = later.iter().find(|name| !exists || inputs_unknown(inputs, name)) {
+        return Err(missing(&format!("the parameter {name}")));
+    }
+    let mut tags = strings(inputs.get("tags"));
+    tags.extend(context.marks.tags(&context.address));
+    Ok(StackRequest {
+        name: text("name").ok_or_else(|| missing("the stack's name"))?,
+        template: desired.documents.get(TEMPLATE).ok_or_else(|| missing("the template"))?.to_string(),
+        parameters,
+        use_previous: later.into_iter().collect(),
+        tags,
+        capabilities: list(inputs.get("capabilities")),
+        role_arn: text("role_arn"),
+        notification_arns: list(inputs.get("notification_arns")),
+        on_create_failure: match text("on_create_failure").as_deref() {
+            Some("delete") => OnCreateFailure::Delete,
+            _ => OnCreateFailure::Rollback,
+        },
+    })
+}
+
+fn inputs_unknown(inputs: &Value, name: &str) -> bool {
+    inputs.get("parameters").and_then(|p| p.get(name)).is_some_and(Value::is_unknown)
+}
+
+/// What puts a stack back to its before-image.
+pub(super) fn of_image(name: &str, image: &Value) -> StackRequest {
+    StackRequest {
+        name: name.to_owned(),
+        template: image.get("template").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        parameters: strings(image.get("parameters")),
+        use_previous: list(image.get("previous")),
+        tags: strings(image.get("tags")),
+        capabilities: list(image.get("capabilities")),
+        role_arn: image.get("role_arn").and_then(Value::as_str).map(str::to_owned),
+        notification_arns: Vec::new(),
+        on_create_failure: OnCreateFailure::Rollback,
+    }
+}
+
+/// The name of the change set of an intent: the same after a crash.
+pub(super) fn change_set_name(token: &str) -> String {
+    format!("terrace-{}", Digest::of(token.as_bytes()).short())
+}
+
+fn strings(value: Option<&Value>) -> BTreeMap<String, String> {
+    let entries = value.and_then(Value::as_map).into_iter().flat_map(|m| m.iter());
+    entries.filter_map(|(k, v)| Some((k.to_string(), v.as_str()?.to_owned()))).collect()
+}
+
+fn list(value: Option<&Value>) -> Vec<String> {
+    value
+        .and_then(Value::as_seq)
+        .into_iter()
+        .flat_map(|s| s.iter())
+        .filter_map(|v| v.as_str().map(str::to_owned))
+        .collect()
+}
