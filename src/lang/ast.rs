@@ -175,6 +175,8 @@ pub struct Block {
     pub body: Body,
     /// The first word and the labels.
     pub header: Span,
+    /// A syntax error was found in it: what seems to be missing may only be unread.
+    pub broken: bool,
 }
 
 impl Expr {

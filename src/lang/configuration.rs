@@ -144,7 +144,7 @@ pub struct Fixture {
 }
 
 /// A module: a folder of files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Module {
     /// Its folder, relative to the project.
     pub folder: Arc<str>,
@@ -300,6 +300,8 @@ pub struct Verify {
     pub consecutive: u32,
     /// Counts in rollouts only; 0.
     pub failure_limit: u32,
+    /// How many measurements in all, where that is said.
+    pub count: Option<u32>,
 }
 
 /// A `module` block.
@@ -325,6 +327,8 @@ pub struct Call {
     pub connections: BTreeMap<Arc<str>, Expr>,
     /// The variables' values.
     pub arguments: BTreeMap<Arc<str>, Expr>,
+    /// `rollout` (rule 38).
+    pub rollout: Option<Rollout>,
 }
 
 /// A `moved` block.

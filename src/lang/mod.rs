@@ -4,11 +4,32 @@
 //! functions. Reads only through [`Sources`]; never the disk, the environment or the clock.
 
 pub mod ast;
+pub mod builtin;
+mod check;
 pub mod configuration;
+mod decode;
+mod lex;
+mod literal;
+mod load;
+pub mod parse;
+mod phases;
+mod references;
+mod resolve;
 pub mod schema;
 pub mod scope;
 mod sources;
+pub mod suggest;
+#[cfg(test)]
+mod test_schema;
+#[cfg(test)]
+mod tests;
 pub mod types;
+mod version;
 
 pub use configuration::{Configuration, Declaration};
+pub use literal::literal;
+pub use load::{load, load_for};
+pub use phases::IMPLICIT as IMPLICIT_PHASE;
+pub use references::{references, references_beside, references_of_body};
 pub use sources::{MemorySources, SourceError, Sources, normalize};
+pub use version::{VersionError, meets};

@@ -9,8 +9,10 @@ use std::sync::Arc;
 pub struct Reference {
     /// What it names.
     pub target: Target,
-    /// Where.
+    /// Where the part is that names it.
     pub span: Span,
+    /// The names that follow it, up to the first step that is none: `outputs`, `VpcId`.
+    pub rest: Vec<Arc<str>>,
 }
 
 /// What a reference names.

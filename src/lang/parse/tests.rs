@@ -1,0 +1,7 @@
+//! Tests of the parser.
+
+use super::*;
+
+fn file() -> Arc<str> {
+    "test.hcl".into()
+}
