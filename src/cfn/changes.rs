@@ -149,7 +149,9 @@ fn parts(resource_type: &str, path: &str, value: &Node, worst: &mut Recreation) 
             }
         }
         Node::Array(items) if items.iter().any(|n| matches!(n, Node::Object(_))) => {
-            items.iter().for_each(|inner| parts(resource_type, path, inner, worst));
+            for inner in items {
+                parts(resource_type, path, inner, worst);
+            }
         }
         _ => {
             let here = match update_behaviour(resource_type, path) {

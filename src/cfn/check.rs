@@ -98,7 +98,7 @@ impl Check<'_> {
     /// What the schema says of the type and its properties. Warnings only: the service may be ahead of our data.
     fn properties(&mut self, id: &str, resource: &ResourceDecl) {
         let type_name = resource.resource_type.as_str();
-        if type_name.is_empty() || super::schema::is_custom(type_name) {
+        if type_name.is_empty() || super::schema::is_custom(type_name) || self.template.has_macros() {
             return;
         }
         let Some(schema) = resource_schema(type_name) else {
@@ -162,11 +162,7 @@ impl Check<'_> {
         for expr in all {
             let ExprKind::Function(function) = &expr.kind else { continue };
             match &**function {
-                Function::Ref(name) => {
-                    if !self.is_name(name) {
-                        self.undefined(name, &expr.span);
-                    }
-                }
+                Function::Ref(name) if !self.is_name(name) => self.undefined(name, &expr.span),
                 Function::GetAtt(id, attribute) => {
                     self.attribute(id, attribute.as_str(), &expr.span);
                 }
@@ -268,8 +264,13 @@ impl Check<'_> {
         self.template.parameters.contains_key(name)
             || self.template.resources.contains_key(name)
             || PSEUDO_PARAMETERS.contains(&name)
-            // What a macro makes is not in the text.
-            || !self.template.transforms.is_empty() && self.template.transforms.iter().any(|t| t.text != "AWS::LanguageExtensions")
+            // What a macro or a module makes is not in the text.
+            || self.template.has_macros()
+            || self
+                .template
+                .resources
+                .iter()
+                .any(|(id, r)| r.resource_type.ends_with("::MODULE") && name.starts_with(id.as_str()))
     }
 
     fn attribute(&mut self, id: &str, attribute: Option<&str>, span: &Span) {
@@ -350,32 +351,30 @@ impl Check<'_> {
                 (name.clone(), of)
             })
             .collect();
-        for (what, needs) in [("resources", template.dependencies()), ("conditions", conditions)] {
-            for cycle in cycles(&needs) {
-                let mut round = cycle.clone();
-                round.extend(cycle.first().cloned());
-                let mut problem =
-                    Diagnostic::error("dependency_cycle", format!("{what} depend on each other in a circle"))
-                        .because(round.join(" needs "));
-                for name in &cycle {
-                    let span = template
-                        .resources
-                        .get(name)
-                        .map(|r| &r.span)
-                        .or_else(|| template.conditions.get(name).map(|c| &c.span));
-                    if let Some(span) = span {
-                        problem = problem.at(span, "");
-                    }
-                }
-                if what == "resources" {
-                    problem = problem.hint(
-                        "move one of the references into a resource of its own, such as AWS::EC2::SecurityGroupIngress",
-                    );
-                }
-                self.problems.push(problem);
-            }
+        // With macros the text is not the last word on who needs whom.
+        let resources = if template.has_macros() { Needs::new() } else { template.firm_dependencies() };
+        for (what, needs) in [("resources", resources), ("conditions", conditions)] {
+            self.problems.0.extend(cycles(&needs).iter().map(|cycle| circle(template, what, cycle)));
         }
     }
+}
+
+/// The diagnostic for one cycle, shown whole.
+pub(super) fn circle(template: &Template, what: &str, cycle: &[String]) -> Diagnostic {
+    let round: Vec<&str> = cycle.iter().chain(cycle.first()).map(String::as_str).collect();
+    let mut problem = Diagnostic::error("dependency_cycle", format!("{what} depend on each other in a circle"))
+        .because(round.join(" needs "));
+    for name in cycle {
+        let resource = template.resources.get(name).map(|r| &r.span);
+        if let Some(span) = resource.or_else(|| template.conditions.get(name).map(|c| &c.span)) {
+            problem = problem.at(span, "");
+        }
+    }
+    if what == "resources" {
+        let hint = "move one of the references into a resource of its own, such as AWS::EC2::SecurityGroupIngress";
+        problem = problem.hint(hint);
+    }
+    problem
 }
 
 #[cfg(test)]
@@ -486,6 +485,26 @@ Conditions:
     }
 
     #[test]
+    fn a_circle_that_a_condition_may_break_is_judged_when_it_is_decided() {
+        let text = "
+Parameters: { P: { Type: String } }
+Conditions: { C: !Equals [!Ref P, x] }
+Resources:
+  A: { Type: 'AWS::EC2::SecurityGroup', Properties: { GroupDescription: !If [C, !Ref B, a] } }
+  B: { Type: 'AWS::EC2::SecurityGroup', Properties: { GroupDescription: !If [C, b, !Ref A] } }
+  D: { Type: 'AWS::EC2::SecurityGroup', Properties: { GroupDescription: !If [C, !Ref D, a] } }
+";
+        let (template, problems) = Template::parse("t.yaml", text);
+        assert!(problems.is_empty());
+        for (value, expected) in [("x", vec!["D needs D"]), ("y", vec![])] {
+            let mut context = crate::cfn::Context::offline("1", "us-east-1", "s");
+            context.parameters.insert("P".to_owned(), value.to_owned());
+            let (_, problems) = template.resolve(&context);
+            assert_eq!(problems.iter().map(|d| d.detail.as_str()).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
     fn sections_declarations_and_policies_are_what_the_anatomy_says() {
         for (text, code, at) in [
             ("Resource: {}\nResources: {}", "unknown_section", "Resource"),
@@ -536,7 +555,7 @@ Conditions:
             "!Base64 [a]",
             "!ImportValue [a]",
             "!Ref [a]",
-            "!Transform x",
+            "!Transform { Parameters: {} }",
             "!GetAZs [a]",
         ] {
             check(&format!("{BUCKET}}}\nOutputs: {{ O: {{ Value: {function} }} }}"), "wrong_arguments");

@@ -153,6 +153,14 @@ impl<'a> Evaluator<'a> {
                     }
                 },
             },
+            Function::StackOutput(arguments) => {
+                let arguments = self.argument(arguments);
+                let text = |key: &str| arguments.get(key).map(function::shape).unwrap_or_default();
+                let mut because = arguments.waits_for();
+                because.insert(Because::Import(format!("{}.{}", text("StackName"), text("OutputName"))));
+                let shape = format!("Fn::GetStackOutput({}, {})", text("StackName"), text("OutputName"));
+                Ok(Node::unknown_of(because, shape))
+            }
             Function::Cidr(block, count, bits) => {
                 let (block, count) = (self.argument(block), self.argument(count));
                 let bits = bits.as_ref().map(|b| self.argument(b));
@@ -249,10 +257,9 @@ impl<'a> Evaluator<'a> {
         Some(match name {
             "AWS::AccountId" => given(&context.account),
             "AWS::Region" => given(&context.region),
-            "AWS::Partition" if context.region.is_empty() => given(""),
+            "AWS::Partition" | "AWS::URLSuffix" if context.region.is_empty() => given(""),
             "AWS::Partition" => given(&context.partition),
             "AWS::StackName" => given(&context.stack_name),
-            "AWS::URLSuffix" if context.region.is_empty() => given(""),
             "AWS::URLSuffix" => given(url_suffix_of(&context.partition)),
             "AWS::NotificationARNs" => Node::Array(context.notification_arns.iter().map(Node::string).collect()),
             "AWS::StackId" => match &context.stack_id {

@@ -63,6 +63,8 @@ pub enum Function {
     FindInMap(Expr, Expr, Expr, Option<Expr>),
     /// `Fn::ImportValue`.
     ImportValue(Expr),
+    /// `Fn::GetStackOutput`: an object of StackName, OutputName and, where it is another one, Region and RoleArn.
+    StackOutput(Expr),
     /// `Fn::Cidr`: block, count, bits.
     Cidr(Expr, Expr, Option<Expr>),
     /// `Fn::Base64`.
@@ -135,6 +137,7 @@ impl Function {
             | Self::GetAzs(a)
             | Self::Length(a)
             | Self::ToJsonString(a)
+            | Self::StackOutput(a)
             | Self::Transform(_, a) => vec![a],
             Self::Sub(_, variables) => variables.iter().map(|(_, e)| e).collect(),
             Self::Join(a, b) | Self::Select(a, b) | Self::Split(a, b) | Self::If(_, a, b) | Self::Equals(a, b) => {

@@ -33,6 +33,7 @@ const FUNCTIONS: &[&str] = &[
     "Fn::ForEach",
     "Fn::GetAtt",
     "Fn::GetAZs",
+    "Fn::GetStackOutput",
     "Fn::If",
     "Fn::ImportValue",
     "Fn::Join",
@@ -121,7 +122,7 @@ impl<'a> Call<'a> {
                 if !matches!(a.kind, TreeKind::String(_)) {
                     return self.wrong("the delimiter must be a string");
                 }
-                if matches!(b.scalar(), Some(_)) {
+                if b.scalar().is_some() {
                     return self.wrong("what is joined must be a list");
                 }
                 Function::Join(self.expr(a), self.expr(b))
@@ -182,16 +183,22 @@ impl<'a> Call<'a> {
             }
             "Fn::ImportValue" => Function::ImportValue(self.single()?),
             "Fn::Base64" => Function::Base64(self.single()?),
+            // Nothing at all means the stack's own region, as the empty string does.
+            "Fn::GetAZs" if self.argument.kind == TreeKind::Null => {
+                let kind = ExprKind::String(String::new());
+                Function::GetAzs(Expr { span: self.argument.span.clone(), kind })
+            }
             "Fn::GetAZs" => Function::GetAzs(self.single()?),
             "Fn::Length" => Function::Length(self.expr(self.argument)),
             "Fn::ToJsonString" => Function::ToJsonString(self.expr(self.argument)),
-            "Fn::Transform" => {
-                let Some(name) = self.argument.get("Name").and_then(Tree::as_str) else {
-                    return self.wrong("it takes an object with the Name of a macro and its Parameters");
-                };
-                let empty = Tree { span: self.at.clone(), kind: TreeKind::Object(Vec::new()) };
-                Function::Transform(name.to_owned(), self.expr(self.argument.get("Parameters").unwrap_or(&empty)))
+            "Fn::GetStackOutput" => {
+                let (stack, output) = (self.argument.get("StackName"), self.argument.get("OutputName"));
+                if stack.is_none() || output.is_none() {
+                    return self.wrong("it takes an object with StackName and OutputName");
+                }
+                Function::StackOutput(self.expr(self.argument))
             }
+            "Fn::Transform" => return self.transform(),
             name if RULE_FUNCTIONS.contains(&name) => {
                 let items = match &self.argument.kind {
                     TreeKind::Array(items) => items.iter().map(|t| self.expr(t)).collect(),
@@ -252,6 +259,18 @@ impl<'a> Call<'a> {
         Some(items.iter().map(|t| self.expr(t)).collect())
     }
 
+    /// A name, an object of Name and Parameters, or a list of such objects.
+    fn transform(&mut self) -> Option<Function> {
+        let first = match &self.argument.kind {
+            TreeKind::Array(items) => items.first()?,
+            _ => self.argument,
+        };
+        match first.as_str().or_else(|| first.get("Name").and_then(Tree::as_str)) {
+            Some(name) => Some(Function::Transform(name.to_owned(), self.expr(self.argument))),
+            None => self.wrong("it takes an object with the Name of a macro and its Parameters"),
+        }
+    }
+
     fn sub(&mut self) -> Option<Function> {
         let (text, variables) = match &self.argument.kind {
             TreeKind::Array(items) => match items.as_slice() {
@@ -262,6 +281,13 @@ impl<'a> Call<'a> {
             },
             _ => (self.argument, Vec::new()),
         };
+        // A macro may make the string.
+        if text.get("Fn::Transform").is_some() {
+            return match self.expr(text).kind {
+                ExprKind::Function(function) => Some(*function),
+                _ => None,
+            };
+        }
         let Some(string) = text.scalar() else { return self.wrong("what it fills in must be a string") };
         match sub_parts(&string, &text.span) {
             Ok(parts) => Some(Function::Sub(parts, variables)),

@@ -51,6 +51,9 @@ pub(super) fn lower(file: &str, tree: Tree, problems: &mut Diagnostics) -> Templ
         }
         return template;
     };
+    // What a macro takes away again is no mistake of the template.
+    template.transforms = tree.get("Transform").map(|t| transforms(t, problems)).unwrap_or_default();
+    let macros = template.has_macros();
     for (name, at, section) in sections {
         match name.as_str() {
             "AWSTemplateFormatVersion" => {
@@ -64,7 +67,6 @@ pub(super) fn lower(file: &str, tree: Tree, problems: &mut Diagnostics) -> Templ
             }
             "Description" => template.description = string(section, name, problems),
             "Metadata" => template.metadata = Some(expression(section, Place::Literal, problems)),
-            "Transform" => template.transforms = transforms(section, problems),
             "Parameters" => each(section, name, problems, |name, at, tree, problems| {
                 if let Some(parameter) = super::parameter_decl::read(name, at, tree, problems) {
                     template.parameters.insert(name.to_owned(), parameter);
@@ -82,7 +84,7 @@ pub(super) fn lower(file: &str, tree: Tree, problems: &mut Diagnostics) -> Templ
                 template.rules.insert(name.to_owned(), rule(at, tree, problems));
             }),
             "Resources" => each(section, name, problems, |name, at, tree, problems| {
-                if let Some(resource) = resource(name, at, tree, problems) {
+                if let Some(resource) = resource(name, at, tree, macros, problems) {
                     template.resources.insert(name.to_owned(), resource);
                 }
             }),
@@ -91,7 +93,8 @@ pub(super) fn lower(file: &str, tree: Tree, problems: &mut Diagnostics) -> Templ
                     template.outputs.insert(name.to_owned(), output);
                 }
             }),
-            "Globals" | "Hooks" => {}
+            "Transform" | "Globals" | "Hooks" => {}
+            _ if macros => {}
             _ => {
                 let problem =
                     Diagnostic::error("unknown_section", format!("a template has no section `{name}`")).at(at, "");
@@ -209,28 +212,30 @@ fn rule(at: &Span, tree: &Tree, problems: &mut Diagnostics) -> Rule {
     Rule { span: at.clone(), condition, assertions }
 }
 
-fn resource(name: &str, at: &Span, tree: &Tree, problems: &mut Diagnostics) -> Option<ResourceDecl> {
+fn resource(name: &str, at: &Span, tree: &Tree, macros: bool, problems: &mut Diagnostics) -> Option<ResourceDecl> {
     if !matches!(tree.kind, TreeKind::Object(_)) {
         shape(tree, &format!("the resource {name} must be an object with a Type, not {}", tree.what()), problems);
         return None;
     }
-    known_keys(
-        tree,
-        "a resource",
-        &[
-            "Type",
-            "Properties",
-            "DependsOn",
-            "Condition",
-            "DeletionPolicy",
-            "UpdateReplacePolicy",
-            "CreationPolicy",
-            "UpdatePolicy",
-            "Metadata",
-            "Version",
-        ],
-        problems,
-    );
+    if !macros {
+        known_keys(
+            tree,
+            "a resource",
+            &[
+                "Type",
+                "Properties",
+                "DependsOn",
+                "Condition",
+                "DeletionPolicy",
+                "UpdateReplacePolicy",
+                "CreationPolicy",
+                "UpdatePolicy",
+                "Metadata",
+                "Version",
+            ],
+            problems,
+        );
+    }
     let (resource_type, type_span) = match tree.get("Type") {
         None => {
             problems.push(
@@ -289,16 +294,13 @@ fn output(name: &str, at: &Span, tree: &Tree, problems: &mut Diagnostics) -> Opt
         problems.push(Diagnostic::error("missing_value", what).at(at, ""));
         return None;
     };
-    let export = match tree.get("Export") {
-        None => None,
-        Some(export) => match export.get("Name") {
-            Some(name) => Some(expression(name, Place::Value, problems)),
-            None => {
-                shape(export, "Export must have a Name", problems);
-                None
-            }
-        },
-    };
+    let export = tree.get("Export").and_then(|export| {
+        let name = export.get("Name");
+        if name.is_none() {
+            shape(export, "Export must have a Name", problems);
+        }
+        name.map(|name| expression(name, Place::Value, problems))
+    });
     let value: Expr = expression(value, Place::Value, problems);
     Some(OutputDecl {
         span: at.clone(),

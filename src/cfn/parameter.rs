@@ -15,7 +15,7 @@ pub enum ParameterType {
     Number,
     /// `List<Number>`.
     NumberList,
-    /// `CommaDelimitedList`, and `List<String>` inside `AWS::SSM::Parameter::Value<...>`.
+    /// `CommaDelimitedList`, also as `List<String>`.
     CommaDelimitedList,
     /// An AWS-specific type such as `AWS::EC2::VPC::Id`; a string.
     Aws(String),
@@ -35,7 +35,7 @@ impl ParameterType {
             "String" => Self::String,
             "Number" => Self::Number,
             "List<Number>" => Self::NumberList,
-            "CommaDelimitedList" => Self::CommaDelimitedList,
+            "CommaDelimitedList" | "List<String>" => Self::CommaDelimitedList,
             "AWS::SSM::Parameter::Name" => Self::SsmName,
             _ => {
                 if let Some(inner) = inside("AWS::SSM::Parameter::Value<") {
@@ -177,7 +177,9 @@ impl ParameterDecl {
                     _ => refuse("it must be a number".to_owned()),
                 }
             }
-            if !self.allowed_values.is_empty() && !self.allowed_values.iter().any(|a| same(a, item, numeric)) {
+            // A list is allowed by its elements or as it is written.
+            let allowed = |a: &String| same(a, item, numeric) || (listed && a == value);
+            if !self.allowed_values.is_empty() && !self.allowed_values.iter().any(allowed) {
                 refuse(format!("it must be one of {}", self.allowed_values.join(", ")));
             }
             let length = item.chars().count() as u64;
@@ -238,7 +240,7 @@ mod tests {
             ("{ Type: String, AllowedValues: [a, true] }", &["a", "true"], &["b"]),
             ("{ Type: Number, AllowedValues: [1, 3] }", &["1", "3.0"], &["2"]),
             ("{ Type: 'List<Number>' }", &["1,2, 3"], &["1,x", "1,,2"]),
-            ("{ Type: CommaDelimitedList, AllowedValues: [a, b] }", &["a", "a,b"], &["a,c"]),
+            ("{ Type: CommaDelimitedList, AllowedValues: [a, b, 'c,d'] }", &["a", "a,b", "c,d"], &["a,c"]),
             ("{ Type: 'AWS::EC2::VPC::Id' }", &["vpc-1"], &[]),
         ] {
             for value in good {
@@ -275,7 +277,7 @@ mod tests {
     fn a_bad_declaration_is_a_problem_of_the_template() {
         for (declaration, code) in [
             ("{ Type: Strin }", "parameter_type"),
-            ("{ Type: 'List<String>' }", "parameter_type"),
+            ("{ Type: 'List<Strin>' }", "parameter_type"),
             ("{ Type: 'AWS::SSM::Parameter::Value<Number>' }", "parameter_type"),
             ("{ Default: x }", "missing_type"),
             ("{ Type: String, Defalt: x }", "unknown_attribute"),
@@ -283,7 +285,7 @@ mod tests {
             ("{ Type: String, Default: c, AllowedValues: [a, b] }", "parameter_declaration"),
             ("{ Type: Number, MinValue: 3, MaxValue: 2 }", "parameter_declaration"),
             ("{ Type: String, MinLength: 3, MaxLength: 2 }", "parameter_declaration"),
-            ("{ Type: String, AllowedPattern: '[a' }", "parameter_declaration"),
+            ("{ Type: String, AllowedPattern: '[a' }", "parameter_pattern"),
             ("{ Type: String, MinLength: x }", "template_shape"),
             ("{ Type: String, NoEcho: maybe }", "template_shape"),
             ("5", "template_shape"),

@@ -93,6 +93,7 @@ pub(super) fn read(name: &str, at: &Span, tree: &Tree, problems: &mut Diagnostic
         constraint_description,
         description,
     };
+    pattern(&declared, tree, problems);
     consistent(name, &declared, tree, problems);
     Some(declared)
 }
@@ -119,6 +120,19 @@ fn number<T: std::str::FromStr>(tree: &Tree, key: &str, problems: &mut Diagnosti
     number
 }
 
+/// The service's expressions are Java's; one that is none of ours is left to it.
+fn pattern(declared: &ParameterDecl, tree: &Tree, problems: &mut Diagnostics) {
+    let Some(pattern) = &declared.allowed_pattern else { return };
+    if regex::Regex::new(pattern).is_err() {
+        let span = tree.get("AllowedPattern").map_or(&declared.span, |t| &t.span);
+        problems.push(
+            Diagnostic::warning("parameter_pattern", "this AllowedPattern cannot be checked here")
+                .because("it is no regular expression that Terrace can run; the service will judge the values")
+                .at(span, ""),
+        );
+    }
+}
+
 /// Whether the declaration can be met at all, by its own default first.
 fn consistent(name: &str, declared: &ParameterDecl, tree: &Tree, problems: &mut Diagnostics) {
     let mut bad = |key: &str, why: String| {
@@ -126,15 +140,6 @@ fn consistent(name: &str, declared: &ParameterDecl, tree: &Tree, problems: &mut 
         let what = format!("the parameter `{name}` is badly declared");
         problems.push(Diagnostic::error("parameter_declaration", what).because(why).at(span, ""));
     };
-    if let Some(pattern) = &declared.allowed_pattern
-        && let Err(error) = regex::Regex::new(pattern)
-    {
-        // The service's expressions are Java's; what only Java has is not an error of the template.
-        let java = ["(?=", "(?!", "(?<=", "(?<!", "\\1", "++", "*+", "?+", "(?>"];
-        if !java.iter().any(|j| pattern.contains(j)) {
-            bad("AllowedPattern", format!("AllowedPattern is no regular expression: {error}"));
-        }
-    }
     let numeric = matches!(declared.parameter_type, ParameterType::Number | ParameterType::NumberList);
     if !numeric && (declared.min_value.is_some() || declared.max_value.is_some()) {
         bad("MinValue", "MinValue and MaxValue are for numbers".to_owned());

@@ -7,7 +7,7 @@ use crate::{
     base::Diagnostics,
     cfn::{Context, ExprKind, Node, Resolved, ResolvedOutput, ResolvedResource, Source, Template},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Resolves a template.
 pub(super) fn resolve(template: &Template, context: &Context<'_>) -> (Resolved, Diagnostics) {
@@ -30,8 +30,8 @@ pub(super) fn resolve(template: &Template, context: &Context<'_>) -> (Resolved, 
         let (deletion_policy, update_replace_policy) =
             (policy(&declared.deletion_policy), policy(&declared.update_replace_policy));
         let (properties, references) = match &declared.properties {
-            None => (None, Default::default()),
-            Some(expr) if matches!(expr.kind, ExprKind::Null) => (None, Default::default()),
+            None => (None, BTreeSet::new()),
+            Some(expr) if matches!(expr.kind, ExprKind::Null) => (None, BTreeSet::new()),
             Some(expr) => evaluator.root(expr),
         };
         let depends_on = declared.depends_on.iter().map(|d| d.text.clone()).collect();
@@ -73,15 +73,17 @@ pub(super) fn resolve(template: &Template, context: &Context<'_>) -> (Resolved, 
 
     let metadata = template.metadata.as_ref().and_then(|m| evaluator.root(m).0);
     let mut problems = evaluator.finish();
+    let resolved = Resolved { resources, outputs, conditions, metadata };
+    let cycles = super::order::cycles(&resolved.needs());
+    problems.0.extend(cycles.iter().map(|cycle| super::check::circle(template, "resources", cycle)));
     problems.normalize();
-    (Resolved { resources, outputs, conditions, metadata }, problems)
+    (resolved, problems)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cfn::{Because, Reference};
-    use std::collections::BTreeSet;
 
     const HEAD: &str = "
 Parameters:

@@ -121,15 +121,16 @@ impl Resolved {
     /// Logical ids in layers: each depends only on earlier layers. What is in a layer can be made at once; deletion
     /// goes backwards.
     pub fn order(&self) -> Vec<Vec<String>> {
-        let graph = self
-            .resources
-            .iter()
-            .map(|(id, r)| {
-                let needs = r.dependencies().into_iter().filter(|d| self.resources.contains_key(*d));
-                (id.clone(), needs.map(str::to_owned).collect())
-            })
-            .collect();
-        super::order::layers(&graph)
+        super::order::layers(&self.needs())
+    }
+
+    /// What each resource needs of the others.
+    pub(super) fn needs(&self) -> super::order::Needs {
+        let of = |resource: &ResolvedResource| {
+            let needs = resource.dependencies().into_iter().filter(|d| self.resources.contains_key(*d));
+            needs.map(str::to_owned).collect()
+        };
+        self.resources.iter().map(|(id, resource)| (id.clone(), of(resource))).collect()
     }
 }
 

@@ -166,6 +166,7 @@ mod tests {
             ("~", serde_json::Value::Null),
             ("1e3", serde_json::json!("1e3")),
             ("!!str 80", serde_json::json!("80")),
+            ("! 80", serde_json::json!("80")),
         ] {
             assert_eq!(json_of(&format!("a: {text}\n"))["a"], expected, "{text}");
         }

@@ -140,19 +140,24 @@ impl Template {
 
     /// What each resource needs of the same template, by Ref, GetAtt, Sub and DependsOn, whatever the conditions.
     pub fn dependencies(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let needs: Needs = self
-            .resources
-            .iter()
-            .map(|(id, resource)| {
-                let mut of: BTreeSet<String> = resource.depends_on.iter().map(|d| d.text.clone()).collect();
-                for expr in resource.expressions() {
-                    expr.walk(&mut |e| of.extend(references(e).into_iter().map(str::to_owned)));
-                }
-                of.retain(|name| self.resources.contains_key(name));
-                (id.clone(), of)
-            })
-            .collect();
-        needs
+        self.needs(|expr, see| expr.walk(see))
+    }
+
+    /// As [`Self::dependencies`], without what only a branch of `Fn::If` asks for.
+    pub(super) fn firm_dependencies(&self) -> Needs {
+        self.needs(walk_firm)
+    }
+
+    fn needs(&self, walk: for<'e> fn(&'e Expr, &mut dyn FnMut(&'e Expr))) -> Needs {
+        let of = |resource: &ResourceDecl| {
+            let mut of: BTreeSet<String> = resource.depends_on.iter().map(|d| d.text.clone()).collect();
+            for expr in resource.expressions() {
+                walk(expr, &mut |e| of.extend(references(e).into_iter().map(str::to_owned)));
+            }
+            of.retain(|name| self.resources.contains_key(name));
+            of
+        };
+        self.resources.iter().map(|(id, resource)| (id.clone(), of(resource))).collect()
     }
 
     /// The place of a logical id, or of the nearest part of a path within its Properties that the template writes.
@@ -164,6 +169,11 @@ impl Template {
     /// The template as JSON in the long form, functions as `Fn::…` objects.
     pub fn to_json(&self) -> serde_json::Value {
         self.tree.to_json()
+    }
+
+    /// True where a macro makes more of the template than its text says.
+    pub(super) fn has_macros(&self) -> bool {
+        self.transforms.iter().any(|t| t.text != "AWS::LanguageExtensions")
     }
 
     pub(super) fn has_inline_transform(&self) -> bool {
@@ -194,6 +204,18 @@ impl ResourceDecl {
         ]
         .into_iter()
         .flatten()
+    }
+}
+
+fn walk_firm<'e>(expr: &'e Expr, see: &mut dyn FnMut(&'e Expr)) {
+    if let ExprKind::Function(function) = &expr.kind
+        && matches!(**function, Function::If(..))
+    {
+        return;
+    }
+    see(expr);
+    for child in expr.children() {
+        walk_firm(child, see);
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::base::{Diagnostic, Diagnostics, Span};
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Functions with a short form, without `Fn::`.
 const SHORT_FORMS: &[&str] = &[
@@ -70,6 +70,11 @@ pub(super) fn read(file: &str, text: &str) -> (Tree, Diagnostics) {
     (root, builder.problems)
 }
 
+/// The tag `!` alone, which names no function and keeps a scalar a string.
+fn is_plain(tag: &Tag) -> bool {
+    matches!((tag.handle.as_str(), tag.suffix.as_str()), ("!", "") | ("", "!"))
+}
+
 struct Builder<'t> {
     file: Arc<str>,
     text: &'t str,
@@ -90,8 +95,27 @@ struct Open {
 
 enum Inside {
     Sequence(Vec<Tree>),
-    /// Entries, and the key that waits for its value (`None` in it: a key that was refused).
-    Mapping(Vec<(String, Span, Tree)>, Option<Option<(String, Span)>>),
+    Mapping {
+        entries: Vec<(String, Span, Tree)>,
+        /// The place of each key, so that a second one is found at once.
+        seen: BTreeMap<String, Span>,
+        next: Next,
+    },
+}
+
+/// What comes next in a mapping.
+enum Next {
+    Key,
+    /// The value of this key.
+    Value(String, Span),
+    /// The value of a key that was refused.
+    Nothing,
+}
+
+impl Inside {
+    const fn mapping() -> Self {
+        Self::Mapping { entries: Vec::new(), seen: BTreeMap::new(), next: Next::Key }
+    }
 }
 
 impl<'t> Builder<'t> {
@@ -133,7 +157,7 @@ impl<'t> Builder<'t> {
             }
             Event::SequenceStart(_, tag) => return self.begin(Inside::Sequence(Vec::new()), tag.as_deref(), place),
             Event::MappingStart(_, tag) => {
-                return self.begin(Inside::Mapping(Vec::new(), None), tag.as_deref(), place);
+                return self.begin(Inside::mapping(), tag.as_deref(), place);
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(Some(place)),
             Event::Alias(_) => {
@@ -146,14 +170,12 @@ impl<'t> Builder<'t> {
                     Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => {
                         TreeKind::String(text.into_owned())
                     }
-                    Some(tag) if !tag.is_yaml_core_schema() && tag.suffix.is_empty() => {
-                        TreeKind::String(text.into_owned())
-                    }
+                    Some(tag) if is_plain(tag) => TreeKind::String(text.into_owned()),
                     _ if style == ScalarStyle::Plain => self.plain(&text, place),
                     _ => TreeKind::String(text.into_owned()),
                 };
                 let tag = tag.as_deref().and_then(|tag| self.function(tag, place));
-                let tree = self.wrap(tag, Tree { span: self.span(place), kind });
+                let tree = Self::wrap(tag, Tree { span: self.span(place), kind });
                 self.add(tree);
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -178,7 +200,7 @@ impl<'t> Builder<'t> {
                 let last = items.last().map(|t| t.span.end);
                 (TreeKind::Array(items), last)
             }
-            Inside::Mapping(entries, _) => {
+            Inside::Mapping { entries, .. } => {
                 let last = entries.last().map(|(_, _, t)| t.span.end);
                 (TreeKind::Object(entries), last)
             }
@@ -187,7 +209,7 @@ impl<'t> Builder<'t> {
         let bracket = end.filter(|(start, end)| start < end).map(|(_, end)| end);
         let end = bracket.or(last.map(|n| n as usize)).unwrap_or(open.start);
         let tree = Tree { span: self.span((open.start, end)), kind };
-        let tree = self.wrap(open.tag, tree);
+        let tree = Self::wrap(open.tag, tree);
         self.add(tree);
     }
 
@@ -199,39 +221,37 @@ impl<'t> Builder<'t> {
         };
         match &mut open.inside {
             Inside::Sequence(items) => items.push(tree),
-            Inside::Mapping(entries, key @ None) => {
-                let refused = match tree.scalar().or_else(|| (tree.kind == TreeKind::Null).then(String::new)) {
-                    None => Some(
-                        Diagnostic::error("template_key", format!("{} cannot be a key", tree.what()))
+            Inside::Mapping { entries, seen, next } => match std::mem::replace(next, Next::Key) {
+                Next::Value(key, span) => entries.push((key, span, tree)),
+                Next::Nothing => {}
+                Next::Key => {
+                    let text = tree.scalar().or_else(|| (tree.kind == TreeKind::Null).then(String::new));
+                    let problem = match text {
+                        None => Diagnostic::error("template_key", format!("{} cannot be a key", tree.what()))
                             .at(&tree.span, "write a string"),
-                    ),
-                    Some(text) if text == "<<" => Some(
-                        Diagnostic::error("yaml_alias", "a merge stands here")
+                        Some(text) if text == "<<" => Diagnostic::error("yaml_alias", "a merge stands here")
                             .because("CloudFormation does not take YAML merges")
                             .at(&tree.span, ""),
-                    ),
-                    Some(text) => match entries.iter().find(|(k, _, _)| *k == text) {
-                        Some((_, first, _)) => Some(duplicate_key(&text, &tree.span, first)),
-                        None => {
-                            *key = Some(Some((text, tree.span)));
-                            return;
+                        Some(text) => {
+                            if let Some(first) = seen.get(&text) {
+                                duplicate_key(&text, &tree.span, first)
+                            } else {
+                                seen.insert(text.clone(), tree.span.clone());
+                                *next = Next::Value(text, tree.span);
+                                return;
+                            }
                         }
-                    },
-                };
-                *key = Some(None);
-                self.problems.0.extend(refused);
-            }
-            Inside::Mapping(entries, key) => {
-                if let Some(Some((text, span))) = key.take() {
-                    entries.push((text, span, tree));
+                    };
+                    *next = Next::Nothing;
+                    self.problems.push(problem);
                 }
-            }
+            },
         }
     }
 
     /// The long name of a short form; reports what is none.
     fn function(&mut self, tag: &Tag, place: (usize, usize)) -> Option<String> {
-        if tag.is_yaml_core_schema() || tag.suffix.is_empty() {
+        if tag.is_yaml_core_schema() || is_plain(tag) {
             return None;
         }
         let name = tag.suffix.as_str();
@@ -246,7 +266,7 @@ impl<'t> Builder<'t> {
     }
 
     /// A node under its function, in the long form.
-    fn wrap(&self, function: Option<String>, mut tree: Tree) -> Tree {
+    fn wrap(function: Option<String>, mut tree: Tree) -> Tree {
         let Some(function) = function else { return tree };
         // Only the short form of GetAtt takes `LogicalId.Attribute` as one string.
         if function == "Fn::GetAtt"
