@@ -425,3 +425,39 @@ impl From<&Address> for Declaration {
         }
     }
 }
+
+impl Configuration {
+    /// The connection block of a kind that serves where none is named: the only one, else the one named `default` (rule 6).
+    #[must_use]
+    pub fn default_connection(&self, kind: &str) -> Option<Arc<str>> {
+        let table = match kind {
+            "kubernetes" => &self.kubernetes,
+            "aws" => &self.aws,
+            _ => return None,
+        };
+        match table.len() {
+            1 => table.keys().next().cloned(),
+            _ => table.get_key_value("default").map(|(name, _)| name.clone()),
+        }
+    }
+
+    /// What `removed` blocks let go of, as whole addresses.
+    #[must_use]
+    pub fn removed(&self) -> Vec<Address> {
+        fn visit(module: &Module, path: &mut Vec<crate::base::ModuleStep>, out: &mut Vec<Address>) {
+            for removed in &module.removed {
+                let from = &removed.from;
+                let steps = path.iter().chain(from.module()).cloned().collect();
+                out.push(Address::new(steps, from.kind(), from.name(), from.key().cloned()));
+            }
+            for call in module.calls.values() {
+                path.push(crate::base::ModuleStep { name: call.name.clone(), key: None });
+                visit(&call.module, path, out);
+                path.pop();
+            }
+        }
+        let mut out = Vec::new();
+        visit(&self.root, &mut Vec::new(), &mut out);
+        out
+    }
+}
