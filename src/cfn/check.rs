@@ -1,5 +1,5 @@
-//! What a template's parts must be to each other: every reference leads somewhere, nothing goes in a circle, every
-//! property exists. Looks at the text only; what values can show is for resolution.
+//! What a template's parts must be to each other: every reference leads somewhere, every function stands where it may,
+//! nothing goes in a circle. Looks at the text only; what values can show is for resolution.
 
 use super::{
     order::{Needs, cycles},
@@ -92,49 +92,7 @@ impl Check<'_> {
         for expr in resource.expressions() {
             self.value(expr);
         }
-        self.properties(id, resource);
-    }
-
-    /// What the schema says of the type and its properties. Warnings only: the service may be ahead of our data.
-    fn properties(&mut self, id: &str, resource: &ResourceDecl) {
-        let type_name = resource.resource_type.as_str();
-        if type_name.is_empty() || super::schema::is_custom(type_name) || self.template.has_macros() {
-            return;
-        }
-        let Some(schema) = resource_schema(type_name) else {
-            if type_name.starts_with("AWS::") && self.template.transforms.is_empty() {
-                let what = format!("the resource type `{type_name}` is not known here");
-                let problem = Diagnostic::warning("unknown_resource_type", what)
-                    .because("the schemas that Terrace carries do not have it, so its changes cannot be foretold")
-                    .at(&resource.type_span, "");
-                self.problems.push(did_you_mean(problem, type_name, super::schema::resource_types()));
-            } else if !type_name.contains("::") {
-                let what = format!("`{type_name}` is no resource type");
-                self.problems.push(Diagnostic::error("unknown_resource_type", what).at(&resource.type_span, ""));
-            }
-            return;
-        };
-        let written: &[(String, Span, Expr)] = match resource.properties.as_ref().map(|p| &p.kind) {
-            None | Some(ExprKind::Null) => &[],
-            Some(ExprKind::Object(entries)) => entries,
-            Some(_) => return,
-        };
-        for (name, at, _) in written {
-            if !schema.properties.contains_key(name) && name != "Fn::Transform" && !name.starts_with("Fn::ForEach") {
-                let what = format!("{type_name} has no property `{name}`");
-                let problem = Diagnostic::warning("unknown_property", what).at(at, "");
-                self.problems.push(did_you_mean(problem, name, schema.properties.keys()));
-            }
-        }
-        if written.iter().any(|(name, _, _)| name.starts_with("Fn::")) {
-            return;
-        }
-        for name in &schema.required {
-            if !written.iter().any(|(n, _, _)| n == name) {
-                let what = format!("`{id}` lacks the property {name}, which {type_name} requires");
-                self.problems.push(Diagnostic::warning("missing_property", what).at(&resource.span, ""));
-            }
-        }
+        super::against_schema::check(self.template, id, resource, self.problems);
     }
 
     fn condition_name(&mut self, name: Option<(&str, &Span)>) {

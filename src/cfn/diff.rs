@@ -91,7 +91,7 @@ pub enum PolicyAction {
 }
 
 /// One property that changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PropertyChange {
     /// The part of the resource.
     pub field: Field,
@@ -184,6 +184,21 @@ pub fn diff(
         found.insert(id, diff);
     }
     found.into_values().collect()
+}
+
+/// Without before and after where they must not be shown.
+impl std::fmt::Debug for PropertyChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("PropertyChange");
+        out.field("field", &self.field).field("path", &self.path.to_string());
+        if !self.sensitive {
+            out.field("before", &self.before).field("after", &self.after);
+        }
+        out.field("requires_recreation", &self.requires_recreation)
+            .field("evaluation", &self.evaluation)
+            .field("causing", &self.causing)
+            .finish_non_exhaustive()
+    }
 }
 
 impl From<Recreation> for Replacement {
@@ -323,6 +338,7 @@ Resources:
         let diffs = diff(Some(&before), Some(&after), &BTreeMap::new());
         assert_eq!(lines(&diffs), ["Modify Password Never [SecretString:Never:Static]"]);
         assert!(diffs[0].changes[0].sensitive);
+        assert!(!format!("{diffs:?} {before:?} {after:?}").contains("hunter"));
     }
 
     #[test]

@@ -17,12 +17,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// State of one resolution.
 pub(super) struct Evaluator<'a> {
-    template: &'a Template,
+    pub(super) template: &'a Template,
     context: &'a Context<'a>,
-    conditions: BTreeMap<String, Option<bool>>,
-    deciding: BTreeSet<String>,
-    path: Path,
-    references: BTreeSet<Reference>,
+    /// Conditions that are decided.
+    pub(super) conditions: BTreeMap<String, Option<bool>>,
+    /// Conditions that are being decided, so that a circle ends.
+    pub(super) deciding: BTreeSet<String>,
+    /// Where the value that is worked out stands.
+    pub(super) path: Path,
+    /// Where its parts came from.
+    pub(super) references: BTreeSet<Reference>,
     problems: Diagnostics,
 }
 
@@ -56,8 +60,10 @@ impl<'a> Evaluator<'a> {
         (node, std::mem::take(&mut self.references))
     }
 
-    fn refuse(&mut self, span: &Span, why: impl Into<String>) -> Node {
+    pub(super) fn refuse(&mut self, span: &Span, why: impl Into<String>) -> Node {
         let problem = Diagnostic::error("template_value", "the service would refuse this value");
+        let secret = self.references.iter().any(|r| r.path == self.path && r.source.is_sensitive());
+        let why = if secret { "it holds a secret, so no more is said".to_owned() } else { why.into() };
         self.problems.push(problem.because(why).at(span, ""));
         Node::unknown(Because::Invalid)
     }
@@ -100,11 +106,11 @@ impl<'a> Evaluator<'a> {
     }
 
     /// An argument, in which `AWS::NoValue` makes no sense and counts as null.
-    fn argument(&mut self, expr: &Expr) -> Node {
+    pub(super) fn argument(&mut self, expr: &Expr) -> Node {
         self.value(expr).unwrap_or(Node::Null)
     }
 
-    fn function(&mut self, function: &Function, span: &Span) -> Option<Node> {
+    pub(super) fn function(&mut self, function: &Function, span: &Span) -> Option<Node> {
         let outcome = match function {
             Function::Ref(name) if name == "AWS::NoValue" => return None,
             Function::Ref(name) => return self.reference(name, span),
@@ -311,98 +317,5 @@ impl<'a> Evaluator<'a> {
         }
         self.note(Source::Resource { logical_id: id.to_owned(), attribute: attribute.map(str::to_owned) });
         (self.context.attribute)(id, attribute).unwrap_or_else(|| Node::unknown(because))
-    }
-
-    /// Whether a named condition holds; `None` where that hangs on something unknown.
-    pub(super) fn condition_named(&mut self, name: &str) -> Option<bool> {
-        if let Some(known) = self.conditions.get(name) {
-            return *known;
-        }
-        let expr = self.template.conditions.get(name)?;
-        if !self.deciding.insert(name.to_owned()) {
-            return None;
-        }
-        let path = std::mem::take(&mut self.path);
-        let references = std::mem::take(&mut self.references);
-        let decided = self.decide(expr);
-        (self.path, self.references) = (path, references);
-        self.deciding.remove(name);
-        self.conditions.insert(name.to_owned(), decided);
-        decided
-    }
-
-    /// Whether a condition's expression holds.
-    pub(super) fn decide(&mut self, expr: &Expr) -> Option<bool> {
-        match &expr.kind {
-            ExprKind::Bool(b) => Some(*b),
-            ExprKind::String(s) if s == "true" => Some(true),
-            ExprKind::String(s) if s == "false" => Some(false),
-            ExprKind::Function(function) => self.decide_function(function, &expr.span),
-            _ => {
-                self.refuse(&expr.span, "this is no condition");
-                None
-            }
-        }
-    }
-
-    fn decide_function(&mut self, function: &Function, span: &Span) -> Option<bool> {
-        match function {
-            Function::Condition(name) => self.condition_named(name),
-            Function::Not(inner) => self.decide(inner).map(|b| !b),
-            // Every part is decided, so that each problem shows.
-            Function::And(parts) => {
-                let all: Vec<Option<bool>> = parts.iter().map(|p| self.decide(p)).collect();
-                if all.contains(&Some(false)) {
-                    Some(false)
-                } else {
-                    all.into_iter().all(|p| p == Some(true)).then_some(true)
-                }
-            }
-            Function::Or(parts) => {
-                let all: Vec<Option<bool>> = parts.iter().map(|p| self.decide(p)).collect();
-                if all.contains(&Some(true)) {
-                    Some(true)
-                } else {
-                    all.into_iter().all(|p| p == Some(false)).then_some(false)
-                }
-            }
-            Function::Equals(a, b) => {
-                let (a, b) = (self.argument(a), self.argument(b));
-                if !a.is_known() || !b.is_known() {
-                    return None;
-                }
-                Some(super::compare::same(&a, &b))
-            }
-            Function::Rule(name, arguments) => self.rule(name, arguments, span),
-            _ => {
-                let node = self.function(function, span)?;
-                match node.scalar().as_deref() {
-                    Some("true") => Some(true),
-                    Some("false") => Some(false),
-                    _ if node.is_unknown() => None,
-                    _ => {
-                        self.refuse(span, "this is no condition");
-                        None
-                    }
-                }
-            }
-        }
-    }
-
-    /// The functions of Rules that can be decided without asking a service.
-    fn rule(&mut self, name: &str, arguments: &[Expr], _span: &Span) -> Option<bool> {
-        let values: Vec<Node> = arguments.iter().map(|a| self.argument(a)).collect();
-        let [Node::Array(list), second] = values.as_slice() else { return None };
-        if !values.iter().all(Node::is_known) {
-            return None;
-        }
-        match (name, second) {
-            ("Fn::Contains", value) => Some(list.iter().any(|item| super::compare::same(item, value))),
-            ("Fn::EachMemberEquals", value) => Some(list.iter().all(|item| super::compare::same(item, value))),
-            ("Fn::EachMemberIn", Node::Array(allowed)) => {
-                Some(list.iter().all(|item| allowed.iter().any(|a| super::compare::same(item, a))))
-            }
-            _ => None,
-        }
     }
 }

@@ -4,12 +4,14 @@
 //! service: physical ids, exports and parameter-store values come in as values and functions of [`Context`].
 //! It reads no file and no clock; a template is a text with the name of its file.
 
+mod against_schema;
 mod capability;
 mod changes;
 mod check;
 mod cidr;
 mod compare;
 mod context;
+mod decide;
 mod diff;
 mod dynamic_reference;
 mod evaluate;

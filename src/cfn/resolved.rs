@@ -3,7 +3,10 @@
 //! Made by [`Template::resolve`](super::Template::resolve); read by the diff, by policy and by the sandbox.
 
 use crate::{base::Path, cfn::Node};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// A resolved template. Resources and outputs whose condition is false are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,7 +22,7 @@ pub struct Resolved {
 }
 
 /// One resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ResolvedResource {
     /// Such as `AWS::EC2::Subnet`.
     pub resource_type: String,
@@ -44,7 +47,7 @@ pub struct ResolvedResource {
 }
 
 /// One output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ResolvedOutput {
     /// The value.
     pub value: Node,
@@ -131,6 +134,30 @@ impl Resolved {
             needs.map(str::to_owned).collect()
         };
         self.resources.iter().map(|(id, resource)| (id.clone(), of(resource))).collect()
+    }
+}
+
+/// Without the properties where they hold a secret.
+impl fmt::Debug for ResolvedResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = self.references.iter().any(|r| r.source.is_sensitive());
+        let mut out = f.debug_struct("ResolvedResource");
+        out.field("resource_type", &self.resource_type);
+        if !secret {
+            out.field("properties", &self.properties);
+        }
+        out.field("references", &self.references).finish_non_exhaustive()
+    }
+}
+
+/// Without the value where it is a secret.
+impl fmt::Debug for ResolvedOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("ResolvedOutput");
+        if !self.sensitive {
+            out.field("value", &self.value);
+        }
+        out.field("export", &self.export).finish_non_exhaustive()
     }
 }
 
