@@ -1,6 +1,6 @@
 //! What `terrace sandbox show`, `drift`, `fault` and `advance` do: looking into the world and meddling with it.
 
-use super::{Fault, Sandbox, cluster};
+use super::{Fault, Sandbox, aws, cluster};
 use crate::world::{Class, Clock as _, Failure, Outcome};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -56,7 +56,8 @@ impl Sandbox {
     /// `Local`: a store that cannot be read.
     pub fn show(&self, kind: Option<&str>) -> Outcome<Show> {
         self.transact(|tx| {
-            let mut rows = cluster::show(tx);
+            let mut rows = aws::show(tx);
+            rows.extend(cluster::show(tx));
             rows.retain(|row| kind.is_none_or(|kind| row.kind == kind));
             rows.sort_by(|a, b| (&a.kind, &a.place, &a.name).cmp(&(&b.kind, &b.place, &b.name)));
             Show {
@@ -84,7 +85,7 @@ impl Sandbox {
     pub fn drift(&self, drift: &Drift) -> Outcome<()> {
         self.transact(|tx| {
             let mark = tx.savepoint();
-            let done = cluster::drift(tx, drift).unwrap_or_else(|| {
+            let done = aws::drift(tx, drift).or_else(|| cluster::drift(tx, drift)).unwrap_or_else(|| {
                 let message = format!("`{}` is no target", drift.target);
                 let hint = "targets are stack/NAME/LOGICAL, object/NAMESPACE/KIND/NAME, addon/CLUSTER/NAME, secret/NAME \
                             and parameter/NAME; `terrace sandbox show` lists them";

@@ -4,6 +4,7 @@
 //! log (`store.rs`, `tx.rs`), time is virtual (`clock.rs`), faults come on command (`fault.rs`). What lasts (a stack's
 //! update, an add-on's) is scheduled in the store and settled by the next call after it is due.
 
+mod aws;
 mod call;
 mod clock;
 mod cluster;
@@ -18,8 +19,8 @@ pub use inspect::{Drift, Row, Show};
 pub(in crate::world::sandbox) use tx::Tx;
 
 use crate::world::{
-    Aws, AwsConnection, Class, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Failure, Http, HttpAnswer,
-    Machine, Outcome, Program, ProgramEnd, World,
+    Aws, AwsConnection, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, HttpAnswer, Machine, Outcome,
+    Program, ProgramEnd, World,
 };
 use clock::VirtualClock;
 use jiff::Timestamp;
@@ -170,7 +171,10 @@ fn settle(tx: &mut Tx<'_>, now: Timestamp) {
         tx.set_now(Timestamp::from_millisecond(at).unwrap_or(now));
         match due {
             Some((part, id)) if part == "cluster" => cluster::wake(tx, &id),
-            _ => {}
+            Some((part, id)) => {
+                aws::wake(tx, &part, &id);
+            }
+            None => {}
         }
     }
 }
@@ -181,8 +185,8 @@ impl World for Sandbox {
         "sandbox"
     }
 
-    fn aws(&self, _connection: &AwsConnection) -> Outcome<Aws> {
-        Err(Failure::new(Class::Unsupported, "sandbox:Aws", "", "not yet"))
+    fn aws(&self, connection: &AwsConnection) -> Outcome<Aws> {
+        Ok(aws::handles(&self.arc(), connection))
     }
 
     fn cluster(&self, connection: &ClusterConnection) -> Outcome<ClusterHandle> {

@@ -1,0 +1,405 @@
+//! Change sets, and the start of creates and updates.
+
+use super::{
+    Scope, events,
+    physical::uuid,
+    record::{self, Config, Fail, Operation, StackRecord, Stage, State, Verb, part},
+    request::{self, Ask},
+    stage::{self, waiting},
+};
+use crate::{
+    cfn::{self, Because, Node, Resolved},
+    world::{
+        ChangeSet, Class, OnCreateFailure, Outcome, ResourceChange, ResourceChangeDetail, StackRequest,
+        sandbox::{Tx, fault::glob},
+    },
+};
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// A change set, under its ARN in the table `change-set`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(super) struct SetRecord {
+    pub(super) set: ChangeSet,
+    name: String,
+    token: String,
+    creates: bool,
+    on_create_failure: OnCreateFailure,
+    config: Config,
+}
+
+const NO_CHANGES: &str =
+    "The submitted information didn't contain changes. Submit different information to create a change set.";
+
+/// Starts a change set and returns its ARN.
+pub(super) fn create(
+    tx: &mut Tx<'_>,
+    ask: Ask<'_>,
+    scope: &Scope,
+    request: &StackRequest,
+    name: &str,
+    token: &str,
+) -> Outcome<String> {
+    let found = record::find(tx, scope, &request.name);
+    let (_, config) = request::accept(tx, ask, scope, request, found.as_ref())?;
+    let creates = found.as_ref().is_none_or(|s| s.status == "REVIEW_IN_PROGRESS");
+    if let Some(stack) = &found {
+        let same = tx
+            .scan::<SetRecord>("change-set", "")
+            .into_iter()
+            .map(|(_, set)| set)
+            .find(|s| s.set.stack_id == stack.id && s.name == name);
+        match same {
+            Some(same) if same.token == token => return Ok(same.set.id),
+            Some(_) => {
+                return Err(ask.fail(Class::AlreadyExists, format!("ChangeSet {name} already exists")));
+            }
+            None if !creates => request::updatable(ask, stack)?,
+            None => {}
+        }
+    }
+    let stack = match found {
+        Some(stack) => stack,
+        None => new_stack(tx, scope, request, token),
+    };
+    let count: u64 = tx.get("meta", "change-sets").unwrap_or_default();
+    tx.put("meta", "change-sets", &(count + 1));
+    let hash: [u8; 32] = Sha256::digest(format!("{}\n{name}\n{count}", stack.id)).into();
+    let partition = cfn::partition_of(&scope.region);
+    let id =
+        format!("arn:{partition}:cloudformation:{}:{}:changeSet/{name}/{}", scope.region, scope.account, uuid(&hash));
+    let set = ChangeSet {
+        id: id.clone(),
+        stack_id: stack.id,
+        status: "CREATE_PENDING".to_owned(),
+        status_reason: String::new(),
+        execution_status: Some("UNAVAILABLE".to_owned()),
+        changes: Vec::new(),
+    };
+    let on_create_failure = request.on_create_failure;
+    let record = SetRecord { set, name: name.to_owned(), token: token.to_owned(), creates, on_create_failure, config };
+    tx.put("change-set", &id, &record);
+    tx.schedule(Duration::from_secs(3), "change-set", &id);
+    Ok(id)
+}
+
+/// A stack that exists in name only.
+fn new_stack(tx: &mut Tx<'_>, scope: &Scope, request: &StackRequest, token: &str) -> StackRecord {
+    let key = scope.key(&request.name);
+    let incarnation: u32 = tx.get::<u32>("stack-count", &key).unwrap_or_default() + 1;
+    tx.put("stack-count", &key, &incarnation);
+    let hash: [u8; 32] = Sha256::digest(format!("{key}\n{incarnation}")).into();
+    let partition = cfn::partition_of(&scope.region);
+    let (region, account, name) = (&scope.region, &scope.account, &request.name);
+    let id = format!("arn:{partition}:cloudformation:{region}:{account}:stack/{name}/{}", uuid(&hash));
+    let mut stack = StackRecord {
+        id: id.clone(),
+        name: name.clone(),
+        scope: scope.clone(),
+        incarnation,
+        status: String::new(),
+        reason: String::new(),
+        termination_protection: false,
+        created: tx.now(),
+        updated: None,
+        token: Some(token.to_owned()),
+        parameters: BTreeMap::new(),
+        outputs: BTreeMap::new(),
+        tags: request.tags.clone(),
+        capabilities: Vec::new(),
+        role_arn: request.role_arn.clone(),
+    };
+    tx.put("stack-name", &key, &id);
+    events::set_status(tx, &mut stack, "REVIEW_IN_PROGRESS", "User Initiated");
+    stack
+}
+
+/// The change set was pending long enough: works out what it would do.
+pub(super) fn finish(tx: &mut Tx<'_>, id: &str) {
+    let Some(mut record) = tx.get::<SetRecord>("change-set", id) else { return };
+    let Some(stack) = tx.get::<StackRecord>("stack", &record.set.stack_id) else { return };
+    let work = Work::of(tx, &stack, &record.config, record.creates);
+    let (status, reason, execution) = match work.refusal() {
+        Some(reason) => ("FAILED", reason, "UNAVAILABLE"),
+        None if work.is_nothing() => ("FAILED", NO_CHANGES.to_owned(), "UNAVAILABLE"),
+        None => ("CREATE_COMPLETE", String::new(), "AVAILABLE"),
+    };
+    status.clone_into(&mut record.set.status);
+    record.set.status_reason = reason;
+    record.set.execution_status = Some(execution.to_owned());
+    if status == "CREATE_COMPLETE" {
+        record.set.changes = work.diffs.iter().map(told).collect();
+    }
+    tx.put("change-set", id, &record);
+}
+
+/// What an operation would do.
+struct Work {
+    after: Resolved,
+    diffs: Vec<cfn::ResourceDiff>,
+    creates: bool,
+    /// Outputs or tags change.
+    beside: bool,
+}
+
+impl Work {
+    fn of(tx: &Tx<'_>, stack: &StackRecord, target: &Config, creates: bool) -> Self {
+        let none = BTreeSet::new();
+        let former: Config = tx.get("stack-config", &stack.id).unwrap_or_default();
+        let before = (!creates).then(|| stack.resolve(tx, &former, &none).0);
+        let (after, _) = stack.resolve(tx, target, &none);
+        let ids = record::resources(tx, &stack.id).into_iter().map(|(logical, r)| (logical, r.physical)).collect();
+        let diffs = cfn::diff(before.as_ref(), Some(&after), &ids);
+        let beside = before.is_some_and(|b| b.outputs != after.outputs)
+            || former.tags != target.tags
+            || former.role_arn != target.role_arn;
+        Self { after, diffs, creates, beside }
+    }
+
+    fn is_nothing(&self) -> bool {
+        !self.creates && self.diffs.is_empty() && !self.beside
+    }
+
+    /// What would fail before anything began: exports that are not there, types that change.
+    fn refusal(&self) -> Option<String> {
+        let retyped = |diff: &&cfn::ResourceDiff| diff.changes.iter().any(|c| c.field == cfn::Field::Type);
+        let types: Vec<&str> = self.diffs.iter().filter(retyped).map(|d| d.logical_id.as_str()).collect();
+        if !types.is_empty() {
+            let types = types.join(", ");
+            return Some(format!(
+                "Update of resource type is not permitted. The new template modifies resource type of the following \
+                 resources: [{types}]"
+            ));
+        }
+        let properties = self.after.resources.values().map(|r| &r.properties);
+        let outputs = self.after.outputs.values().map(|o| &o.value);
+        let missing = properties.chain(outputs).flat_map(Node::waits_for).find_map(|because| match because {
+            Because::Import(name) => Some(name),
+            _ => None,
+        });
+        missing.map(|name| format!("No export named {name} found"))
+    }
+}
+
+fn told(diff: &cfn::ResourceDiff) -> ResourceChange {
+    use cfn::{Action, Evaluation, Field, PolicyAction, Recreation, Replacement};
+    let action = match diff.action {
+        Action::Add => "Add",
+        Action::Modify => "Modify",
+        Action::Remove => "Remove",
+    };
+    let replacement = (diff.action == Action::Modify).then(|| match diff.replacement {
+        Replacement::Never => "False",
+        Replacement::Conditional => "Conditional",
+        Replacement::Always => "True",
+    });
+    let policy_action = diff.policy_action.map(|policy| match policy {
+        PolicyAction::Delete => "Delete",
+        PolicyAction::Retain => "Retain",
+        PolicyAction::Snapshot => "Snapshot",
+        PolicyAction::ReplaceAndDelete => "ReplaceAndDelete",
+        PolicyAction::ReplaceAndRetain => "ReplaceAndRetain",
+        PolicyAction::ReplaceAndSnapshot => "ReplaceAndSnapshot",
+    });
+    let details = diff.changes.iter().map(|change| {
+        let attribute = match change.field {
+            Field::Properties | Field::Type => "Properties",
+            Field::Tags => "Tags",
+            Field::Metadata => "Metadata",
+            Field::CreationPolicy => "CreationPolicy",
+            Field::UpdatePolicy => "UpdatePolicy",
+            Field::DeletionPolicy => "DeletionPolicy",
+            Field::UpdateReplacePolicy => "UpdateReplacePolicy",
+        };
+        let path = change.path.to_string();
+        let text = |node: &Node| match node {
+            _ if change.sensitive => "****".to_owned(),
+            node if !node.is_known() => "{{changeSet:KNOWN_AFTER_APPLY}}".to_owned(),
+            node => node.scalar().unwrap_or_else(|| node.to_json_shown().to_string()),
+        };
+        let recreation = match change.requires_recreation {
+            Recreation::Never => "Never",
+            Recreation::Conditionally => "Conditionally",
+            Recreation::Always => "Always",
+        };
+        let causing = change.causing.as_ref().map(|source| match source {
+            cfn::Source::Parameter { name, .. } => name.clone(),
+            cfn::Source::Resource { logical_id, attribute: None } => logical_id.clone(),
+            cfn::Source::Resource { logical_id, attribute: Some(attribute) } => format!("{logical_id}.{attribute}"),
+            cfn::Source::Dynamic(text) | cfn::Source::Import(text) => text.clone(),
+        });
+        ResourceChangeDetail {
+            attribute: attribute.to_owned(),
+            name: (!path.is_empty()).then_some(path),
+            requires_recreation: Some(recreation.to_owned()),
+            causing_entity: causing,
+            evaluation: Some(if change.evaluation == Evaluation::Static { "Static" } else { "Dynamic" }.to_owned()),
+            before: change.before.as_ref().map(text),
+            after: change.after.as_ref().map(text),
+        }
+    });
+    ResourceChange {
+        action: action.to_owned(),
+        logical_id: diff.logical_id.clone(),
+        physical_id: diff.physical_id.clone(),
+        resource_type: diff.resource_type.clone(),
+        replacement: replacement.map(str::to_owned),
+        policy_action: policy_action.map(str::to_owned),
+        details: details.collect(),
+    }
+}
+
+/// Executes a change set; it and its siblings are gone afterwards.
+pub(super) fn execute(tx: &mut Tx<'_>, ask: Ask<'_>, id: &str, token: &str) -> Outcome<()> {
+    if tx.get::<String>("executed", id).as_deref() == Some(token) {
+        return Ok(());
+    }
+    let Some(record) = tx.get::<SetRecord>("change-set", id) else {
+        return Err(ask.fail(Class::NotFound, format!("ChangeSet [{id}] does not exist")));
+    };
+    if record.set.execution_status.as_deref() != Some("AVAILABLE") {
+        let status = &record.set.status;
+        return Err(ask.invalid(format!("ChangeSet [{id}] cannot be executed in its current status of [{status}]")));
+    }
+    let Some(stack) = tx.get::<StackRecord>("stack", &record.set.stack_id) else {
+        return Err(ask.missing_stack(&record.set.stack_id));
+    };
+    if !record.creates {
+        request::updatable(ask, &stack)?;
+    }
+    for (key, other) in tx.scan::<SetRecord>("change-set", "") {
+        if other.set.stack_id == stack.id {
+            tx.delete("change-set", &key);
+        }
+    }
+    tx.put("executed", id, token);
+    let work = Work::of(tx, &stack, &record.config, record.creates);
+    start(tx, stack, record.config, work, record.on_create_failure, token);
+    Ok(())
+}
+
+/// Deletes a change set; one that is gone is no error.
+pub(super) fn delete(tx: &mut Tx<'_>, id: &str) {
+    tx.delete("change-set", id);
+}
+
+/// Updates without a change set.
+pub(super) fn update(tx: &mut Tx<'_>, ask: Ask<'_>, scope: &Scope, request: &StackRequest, token: &str) -> Outcome<()> {
+    let done = format!("{}|{token}", scope.key(&request.name));
+    if tx.has("executed", &done) {
+        return Ok(());
+    }
+    let Some(stack) = record::find(tx, scope, &request.name) else { return Err(ask.missing_stack(&request.name)) };
+    let (_, config) = request::accept(tx, ask, scope, request, Some(&stack))?;
+    request::updatable(ask, &stack)?;
+    let work = Work::of(tx, &stack, &config, false);
+    if let Some(reason) = work.refusal() {
+        return Err(ask.invalid(reason));
+    }
+    if work.is_nothing() {
+        return Err(ask.invalid("No updates are to be performed."));
+    }
+    tx.put("executed", &done, token);
+    start(tx, stack, config, work, OnCreateFailure::Rollback, token);
+    Ok(())
+}
+
+fn start(
+    tx: &mut Tx<'_>,
+    mut stack: StackRecord,
+    target: Config,
+    work: Work,
+    on_create_failure: OnCreateFailure,
+    token: &str,
+) {
+    let former = tx.get("stack-config", &stack.id).unwrap_or_default();
+    stack.token = Some(token.to_owned());
+    stack.parameters = target.shown_parameters();
+    let status = if work.creates { "CREATE_IN_PROGRESS" } else { "UPDATE_IN_PROGRESS" };
+    events::set_status(tx, &mut stack, status, "User Initiated");
+    record::set_imports(tx, &stack, Some(&work.after));
+    let mut steps = BTreeMap::new();
+    for diff in work.diffs.iter().filter(|d| d.action != cfn::Action::Remove) {
+        let Some(wanted) = work.after.resources.get(&diff.logical_id) else { continue };
+        let before = tx.get("resource", &part(&stack.id, &diff.logical_id));
+        let mut step = waiting(if before.is_some() { Verb::Modify } else { Verb::Create }, before);
+        step.needs = wanted.dependencies().into_iter().map(str::to_owned).collect();
+        steps.insert(diff.logical_id.clone(), step);
+    }
+    let order: Vec<String> =
+        work.after.order().into_iter().flatten().filter(|logical| steps.contains_key(logical)).collect();
+    let fail = command(tx, &order);
+    let operation = Operation {
+        stage: Stage::Forward,
+        creates: work.creates,
+        on_create_failure,
+        target,
+        former,
+        fail,
+        paused: false,
+    };
+    stage::begin(tx, &stack, &operation, steps);
+}
+
+/// Which resource a fault makes fail, of those that have a part in the operation, in their order.
+pub(super) fn command(tx: &mut Tx<'_>, order: &[String]) -> Option<Fail> {
+    let how = tx.take_halfway()?;
+    let logical = match &how.part {
+        Some(pattern) => order.iter().find(|logical| glob(pattern, logical))?,
+        None => order.get(order.len() / 2)?,
+    };
+    let reason = how.reason.unwrap_or_else(|| {
+        "Resource handler returned message: \"Internal failure (sandbox fault)\" (HandlerErrorCode: InternalFailure)".to_owned()
+    });
+    Some(Fail { logical: logical.clone(), reason, stuck: how.stuck })
+}
+
+/// Continues a rollback that failed.
+pub(super) fn continue_rollback(
+    tx: &mut Tx<'_>,
+    ask: Ask<'_>,
+    stack: &mut StackRecord,
+    skip: &[String],
+    token: &str,
+) -> Outcome<()> {
+    if stack.token.as_deref() == Some(token)
+        && stack.status.starts_with("UPDATE_ROLLBACK_")
+        && stack.status != "UPDATE_ROLLBACK_FAILED"
+    {
+        return Ok(());
+    }
+    let paused = tx.get::<Operation>("operation", &stack.id).filter(|o| o.paused);
+    let (Some(mut operation), "UPDATE_ROLLBACK_FAILED") = (paused, stack.status.as_str()) else {
+        let (id, status) = (&stack.id, &stack.status);
+        return Err(ask.invalid(format!(
+            "Stack:{id} is in {status} state and can not continue rollback; it must be in UPDATE_ROLLBACK_FAILED state"
+        )));
+    };
+    let mut steps = record::steps(tx, &stack.id);
+    let failed = |logical: &String| steps.get(logical).is_some_and(|s| s.state == State::Failed);
+    if let Some(other) = skip.iter().find(|logical| !failed(logical)) {
+        return Err(ask.invalid(format!("Resource [{other}] is not in UPDATE_FAILED state and cannot be skipped")));
+    }
+    let order: Vec<String> = steps.keys().cloned().collect();
+    operation.fail = command(tx, &order).map(|f| Fail { stuck: true, ..f });
+    operation.paused = false;
+    for (logical, step) in &mut steps {
+        if step.state == State::Failed {
+            step.state = if skip.contains(logical) { State::Skipped } else { State::Waiting };
+            step.fails = None;
+        }
+        if step.state == State::Skipped
+            && let Some(mut record) = tx.get::<record::ResourceRecord>("resource", &part(&stack.id, logical))
+        {
+            "UPDATE_COMPLETE".clone_into(&mut record.status);
+            tx.put("resource", &part(&stack.id, logical), &record);
+        }
+    }
+    stack.token = Some(token.to_owned());
+    events::set_status(tx, stack, "UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated");
+    stage::begin(tx, stack, &operation, steps);
+    Ok(())
+}
