@@ -294,24 +294,9 @@ impl Check<'_> {
 
     fn circles(&mut self) {
         let template = self.template;
-        let conditions: Needs = template
-            .conditions
-            .iter()
-            .map(|(name, expr)| {
-                let mut of = BTreeSet::new();
-                expr.walk(&mut |e| {
-                    if let ExprKind::Function(f) = &e.kind
-                        && let Function::Condition(other) | Function::If(other, _, _) = &**f
-                    {
-                        of.insert(other.clone());
-                    }
-                });
-                (name.clone(), of)
-            })
-            .collect();
         // With macros the text is not the last word on who needs whom.
         let resources = if template.has_macros() { Needs::new() } else { template.firm_dependencies() };
-        for (what, needs) in [("resources", resources), ("conditions", conditions)] {
+        for (what, needs) in [("resources", resources), ("conditions", template.condition_needs())] {
             self.problems.0.extend(cycles(&needs).iter().map(|cycle| circle(template, what, cycle)));
         }
     }

@@ -5,6 +5,7 @@
 use super::{
     context::{Context, url_suffix_of},
     dynamic_reference, function,
+    order::layers,
     parameter::split_list,
 };
 use crate::{
@@ -32,7 +33,7 @@ pub(super) struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     pub(super) fn new(template: &'a Template, context: &'a Context<'a>) -> Self {
-        Self {
+        let mut evaluator = Self {
             template,
             context,
             conditions: BTreeMap::new(),
@@ -40,7 +41,12 @@ impl<'a> Evaluator<'a> {
             path: Path::default(),
             references: BTreeSet::new(),
             problems: Diagnostics::new(),
+        };
+        // In order of need, so that a long chain of conditions does not nest as deep.
+        for name in layers(&template.condition_needs()).iter().flatten() {
+            evaluator.condition_named(name);
         }
+        evaluator
     }
 
     /// What went wrong on the way.

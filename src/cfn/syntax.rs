@@ -221,6 +221,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_document_just_within_the_bound_goes_all_the_way_through() {
+        use crate::cfn::{Context, Template, diff};
+        let (open, close) = ("!Join ['', [".repeat(48), "]]".repeat(48));
+        let text =
+            format!("Resources: {{ B: {{ Type: 'AWS::S3::Bucket', Properties: {{ BucketName: {open}x{close} }} }} }}");
+        let (template, problems) = Template::parse("t.yaml", &text);
+        assert!(problems.is_empty(), "{problems:?}");
+        let (resolved, _) = template.resolve(&Context::offline("1", "us-east-1", "s"));
+        assert_eq!(resolved.resources["B"].properties.get("BucketName").and_then(|n| n.as_str()), Some("x"));
+        assert!(diff(Some(&resolved), Some(&resolved), &std::collections::BTreeMap::new()).is_empty());
+    }
+
+    #[test]
+    fn a_very_long_chain_of_conditions_does_not_overflow() {
+        use crate::cfn::{Context, Template};
+        let mut text = String::from(
+            "Resources: { B: { Type: 'AWS::S3::Bucket', Condition: C0 } }\nConditions:\n  C5000: !Equals [a, a]\n",
+        );
+        for n in 0..5_000 {
+            text.push_str(&format!("  C{n}: !Not [!Condition C{}]\n", n + 1));
+        }
+        let (template, problems) = Template::parse("t.yaml", &text);
+        assert!(problems.is_empty());
+        let (resolved, _) = template.resolve(&Context::offline("1", "us-east-1", "s"));
+        assert_eq!(resolved.conditions["C0"], Some(true));
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "[-a-c:{}\\[\\]\"'!&*#|> \n\t,.0-9?é]{0,120}") {

@@ -160,6 +160,22 @@ impl Template {
         self.resources.iter().map(|(id, resource)| (id.clone(), of(resource))).collect()
     }
 
+    /// Which other conditions each condition asks for.
+    pub(super) fn condition_needs(&self) -> Needs {
+        let of = |expr: &Expr| {
+            let mut of = BTreeSet::new();
+            expr.walk(&mut |e| {
+                if let ExprKind::Function(function) = &e.kind
+                    && let Function::Condition(other) | Function::If(other, _, _) = &**function
+                {
+                    of.insert(other.clone());
+                }
+            });
+            of
+        };
+        self.conditions.iter().map(|(name, expr)| (name.clone(), of(expr))).collect()
+    }
+
     /// The place of a logical id, or of the nearest part of a path within its Properties that the template writes.
     /// `None` where no resource, output, parameter, condition or mapping has that name.
     pub fn span_of(&self, logical_id: &str, path: Option<&Path>) -> Option<Span> {

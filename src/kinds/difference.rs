@@ -118,10 +118,13 @@ impl Comparison<'_> {
             (Some(d), Some(p)) if self.same(d, p) => Cause::Drift,
             _ => Cause::Declared,
         };
+        // What one side calls a secret is one on the other, where the world tells it in clear.
+        let secret = [desired, seen, prior].into_iter().flatten().any(Value::has_sensitive);
+        let shown = |v: &Value| v.clone().with_mark(secret).sealed(self.seal);
         out.push(FieldChange {
             path: path.to_string(),
-            before: seen.map(|v| v.sealed(self.seal)),
-            after: desired.map(|v| v.sealed(self.seal)),
+            before: seen.map(shown),
+            after: desired.map(shown),
             cause,
             forces_replacement: false,
             because: None,

@@ -16,12 +16,15 @@ mod helm;
 mod kind;
 mod manifest;
 mod marks;
+mod objects;
 mod probe;
+mod reason;
 mod stack;
 mod terraform;
 #[cfg(test)]
 mod testing;
 mod value;
+mod yaml;
 
 pub use context::{Context, FIRST_POLL, SLOWEST_POLL, backoff};
 pub use difference::{Comparison, Sides, keep_ignored, parse_path};
@@ -40,7 +43,8 @@ pub fn kind(name: &str) -> Option<&'static dyn Kind> {
 }
 
 /// Every kind by its name in an address.
-static KINDS: &[(&str, &dyn Kind)] = &[("stack", &stack::StackKind), ("value", &value::ValueKind)];
+static KINDS: &[(&str, &dyn Kind)] =
+    &[("helm", &helm::HelmKind), ("stack", &stack::StackKind), ("value", &value::ValueKind)];
 
 /// The table of all kinds, for the language.
 #[must_use]

@@ -8,6 +8,7 @@ pub mod builtin;
 mod check;
 pub mod configuration;
 mod decode;
+mod format;
 mod lex;
 mod literal;
 mod load;
@@ -27,6 +28,7 @@ pub mod types;
 mod version;
 
 pub use configuration::{Configuration, Declaration};
+pub use format::format;
 pub use literal::literal;
 pub use load::{load, load_for};
 pub use phases::IMPLICIT as IMPLICIT_PHASE;

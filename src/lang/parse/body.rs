@@ -1,6 +1,6 @@
 //! Bodies of files and blocks: attributes, blocks, labels.
 
-use super::{Balance, Parsed, Parser, Stop};
+use super::{Balance, MAX_ERRORS, Parsed, Parser, Stop};
 use crate::{
     base::{Diagnostic, Span},
     lang::{
@@ -26,6 +26,9 @@ impl Parser<'_, '_> {
             let first = self.at;
             if self.item(&mut body, end).is_err() {
                 self.skip_item(first, end);
+                if self.diagnostics.len() >= MAX_ERRORS {
+                    self.at = self.tokens.len() - 1;
+                }
             }
         }
     }
@@ -36,6 +39,10 @@ impl Parser<'_, '_> {
             Kind::Ident => {}
             Kind::CloseBrace => {
                 self.balance = Balance::Lost;
+                // Behind another error it is only the end of what that one broke.
+                if !self.diagnostics.is_empty() {
+                    return Err(Stop);
+                }
                 return Err(self.fail(token, "a `}` that closes nothing".to_owned()));
             }
             Kind::OpenQuote => {

@@ -11,7 +11,7 @@ mod expression;
 mod recover;
 mod template;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::{
     base::{Diagnostic, Diagnostics, Span},
@@ -22,8 +22,10 @@ use crate::{
 };
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
-/// How deep brackets, templates and blocks may nest.
-const MAX_DEPTH: usize = 100;
+/// How deep brackets, templates and blocks may nest; brackets count twice, with what is in them.
+const MAX_DEPTH: usize = 200;
+/// After so many errors a part of a file is given up.
+const MAX_ERRORS: usize = 200;
 /// How high the tree of an expression may grow: `a + b + c` is two high.
 const MAX_HEIGHT: usize = 250;
 
@@ -41,7 +43,10 @@ pub fn parse_file(text: &str, file: &Arc<str>) -> (Body, Diagnostics) {
             let mut diagnostics = Vec::new();
             for part in recover::parts(text) {
                 let (mut body, mut found, _) = Parser::new(text, file, part, &mut names).file();
-                all.attributes.append(&mut body.attributes);
+                // Behind a broken head, what was meant for its block seems to stand outside of it.
+                if found.is_empty() {
+                    all.attributes.append(&mut body.attributes);
+                }
                 all.blocks.append(&mut body.blocks);
                 diagnostics.append(&mut found);
             }
@@ -239,7 +244,7 @@ impl<'t, 'n> Parser<'t, 'n> {
     fn nested<T>(&mut self, newlines: bool, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= MAX_DEPTH {
             let token = self.peek();
-            return Err(self.fail(token, format!("nested more than {MAX_DEPTH} deep")));
+            return Err(self.fail(token, format!("nested more than {} deep", MAX_DEPTH / 2)));
         }
         let outer = std::mem::replace(&mut self.newlines, newlines);
         self.depth += 1;

@@ -1,0 +1,133 @@
+//! The difference of a release: pure, from what is wanted, what is live and what was rendered.
+
+use crate::{
+    base::{ActionWord, Path, Value},
+    kinds::{
+        Cause, Change, ChildChange, Comparison, ConditionEffect, Difference, FieldChange, Observed, Sides, Undo,
+        objects::sealed,
+    },
+};
+
+/// How Helm goes about it, and no property of a release.
+const NOT_COMPARED: [&str; 6] = ["create_namespace", "wait", "atomic", "timeout", "skip_crds", "repository"];
+
+pub(super) fn diff(difference: &Difference<'_>) -> Change {
+    let Difference { prior, observed, preview, seal, .. } = *difference;
+    let children = preview.map(|p| sealed(p.children.clone(), seal)).unwrap_or_default();
+    let replaces = observed.and_then(|live| replaces(difference, live));
+    let Some(live) = observed.filter(|_| replaces.is_none()) else {
+        let mut change = Change::new(ActionWord::Create, exports(difference));
+        change.fields = compare(difference, None);
+        change.children = children.into_iter().filter(|c| c.action != ActionWord::Delete).collect();
+        if let Some((reason, undo)) = replaces {
+            change.action = ActionWord::Replace;
+            change.reasons.push(reason);
+            change.undo = undo;
+            for field in &mut change.fields {
+                field.forces_replacement = matches!(field.path.as_str(), "name" | "namespace");
+            }
+        }
+        return change;
+    };
+
+    let mut fields = compare(difference, Some(live));
+    if let Some(field) = another_digest(difference) {
+        fields.push(field);
+    }
+    fields.sort_by(|a, b| a.path.cmp(&b.path));
+    let ignores_all = Comparison::from(difference).ignores_all();
+    let children = if fields.is_empty() { children.into_iter().filter_map(drifted).collect() } else { children };
+    if ignores_all || (fields.is_empty() && children.is_empty()) {
+        let digest = prior.and_then(|p| p.exports.get("digest")).cloned();
+        let digest = digest.or_else(|| preview.and_then(|p| p.exports.as_ref()?.get("digest").cloned()));
+        let mut exports = live.exports.as_map().map(|m| (**m).clone()).unwrap_or_default();
+        exports.insert("digest".into(), digest.unwrap_or(Value::UNKNOWN));
+        return Change::new(ActionWord::NoOp, Value::object(exports));
+    }
+    let mut change = Change::new(ActionWord::Update, exports(difference));
+    if fields.is_empty() {
+        change.reasons.push("live objects differ from what the release made".to_owned());
+    }
+    change.stateful = children.iter().any(|c| c.stateful && c.action == ActionWord::Delete);
+    change.undo = if change.stateful {
+        Undo::Partly("what deleted objects held is not brought back".to_owned())
+    } else {
+        Undo::Full
+    };
+    change.fields = fields;
+    change.children = children;
+    change
+}
+
+/// Only what somebody changed behind our back: charts that render something random each time would never come to rest else.
+fn drifted(child: ChildChange) -> Option<ChildChange> {
+    match child.action {
+        // A namespace, or a part that is gone though the release made it.
+        ActionWord::Create if child.fields.iter().all(|f| f.cause == Cause::Drift) && !child.fields.is_empty() => {
+            Some(child)
+        }
+        ActionWord::Update => {
+            let fields: Vec<FieldChange> = child.fields.into_iter().filter(|f| f.cause == Cause::Drift).collect();
+            (!fields.is_empty()).then_some(ChildChange { fields, ..child })
+        }
+        _ => None,
+    }
+}
+
+fn replaces(difference: &Difference<'_>, live: &Observed) -> Option<(String, Undo)> {
+    if let Some(condition) = live.condition.as_ref().filter(|c| c.effect == ConditionEffect::MustReplace) {
+        let reason = format!("the release is {} and was never deployed", condition.word);
+        return Some((reason, Undo::Partly("the release that failed is not brought back".to_owned())));
+    }
+    let moved = ["name", "namespace"].into_iter().find(|name| {
+        let wanted = difference.desired.inputs.get(name);
+        let ignored = Comparison::from(difference).ignores(&Path::default().key(name));
+        !ignored && wanted.is_some() && wanted.and_then(Value::as_str) != live.identity[*name].as_str()
+    })?;
+    Some((format!("another {moved} is another release"), Undo::None("the former release is uninstalled".to_owned())))
+}
+
+fn compare(difference: &Difference<'_>, live: Option<&Observed>) -> Vec<FieldChange> {
+    let of = |inputs: &Value| {
+        let entries = inputs.as_map().map(|m| (**m).clone()).unwrap_or_default();
+        Value::object(entries.into_iter().filter(|(k, _)| !NOT_COMPARED.contains(&&**k)))
+    };
+    let desired = of(&difference.desired.inputs);
+    let (live, prior) =
+        (live.map(|l| of(&l.inputs)), difference.prior.filter(|_| live.is_some()).map(|p| of(&p.inputs)));
+    Comparison::from(difference)
+        .fields(&Path::default(), Sides { desired: Some(&desired), live: live.as_ref(), prior: prior.as_ref() })
+}
+
+/// A chart that has another content under the same name and version.
+fn another_digest(difference: &Difference<'_>) -> Option<FieldChange> {
+    let former = difference.prior?.exports.get("digest")?.as_str()?;
+    let now = difference.preview?.exports.as_ref()?.get("digest")?.as_str()?;
+    let version = |v: &Value| v.get("version").and_then(Value::as_str).map(str::to_owned);
+    let same = version(&difference.prior?.inputs) == version(&difference.desired.inputs);
+    let ignored = Comparison::from(difference).ignores(&Path::default().key("chart"));
+    (former != now && same && !ignored).then(|| FieldChange {
+        path: "chart.digest".to_owned(),
+        before: Some(former.into()),
+        after: Some(now.into()),
+        cause: Cause::Declared,
+        forces_replacement: false,
+        because: Some("the chart has another content under the same version".to_owned()),
+    })
+}
+
+fn exports(difference: &Difference<'_>) -> Value {
+    let inputs = &difference.desired.inputs;
+    let told = difference.preview.and_then(|p| p.exports.as_ref());
+    let input = |name: &str| inputs.get(name).cloned().unwrap_or(Value::UNKNOWN);
+    let pinned = |name: &str| told.and_then(|t| t.get(name)).cloned();
+    Value::object([
+        ("name", input("name")),
+        ("namespace", input("namespace")),
+        ("version", pinned("version").unwrap_or_else(|| input("version"))),
+        ("app_version", pinned("app_version").unwrap_or(Value::UNKNOWN)),
+        ("revision", Value::UNKNOWN),
+        ("status", Value::UNKNOWN),
+        ("digest", pinned("digest").unwrap_or(Value::UNKNOWN)),
+    ])
+}

@@ -1,0 +1,107 @@
+//! From a live release to what the diff compares.
+
+use crate::{
+    base::{Digest, Value, format_duration},
+    kinds::{Condition, ConditionEffect, Context, Desired, Observed},
+    world::{Outcome, Release},
+};
+use serde_json::{Value as Json, json};
+use std::{collections::BTreeMap, time::Duration};
+
+/// The newest revision, and the newest that was deployed.
+pub(super) struct Revisions {
+    /// The newest.
+    pub newest: Release,
+    /// The newest that runs or ran; `None` where none ever did.
+    pub deployed: Option<Release>,
+}
+
+/// Reads a release with as much history as is needed.
+pub(super) async fn revisions(context: &Context, identity: &Json) -> Outcome<Option<Revisions>> {
+    let (name, namespace) = names(identity);
+    let helm = &context.cluster()?.helm;
+    let Some(newest) = context.patiently(|| helm.release(name, namespace)).await? else { return Ok(None) };
+    let deployed = if newest.status == "deployed" {
+        Some(newest.clone())
+    } else {
+        let history = context.patiently(|| helm.history(name, namespace)).await?;
+        let ran = |status: &str| status == "deployed" || status == "superseded";
+        history.iter().find(|r| r.status == "deployed").or_else(|| history.iter().find(|r| ran(&r.status))).cloned()
+    };
+    Ok(Some(Revisions { newest, deployed }))
+}
+
+/// Name and namespace of an identity.
+pub(super) fn names(identity: &Json) -> (&str, &str) {
+    (identity["name"].as_str().unwrap_or_default(), identity["namespace"].as_str().unwrap_or("default"))
+}
+
+pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
+    let Some(Revisions { newest, deployed }) = revisions(context, identity).await? else { return Ok(None) };
+    let base = deployed.as_ref().unwrap_or(&newest);
+    // The record names the chart as Chart.yaml does; a declaration may name it by folder or registry.
+    let wanted = desired.and_then(|d| d.inputs.get("chart")).and_then(Value::as_str);
+    let same = wanted.is_some_and(|chart| chart.trim_end_matches('/').rsplit('/').next() == Some(base.chart.as_str()));
+    let chart = if same { Value::from(wanted.unwrap_or_default()) } else { Value::UNKNOWN };
+    let inputs = Value::object([
+        ("name", newest.name.as_str().into()),
+        ("namespace", newest.namespace.as_str().into()),
+        ("chart", chart),
+        ("repository", Value::UNKNOWN),
+        ("version", base.version.as_str().into()),
+        ("values", Value::from_json(&base.values)),
+    ]);
+    let fingerprint = Digest::of(
+        json!([newest.revision, newest.status, newest.version, newest.values, newest.labels]).to_string().as_bytes(),
+    );
+    Ok(Some(Observed {
+        identity: json!({ "namespace": newest.namespace, "name": newest.name }),
+        inputs,
+        documents: BTreeMap::new(),
+        exports: exports(&newest, Value::UNKNOWN),
+        owner: context.marks.owner_by_labels(&newest.labels, &context.address),
+        fingerprint,
+        condition: condition(context, &newest, deployed.as_ref()),
+        image: deployed.map_or(Value::NULL, |r| Value::object([("revision", Value::from(i64::from(r.revision)))])),
+    }))
+}
+
+/// What others may refer to.
+pub(super) fn exports(release: &Release, digest: Value) -> Value {
+    Value::object([
+        ("name", release.name.as_str().into()),
+        ("namespace", release.namespace.as_str().into()),
+        ("version", release.version.as_str().into()),
+        ("app_version", release.app_version.as_str().into()),
+        ("revision", i64::from(release.revision).into()),
+        ("status", release.status.as_str().into()),
+        ("digest", digest),
+    ])
+}
+
+fn condition(context: &Context, newest: &Release, deployed: Option<&Release>) -> Option<Condition> {
+    if newest.is_pending() {
+        let age = context.clock.now().duration_since(newest.updated);
+        let age = format_duration(Duration::try_from(age).unwrap_or_default());
+        return Some(Condition {
+            word: format!("{} ({age})", newest.status),
+            effect: ConditionEffect::Blocks,
+            hint: Some(
+                "another helm may be at work; where none is, `terrace doctor` marks the revision as failed".to_owned(),
+            ),
+        });
+    }
+    match (newest.status.as_str(), deployed) {
+        ("failed", None) => Some(Condition {
+            word: "failed".to_owned(),
+            effect: ConditionEffect::MustReplace,
+            hint: Some("it was never deployed; it is uninstalled and installed again".to_owned()),
+        }),
+        ("failed", Some(former)) => Some(Condition {
+            word: "failed".to_owned(),
+            effect: ConditionEffect::Note,
+            hint: Some(format!("revision {} failed; compared with revision {}", newest.revision, former.revision)),
+        }),
+        _ => None,
+    }
+}

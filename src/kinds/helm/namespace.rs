@@ -1,0 +1,77 @@
+//! The namespace of a release: made where it is missing, taken away when it is ours and empty (rule 22).
+
+use crate::{
+    kinds::{Context, helm::preview::namespace_ref, objects::MANAGER},
+    world::{ApplyOptions, Outcome},
+};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Says that a namespace was made for a chart, and by which plan.
+const MADE_FOR: &str = "terrace.dev/made-for-release";
+/// What may be in a namespace. What Kubernetes itself puts there is passed over.
+const CONTENT: [(&str, &str); 13] = [
+    ("v1", "Pod"),
+    ("v1", "Service"),
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+    ("v1", "ServiceAccount"),
+    ("v1", "PersistentVolumeClaim"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("batch/v1", "Job"),
+    ("batch/v1", "CronJob"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+];
+
+/// Makes it where it is missing. Idempotent.
+pub(super) async fn ensure(context: &Context, name: &str) -> Outcome<()> {
+    let kubernetes = &context.cluster()?.kubernetes;
+    let reference = namespace_ref(name);
+    if context.patiently(|| kubernetes.get(&reference)).await?.is_some() {
+        return Ok(());
+    }
+    let mut annotations = context.marks.annotations(&context.address);
+    annotations.insert(MADE_FOR.to_owned(), "true".to_owned());
+    let object = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "annotations": annotations },
+    });
+    let options = ApplyOptions { manager: MANAGER.to_owned(), force: false, dry_run: false };
+    context.say(&format!("making the namespace {name}"));
+    context.patiently(|| kubernetes.apply(&object, &options)).await?;
+    Ok(())
+}
+
+/// Deletes it where this plan made it for a chart and nothing is left in it. Says whether it did.
+pub(super) async fn release(context: &Context, name: &str) -> Outcome<bool> {
+    let kubernetes = &context.cluster()?.kubernetes;
+    let reference = namespace_ref(name);
+    let Some(object) = context.patiently(|| kubernetes.get(&reference)).await? else { return Ok(false) };
+    let annotation = |key: &str| object["metadata"]["annotations"][key].as_str().map(str::to_owned);
+    let ours = context.marks.annotations(&context.address);
+    let mine = ["project", "plan", "env"].iter().all(|part| {
+        let key = format!("terrace.dev/{part}");
+        annotation(&key).is_some() && annotation(&key).as_ref() == ours.get(&key)
+    });
+    if !mine || annotation(MADE_FOR).is_none() {
+        return Ok(false);
+    }
+    let any = BTreeMap::new();
+    for (api_version, kind) in CONTENT {
+        let found = context.patiently(|| kubernetes.list(api_version, kind, Some(name), &any)).await?;
+        let own = |object: &serde_json::Value| {
+            let called = object["metadata"]["name"].as_str().unwrap_or_default();
+            let going = !object["metadata"]["deletionTimestamp"].is_null();
+            !going
+                && !matches!((kind, called), ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default"))
+                && object["type"] != "kubernetes.io/service-account-token"
+        };
+        if found.iter().any(own) {
+            return Ok(false);
+        }
+    }
+    context.patiently(|| kubernetes.delete(&reference)).await?;
+    Ok(true)
+}
