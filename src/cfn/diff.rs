@@ -6,7 +6,7 @@
 use super::{changes::changes, follow::follow};
 use crate::{
     base::Path,
-    cfn::{Node, Resolved, ResolvedResource, Source},
+    cfn::{Because, Node, Resolved, ResolvedResource, Source},
 };
 use std::collections::BTreeMap;
 
@@ -71,6 +71,8 @@ pub enum Field {
     UpdateReplacePolicy,
     /// The resource's type; the service refuses such an update.
     Type,
+    /// Its condition is not decided yet, so that a resource that is there may turn out to go.
+    Condition,
 }
 
 /// What becomes of the physical thing that goes.
@@ -170,6 +172,7 @@ pub fn diff(
         };
         let mut changes = changes(old, new);
         follow(&mut changes, old, new, &found);
+        changes.extend(in_doubt(old, new));
         if changes.is_empty() {
             continue;
         }
@@ -177,7 +180,9 @@ pub fn diff(
         let mut diff = entry(id, new, Action::Modify);
         diff.replacement =
             changes.iter().map(|c| Replacement::from(c.requires_recreation)).max().unwrap_or(Replacement::Never);
-        if diff.replacement != Replacement::Never {
+        if old.certain && !new.certain {
+            diff.policy_action = Some(removal(old));
+        } else if diff.replacement != Replacement::Never {
             diff.policy_action = Some(replacement(new));
         }
         diff.changes = changes;
@@ -209,6 +214,21 @@ impl From<Recreation> for Replacement {
             Recreation::Always => Self::Always,
         }
     }
+}
+
+/// A resource that is there and whose condition is not decided any more.
+fn in_doubt(old: &ResolvedResource, new: &ResolvedResource) -> Option<PropertyChange> {
+    let condition = new.condition.clone().filter(|_| old.certain && !new.certain)?;
+    Some(PropertyChange {
+        field: Field::Condition,
+        path: Path::default(),
+        before: Some(Node::Bool(true)),
+        after: Some(Node::unknown(Because::Condition(condition))),
+        requires_recreation: Recreation::Conditionally,
+        evaluation: Evaluation::Dynamic,
+        causing: None,
+        sensitive: false,
+    })
 }
 
 /// What becomes of a removed resource. Databases without a policy leave a snapshot.
@@ -400,6 +420,24 @@ Resources:
     }
 
     #[test]
+    fn a_resource_whose_condition_became_undecided_is_in_doubt_and_not_unchanged() {
+        let text = "
+Parameters: { P: { Type: String, Default: x } }
+Conditions: { C: !Equals [!Ref P, x] }
+Resources: { B: { Type: 'AWS::S3::Bucket', Condition: C } }
+";
+        let before = live(text, &[]);
+        let (template, _) = Template::parse("t.yaml", text);
+        let mut context = Context::offline("000000000000", "us-east-1", "s");
+        context.unknown_parameters.insert("P".to_owned());
+        let (after, _) = template.resolve(&context);
+        let diffs = diff(Some(&before), Some(&after), &BTreeMap::new());
+        assert_eq!(lines(&diffs), ["Modify B Conditional [:Conditionally:Dynamic]"]);
+        assert_eq!((diffs[0].policy_action, diffs[0].certain), (Some(PolicyAction::Delete), false));
+        assert_eq!(diff(Some(&after), Some(&after), &BTreeMap::new()), []);
+    }
+
+    #[test]
     fn metadata_and_policies_change_in_place() {
         let before = live("Resources: { B: { Type: 'AWS::S3::Bucket' } }", &[]);
         let after = live(
@@ -473,6 +511,7 @@ Resources:
                 update_policy: None,
                 metadata: None,
                 references,
+                condition: None,
                 certain: true,
             },
         );

@@ -23,6 +23,7 @@ mod json;
 mod lower;
 mod node;
 mod order;
+mod outputs;
 mod parameter;
 mod parameter_decl;
 mod resolve;
@@ -41,6 +42,7 @@ pub use context::{Context, partition_of, url_suffix_of};
 pub use diff::{Action, Evaluation, Field, PolicyAction, PropertyChange, Recreation, Replacement, ResourceDiff, diff};
 pub use expression::{Expr, ExprKind, Function, SubPart};
 pub use node::{Because, Node, Unknown};
+pub use outputs::{OutputChange, output_changes};
 pub use parameter::{ParameterDecl, ParameterType};
 pub use resolved::{Reference, Resolved, ResolvedOutput, ResolvedResource, Source};
 pub use schema::{

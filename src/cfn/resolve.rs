@@ -47,6 +47,7 @@ pub(super) fn resolve(template: &Template, context: &Context<'_>) -> (Resolved, 
                 update_policy,
                 metadata,
                 references,
+                condition: declared.condition.as_ref().map(|c| c.text.clone()),
                 certain,
             },
         );
@@ -66,6 +67,7 @@ pub(super) fn resolve(template: &Template, context: &Context<'_>) -> (Resolved, 
             export,
             description: declared.description.clone(),
             sensitive: references.iter().any(|r| Source::is_sensitive(&r.source)),
+            references,
             certain,
         };
         outputs.insert(name.clone(), output);

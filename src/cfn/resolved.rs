@@ -42,6 +42,8 @@ pub struct ResolvedResource {
     pub metadata: Option<Node>,
     /// Where values of the properties came from, ordered.
     pub references: BTreeSet<Reference>,
+    /// The condition that it is declared under.
+    pub condition: Option<String>,
     /// False where its condition is not decided yet, so that it may turn out absent.
     pub certain: bool,
 }
@@ -55,6 +57,8 @@ pub struct ResolvedOutput {
     pub export: Option<Node>,
     /// The description, empty where there is none.
     pub description: String,
+    /// Where values in it came from.
+    pub references: BTreeSet<Reference>,
     /// True where it holds a `NoEcho` parameter or a secret's dynamic reference.
     pub sensitive: bool,
     /// False where its condition is not decided yet.
