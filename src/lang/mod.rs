@@ -7,8 +7,11 @@ pub mod ast;
 pub mod builtin;
 mod check;
 pub mod configuration;
+pub mod convert;
 mod decode;
+pub mod evaluate;
 mod format;
+pub mod functions;
 mod lex;
 mod literal;
 mod load;
@@ -28,6 +31,10 @@ pub mod types;
 mod version;
 
 pub use configuration::{Configuration, Declaration};
+pub use evaluate::{
+    Conditions, ConnectionRef, EnvValues, Evaluated, Evaluator, Expansion, FailedCondition, Given, InputPlaces,
+    UnknownInstances,
+};
 pub use format::format;
 pub use literal::literal;
 pub use load::{load, load_for};

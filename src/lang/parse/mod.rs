@@ -16,7 +16,7 @@ pub(crate) mod tests;
 use crate::{
     base::{Diagnostic, Diagnostics, Span},
     lang::{
-        ast::{Body, Expr, Node},
+        ast::{Body, Expr, Node, TemplatePart},
         lex::{Kind, Token, tokens},
     },
 };
@@ -77,6 +77,35 @@ pub fn parse_expression(text: &str, file: &Arc<str>) -> Result<Expr, Diagnostics
         Ok(expr) if parser.diagnostics.is_empty() => Ok(expr),
         _ => Err(Diagnostics(parser.diagnostics)),
     }
+}
+
+/// Parses a text that is a template, as a file for `templatefile` is.
+///
+/// # Errors
+/// Every syntax error in it.
+pub fn parse_template(text: &str, file: &Arc<str>) -> Result<Expr, Diagnostics> {
+    // A heredoc is a template up to a word that is not in it; its last line end is taken away again.
+    let mut word = "END".to_owned();
+    while text.contains(&word) {
+        word.push('_');
+    }
+    let parsed = parse_expression(&format!("<<{word}\n{text}\n{word}\n"), file)?;
+    let node = match parsed.node {
+        Node::Literal(value) => {
+            let text = value.as_str().unwrap_or_default();
+            Node::Literal(text.strip_suffix('\n').unwrap_or(text).into())
+        }
+        Node::Template(mut parts) => {
+            if let Some(TemplatePart::Text(text)) = parts.last_mut()
+                && let Some(shorter) = text.strip_suffix('\n')
+            {
+                *text = shorter.into();
+            }
+            Node::Template(parts)
+        }
+        other => other,
+    };
+    Ok(Expr { node, span: Span::new(file.clone(), 0..text.len()) })
 }
 
 /// Whether every bracket and quote found its other end.

@@ -1,0 +1,3 @@
+//! To be filled.
+use super::Function;
+pub(super) const TABLE: &[Function] = &[];
