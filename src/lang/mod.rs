@@ -28,6 +28,7 @@ mod test_schema;
 #[cfg(test)]
 mod tests;
 pub mod types;
+pub mod values;
 mod version;
 
 pub use configuration::{Configuration, Declaration};
