@@ -6,7 +6,7 @@
 use super::{changes::changes, follow::follow};
 use crate::{
     base::Path,
-    cfn::{Because, Node, Resolved, ResolvedResource, Source},
+    cfn::{Node, Resolved, ResolvedResource, Source},
 };
 use std::collections::BTreeMap;
 
@@ -71,8 +71,6 @@ pub enum Field {
     UpdateReplacePolicy,
     /// The resource's type; the service refuses such an update.
     Type,
-    /// Its condition is not decided yet, so that a resource that is there may turn out to go.
-    Condition,
 }
 
 /// What becomes of the physical thing that goes.
@@ -126,11 +124,12 @@ pub struct ResourceDiff {
     pub action: Action,
     /// Whether it is replaced; `Never` for what is added or removed.
     pub replacement: Replacement,
-    /// Why, property by property, ordered by path; empty for what is added or removed.
+    /// Why, property by property, ordered by path; empty for what is added, removed or only in doubt.
     pub changes: Vec<PropertyChange>,
     /// What becomes of the physical thing that goes; `None` where nothing goes.
     pub policy_action: Option<PolicyAction>,
-    /// False where a condition that is not decided yet may leave the resource out after all.
+    /// False where a condition that is not decided yet may leave the resource out after all. One that is there is then
+    /// listed even without a change, and `policy_action` is what would become of it.
     pub certain: bool,
 }
 
@@ -172,15 +171,17 @@ pub fn diff(
         };
         let mut changes = changes(old, new);
         follow(&mut changes, old, new, &found);
-        changes.extend(in_doubt(old, new));
-        if changes.is_empty() {
+        // It is there, and may turn out to go.
+        let in_doubt = old.certain && !new.certain;
+        if changes.is_empty() && !in_doubt {
             continue;
         }
         changes.sort_by(|a, b| (a.field, &a.path).cmp(&(b.field, &b.path)));
         let mut diff = entry(id, new, Action::Modify);
         diff.replacement =
             changes.iter().map(|c| Replacement::from(c.requires_recreation)).max().unwrap_or(Replacement::Never);
-        if old.certain && !new.certain {
+        if in_doubt {
+            diff.replacement = diff.replacement.max(Replacement::Conditional);
             diff.policy_action = Some(removal(old));
         } else if diff.replacement != Replacement::Never {
             diff.policy_action = Some(replacement(new));
@@ -214,21 +215,6 @@ impl From<Recreation> for Replacement {
             Recreation::Always => Self::Always,
         }
     }
-}
-
-/// A resource that is there and whose condition is not decided any more.
-fn in_doubt(old: &ResolvedResource, new: &ResolvedResource) -> Option<PropertyChange> {
-    let condition = new.condition.clone().filter(|_| old.certain && !new.certain)?;
-    Some(PropertyChange {
-        field: Field::Condition,
-        path: Path::default(),
-        before: Some(Node::Bool(true)),
-        after: Some(Node::unknown(Because::Condition(condition))),
-        requires_recreation: Recreation::Conditionally,
-        evaluation: Evaluation::Dynamic,
-        causing: None,
-        sensitive: false,
-    })
 }
 
 /// What becomes of a removed resource. Databases without a policy leave a snapshot.
@@ -432,7 +418,7 @@ Resources: { B: { Type: 'AWS::S3::Bucket', Condition: C } }
         context.unknown_parameters.insert("P".to_owned());
         let (after, _) = template.resolve(&context);
         let diffs = diff(Some(&before), Some(&after), &BTreeMap::new());
-        assert_eq!(lines(&diffs), ["Modify B Conditional [:Conditionally:Dynamic]"]);
+        assert_eq!(lines(&diffs), ["Modify B Conditional []"]);
         assert_eq!((diffs[0].policy_action, diffs[0].certain), (Some(PolicyAction::Delete), false));
         assert_eq!(diff(Some(&after), Some(&after), &BTreeMap::new()), []);
     }

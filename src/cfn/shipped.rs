@@ -6,15 +6,29 @@ use include_dir::{Dir, include_dir};
 use std::collections::BTreeMap;
 
 static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/cfn-templates");
+static EXAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/examples");
+
+/// Every YAML file of the folder, and those of folders called `templates` within it.
+fn collect(dir: &Dir<'static>, all: &mut Vec<(String, &'static str)>) {
+    for inner in dir.dirs() {
+        collect(inner, all);
+    }
+    let holds = dir.path().ends_with("templates") || dir.path().as_os_str().is_empty();
+    for file in dir.files().filter(|f| holds && f.path().extension().is_some_and(|e| e == "yaml")) {
+        all.push((file.path().display().to_string(), file.contents_utf8().unwrap()));
+    }
+}
 
 fn templates() -> Vec<(String, &'static str)> {
-    let mut all: Vec<_> = TEMPLATES
-        .files()
-        .filter(|f| f.path().extension().is_some_and(|e| e == "yaml"))
-        .map(|f| (f.path().display().to_string(), f.contents_utf8().unwrap()))
-        .collect();
-    all.sort();
+    let mut all = Vec::new();
+    collect(&TEMPLATES, &mut all);
     assert!(all.len() >= 5);
+    let shipped = all.len();
+    collect(&EXAMPLES, &mut all);
+    // A template is told by its resources; other YAML files of the examples are none of ours.
+    all.retain(|(_, text)| text.contains("Resources:") && text.contains("AWS::"));
+    assert!(all.len() > shipped);
+    all.sort();
     all
 }
 

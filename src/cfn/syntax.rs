@@ -237,12 +237,10 @@ mod tests {
     #[test]
     fn a_very_long_chain_of_conditions_does_not_overflow() {
         use crate::cfn::{Context, Template};
-        let mut text = String::from(
-            "Resources: { B: { Type: 'AWS::S3::Bucket', Condition: C0 } }\nConditions:\n  C5000: !Equals [a, a]\n",
-        );
-        for n in 0..5_000 {
-            text.push_str(&format!("  C{n}: !Not [!Condition C{}]\n", n + 1));
-        }
+        let chain: Vec<String> = (0..5_000).map(|n| format!("  C{n}: !Not [!Condition C{}]", n + 1)).collect();
+        let head =
+            "Resources: { B: { Type: 'AWS::S3::Bucket', Condition: C0 } }\nConditions:\n  C5000: !Equals [a, a]\n";
+        let text = format!("{head}{}\n", chain.join("\n"));
         let (template, problems) = Template::parse("t.yaml", &text);
         assert!(problems.is_empty());
         let (resolved, _) = template.resolve(&Context::offline("1", "us-east-1", "s"));
