@@ -73,15 +73,12 @@ impl Command for Machine {
             (child.wait().await, out, err)
         };
         tokio::pin!(run);
-        let (status, stdout, stderr) = match within(program.timeout, &mut run).await {
-            Ok(end) => end,
-            Err(_) => {
-                signal(group, false);
-                if within(GRACE, &mut run).await.is_err() {
-                    signal(group, true);
-                }
-                return Err(fail(Class::TimedOut, format!("ended after {} s", program.timeout.as_secs_f64())));
+        let Ok((status, stdout, stderr)) = within(program.timeout, &mut run).await else {
+            signal(group, false);
+            if within(GRACE, &mut run).await.is_err() {
+                signal(group, true);
             }
+            return Err(fail(Class::TimedOut, format!("ended after {} s", program.timeout.as_secs_f64())));
         };
         let status = status.map_err(|e| fail(Class::Local, e.to_string()))?;
         Ok(ProgramEnd { code: status.code(), stdout, stderr })

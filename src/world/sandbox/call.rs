@@ -148,6 +148,7 @@ fn latency(operation: &str) -> Duration {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "each test has a folder of its own")]
 mod tests {
     use super::*;
     use crate::world::sandbox::{Fault, Halfway, Options};

@@ -210,12 +210,16 @@ impl World for Sandbox {
     }
 }
 
+fn random(tx: &mut Tx<'_>) -> u64 {
+    tx.random()
+}
+
 /// The seeded source; its count is persisted, so no two processes draw the same number.
 struct Seeded(Arc<Sandbox>);
 
 impl Entropy for Seeded {
     fn next(&self) -> u64 {
-        self.0.transact(|tx| tx.random()).unwrap_or_default()
+        self.0.transact(random).unwrap_or_default()
     }
 }
 

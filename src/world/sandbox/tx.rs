@@ -48,11 +48,18 @@ fn entry<'a, V: Default>(map: &'a mut BTreeMap<String, V>, key: &str) -> &'a mut
     map.get_mut(key).expect("invariant: it was inserted above")
 }
 
+/// What an entry was before a write, and what was remembered as its former value.
+struct Undo {
+    live: Option<Json>,
+    /// Empty where nothing was remembered.
+    previous: Vec<Option<Json>>,
+}
+
 /// A transaction. Reads see its own writes; [`Tx::savepoint`] and [`Tx::rollback`] undo part of them.
 pub(in crate::world::sandbox) struct Tx<'a> {
     tables: &'a mut Tables,
     writes: Vec<Write>,
-    undo: Vec<(Option<Json>, Option<Option<Json>>)>,
+    undo: Vec<Undo>,
     now: Timestamp,
     stale: bool,
     halfway: Option<super::Halfway>,
@@ -186,14 +193,14 @@ impl<'a> Tx<'a> {
     /// Takes back every write since the mark.
     pub(super) fn rollback(&mut self, mark: usize) {
         while self.writes.len() > mark {
-            let (Some((table, key, _)), Some((live, previous))) = (self.writes.pop(), self.undo.pop()) else { return };
+            let (Some((table, key, _)), Some(undo)) = (self.writes.pop(), self.undo.pop()) else { return };
             let entries = entry(&mut self.tables.live, &table);
-            match live {
+            match undo.live {
                 Some(value) => entries.insert(key.clone(), value),
                 None => entries.remove(&key),
             };
             let before = entry(&mut self.tables.previous, &table);
-            match previous {
+            match undo.previous.into_iter().next() {
                 Some(value) => before.insert(key, value),
                 None => before.remove(&key),
             };
@@ -202,9 +209,9 @@ impl<'a> Tx<'a> {
 
     fn write(&mut self, table: &str, key: &str, value: Option<Json>) {
         let live = self.tables.live.get(table).and_then(|t| t.get(key)).cloned();
-        let previous = self.tables.previous.get(table).and_then(|t| t.get(key)).cloned();
+        let previous = self.tables.previous.get(table).and_then(|t| t.get(key)).cloned().into_iter().collect();
         self.tables.set(table, key, value.clone());
-        self.undo.push((live, previous));
+        self.undo.push(Undo { live, previous });
         self.writes.push((table.to_owned(), key.to_owned(), value));
     }
 }

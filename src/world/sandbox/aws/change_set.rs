@@ -191,7 +191,7 @@ fn told(diff: &cfn::ResourceDiff) -> ResourceChange {
         Action::Modify => "Modify",
         Action::Remove => "Remove",
     };
-    let replacement = (diff.action == Action::Modify).then(|| match diff.replacement {
+    let replacement = (diff.action == Action::Modify).then_some(match diff.replacement {
         Replacement::Never => "False",
         Replacement::Conditional => "Conditional",
         Replacement::Always => "True",
@@ -277,7 +277,7 @@ pub(super) fn execute(tx: &mut Tx<'_>, ask: Ask<'_>, id: &str, token: &str) -> O
     }
     tx.put("executed", id, token);
     let work = Work::of(tx, &stack, &record.config, record.creates);
-    start(tx, stack, record.config, work, record.on_create_failure, token);
+    start(tx, stack, record.config, &work, record.on_create_failure, token);
     Ok(())
 }
 
@@ -303,7 +303,7 @@ pub(super) fn update(tx: &mut Tx<'_>, ask: Ask<'_>, scope: &Scope, request: &Sta
         return Err(ask.invalid("No updates are to be performed."));
     }
     tx.put("executed", &done, token);
-    start(tx, stack, config, work, OnCreateFailure::Rollback, token);
+    start(tx, stack, config, &work, OnCreateFailure::Rollback, token);
     Ok(())
 }
 
@@ -311,7 +311,7 @@ fn start(
     tx: &mut Tx<'_>,
     mut stack: StackRecord,
     target: Config,
-    work: Work,
+    work: &Work,
     on_create_failure: OnCreateFailure,
     token: &str,
 ) {

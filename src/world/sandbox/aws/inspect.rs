@@ -157,14 +157,11 @@ fn key_of(tx: &Tx<'_>, drift: &Drift, table: &str, name: &str) -> (String, bool)
         .keys(table, "")
         .into_iter()
         .find(|key| Scope::split(key).is_some_and(|(scope, rest)| rest == name && here(drift, &scope.to_string())));
-    match found {
-        Some(key) => (key, true),
-        None => {
-            let place =
-                drift.place.as_deref().filter(|p| p.split('/').count() == 2).unwrap_or("000000000000/us-east-1");
-            (format!("{place}/{name}"), false)
-        }
+    if let Some(key) = found {
+        return (key, true);
     }
+    let place = drift.place.as_deref().filter(|p| p.split('/').count() == 2).unwrap_or("000000000000/us-east-1");
+    (format!("{place}/{name}"), false)
 }
 
 fn drift_secret(tx: &mut Tx<'_>, drift: &Drift, name: &str) -> Outcome<()> {

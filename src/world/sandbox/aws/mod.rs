@@ -98,4 +98,6 @@ impl Identity for Sts {
 }
 
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod tests;

@@ -179,9 +179,9 @@ impl Thing<'_> {
                 continue;
             };
             if word.is_empty() {
-                out.push_str("{}")
+                out.push_str("{}");
             } else {
-                out.push_str(&self.word(word, reference))
+                out.push_str(&self.word(word, reference));
             }
             rest = tail;
         }

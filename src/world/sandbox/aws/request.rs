@@ -162,13 +162,11 @@ fn ssm_values(
             continue;
         }
         let Some(key) = parameters.get(name).or(declared.default.as_ref()) else { continue };
-        match secrets::parameter(tx, scope, key) {
-            Some(found) => values.insert(key.clone(), found.value),
-            None => {
-                missing.push(key.as_str());
-                None
-            }
-        };
+        if let Some(found) = secrets::parameter(tx, scope, key) {
+            values.insert(key.clone(), found.value);
+        } else {
+            missing.push(key.as_str());
+        }
     }
     if missing.is_empty() {
         return Ok(values);

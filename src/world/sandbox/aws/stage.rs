@@ -44,7 +44,8 @@ pub(super) fn finish(tx: &mut Tx<'_>, stack: &mut StackRecord, mut operation: Op
                 let names: Vec<&str> =
                     failed.iter().filter(|(_, s)| s.verb == verb).map(|(name, _)| name.as_str()).collect();
                 if !names.is_empty() {
-                    reason += &format!("The following resource(s) failed to {}: [{}]. ", word(verb), names.join(", "));
+                    let (word, names) = (word(verb), names.join(", "));
+                    reason.push_str(&["The following resource(s) failed to ", word, ": [", &names, "]. "].concat());
                 }
             }
             fail_forward(tx, stack, operation, &steps, reason.trim_end());

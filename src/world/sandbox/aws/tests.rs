@@ -1,5 +1,7 @@
 //! What CloudFormation, EKS and the small services do in the sandbox, each as a sentence.
 
+#![expect(clippy::disallowed_methods, reason = "each test has a folder of its own")]
+
 use crate::world::{
     AddonRequest, Aws, AwsConnection, Class, Clock as _, OnCreateFailure, ResolveConflicts, Stack, StackRequest,
     World as _,
