@@ -43,8 +43,13 @@ pub fn kind(name: &str) -> Option<&'static dyn Kind> {
 }
 
 /// Every kind by its name in an address.
-static KINDS: &[(&str, &dyn Kind)] =
-    &[("helm", &helm::HelmKind), ("stack", &stack::StackKind), ("value", &value::ValueKind)];
+static KINDS: &[(&str, &dyn Kind)] = &[
+    ("eks_addon", &eks_addon::AddonKind),
+    ("helm", &helm::HelmKind),
+    ("manifest", &manifest::ManifestKind),
+    ("stack", &stack::StackKind),
+    ("value", &value::ValueKind),
+];
 
 /// The table of all kinds, for the language.
 #[must_use]

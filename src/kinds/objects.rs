@@ -1,7 +1,7 @@
 //! Kubernetes objects as parts of a change: compared three ways, without what the server adds and without secrets.
 
 use crate::{
-    base::{ActionWord, Data, MappingKind, Path, Value},
+    base::{ActionWord, Data, Path, Value},
     kinds::{Cause, ChildChange, Comparison, Context, FieldChange, Sides, marks::KUBERNETES_PREFIX},
     world::{Kubernetes, ObjectRef, Outcome},
 };
@@ -83,10 +83,7 @@ pub(super) async fn placed(kubernetes: &Arc<dyn Kubernetes>, object: &Json, name
 }
 
 /// The live objects behind these references; what is not there is absent. A type the server does not have has no objects.
-pub(super) async fn live(
-    context: &Context,
-    references: impl IntoIterator<Item = ObjectRef>,
-) -> Outcome<BTreeMap<ObjectRef, Json>> {
+pub(super) async fn live(context: &Context, references: Vec<ObjectRef>) -> Outcome<BTreeMap<ObjectRef, Json>> {
     let kubernetes = context.cluster()?.kubernetes.clone();
     let found: Vec<(ObjectRef, Option<Json>)> = stream::iter(references)
         .map(|reference| {
@@ -122,22 +119,14 @@ pub(super) fn secrets_of(value: &Value) -> Vec<String> {
     out
 }
 
-/// An object as a value: a Secret's content is sensitive, and so is any text with one of `secrets` in it. Lists whose
-/// elements have names become maps by name, so that what somebody put between is no difference.
+/// An object as a value: a Secret's content is sensitive, and so is any text with one of `secrets` in it.
 pub(super) fn value_of(object: &Json, secrets: &[String]) -> Value {
     fn convert(json: &Json, secrets: &[String]) -> Value {
         match json {
-            Json::Array(items) => match by_name(items) {
-                Some(named) => Value::from(Data::Mapping(
-                    MappingKind::Map,
-                    Arc::new(named.into_iter().map(|(k, v)| (Arc::from(k), convert(v, secrets))).collect()),
-                )),
-                None => Value::tuple(items.iter().map(|v| convert(v, secrets)).collect()),
-            },
+            Json::Array(items) => Value::tuple(items.iter().map(|v| convert(v, secrets)).collect()),
             Json::Object(entries) => Value::object(entries.iter().map(|(k, v)| (k.as_str(), convert(v, secrets)))),
             Json::String(text) => {
-                let secret = secrets.iter().any(|s| text.contains(s.as_str()));
-                quantity(text).map_or_else(|| Value::from(text.as_str()), Value::from).with_mark(secret)
+                Value::from(text.as_str()).with_mark(secrets.iter().any(|s| text.contains(s.as_str())))
             }
             other => Value::from_json(other),
         }
@@ -155,8 +144,24 @@ pub(super) fn value_of(object: &Json, secrets: &[String]) -> Value {
     }))
 }
 
-fn by_name(items: &[Json]) -> Option<BTreeMap<&str, &Json>> {
-    let named: BTreeMap<&str, &Json> = items.iter().filter_map(|item| Some((item["name"].as_str()?, item))).collect();
+/// The form in which objects are compared: lists whose elements have names become maps by name, so that what somebody put
+/// between is no difference, and quantities are written as the server does.
+pub(super) fn normal(value: &Value) -> Value {
+    let mark = value.is_sensitive();
+    match value.data() {
+        Data::Sequence(kind, items) => match by_name(items) {
+            Some(named) => Value::object(named.into_iter().map(|(k, v)| (k, normal(v)))).with_mark(mark),
+            None => Value::from(Data::Sequence(*kind, Arc::new(items.iter().map(normal).collect()))).with_mark(mark),
+        },
+        Data::Mapping(_, entries) => Value::object(entries.iter().map(|(k, v)| (k.clone(), normal(v)))).with_mark(mark),
+        Data::String(text) if !mark => quantity(text).map_or_else(|| value.clone(), Value::from),
+        _ => value.clone(),
+    }
+}
+
+fn by_name(items: &[Value]) -> Option<BTreeMap<&str, &Value>> {
+    let named: BTreeMap<&str, &Value> =
+        items.iter().filter_map(|item| Some((item.get("name")?.as_str()?, item))).collect();
     (!items.is_empty() && named.len() == items.len()).then_some(named)
 }
 
@@ -193,7 +198,7 @@ pub(super) struct ThreeWays<'a> {
 
 /// How one object changes; `None` where it does not. Values are marked, not sealed: [`sealed`] does that.
 pub(super) fn three_ways(reference: &ObjectRef, ways: &ThreeWays<'_>) -> Option<ChildChange> {
-    let value = |json: Option<&Json>| json.map(|json| value_of(&clean(json), ways.secrets));
+    let value = |json: Option<&Json>| json.map(|json| normal(&value_of(&clean(json), ways.secrets)));
     let (last, live, next) = (value(ways.last), value(ways.live), value(ways.next));
     let mut fields = Comparison { seal: &|json| hidden(json), ignore: &[] }
         .fields(&Path::default(), Sides { desired: next.as_ref(), live: live.as_ref(), prior: last.as_ref() });

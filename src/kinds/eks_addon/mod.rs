@@ -1,4 +1,149 @@
-//! Kind.
+//! `eks_addon`: an add-on that EKS manages on a cluster.
 
+mod change;
+mod live;
+mod operation;
 mod schema;
+
 pub(super) use schema::SCHEMA;
+
+use crate::{
+    base::{ActionWord, Diagnostic, Diagnostics, Path, Value},
+    kinds::{
+        Applied, Change, Context, Desired, Difference, Finding, Kind, Observed, Prepare, Preview, Prior, Recovered,
+        Step, Undo,
+    },
+    lang::schema::KindSchema,
+    world::{Class, Failure, Outcome},
+};
+use async_trait::async_trait;
+use serde_json::{Value as Json, json};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// The kind.
+pub(super) struct AddonKind;
+
+#[async_trait]
+impl Kind for AddonKind {
+    fn schema(&self) -> &'static KindSchema {
+        &SCHEMA
+    }
+
+    fn service(&self) -> &'static str {
+        "eks"
+    }
+
+    fn default_timeout(&self, action: ActionWord) -> Duration {
+        Duration::from_secs(if action == ActionWord::Read { 2 * 60 } else { 20 * 60 })
+    }
+
+    fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
+        let given = |name: &str| request.inputs.get(name).filter(|v| !v.is_null());
+        let mut inputs: BTreeMap<Arc<str>, Value> = BTreeMap::new();
+        for name in ["cluster", "addon", "configuration", "service_account_role_arn", "tags"] {
+            if let Some(value) = given(name) {
+                inputs.insert(name.into(), value.clone());
+            }
+        }
+        for (name, default) in
+            [("version", Value::from("default")), ("resolve_conflicts", "none".into()), ("preserve", false.into())]
+        {
+            inputs.insert(name.into(), given(name).cloned().unwrap_or(default));
+        }
+        if let Some(version) = given("version").and_then(Value::as_str)
+            && !change::is_word(Some(&version.into()))
+            && !version.starts_with('v')
+        {
+            let problem = Diagnostic::error("addon_version", format!("`{version}` is no version of an add-on"))
+                .because("versions of add-ons look like `v1.12.4-eksbuild.1`")
+                .hint("write the whole version, `latest` or `default`");
+            let span = (request.place)(&Path::default().key("version"));
+            return Err(match span {
+                Some(span) => problem.at(&span, ""),
+                None => problem,
+            }
+            .into());
+        }
+        let text = |name: &str| given(name).and_then(Value::as_str);
+        let identity =
+            text("cluster").zip(text("addon")).map(|(cluster, addon)| json!({ "cluster": cluster, "addon": addon }));
+        Ok(Desired { inputs: Value::object(inputs), documents: BTreeMap::new(), identity })
+    }
+
+    async fn read(&self, context: &Context, identity: &Json, _desired: Option<&Desired>) -> Outcome<Option<Observed>> {
+        live::read(context, identity).await
+    }
+
+    /// Turns `latest` and `default` into one version, and looks whether a version is one of the cluster's.
+    async fn preview(
+        &self,
+        context: &Context,
+        desired: &Desired,
+        _observed: Option<&Observed>,
+        _token: &str,
+    ) -> Outcome<Option<Preview>> {
+        let text = |name: &str| desired.inputs.get(name).and_then(Value::as_str).unwrap_or_default();
+        let version = live::pin(context, text("cluster"), text("addon"), text("version")).await?;
+        let exports = Value::object([("version", Value::from(version.as_str()))]);
+        let facts = [("version".to_owned(), json!(version))].into();
+        Ok(Some(Preview { facts, exports: Some(exports), ..Preview::default() }))
+    }
+
+    fn diff(&self, difference: &Difference<'_>) -> Change {
+        change::diff(difference)
+    }
+
+    fn removal(&self, _prior: Option<&Prior>, _observed: Option<&Observed>) -> Change {
+        let undo = Undo::None("a deleted add-on is not brought back".to_owned());
+        Change { undo, ..Change::new(ActionWord::Delete, Value::NULL) }
+    }
+
+    async fn apply(&self, context: &Context, step: &Step<'_>) -> Outcome<Applied> {
+        operation::apply(context, step).await
+    }
+
+    async fn recover(&self, context: &Context, step: &Step<'_>) -> Outcome<Recovered> {
+        operation::recover(context, step).await
+    }
+
+    async fn undo(&self, context: &Context, identity: &Json, image: Option<&Value>, token: &str) -> Outcome<String> {
+        operation::undo(context, identity, image, token).await
+    }
+
+    async fn examine(&self, context: &Context, identity: &Json) -> Outcome<Vec<Finding>> {
+        let Some(addon) = live::find(context, identity).await? else { return Ok(Vec::new()) };
+        let healthy = matches!(addon.status.as_str(), "ACTIVE" | "CREATING" | "UPDATING" | "DELETING");
+        Ok(if healthy {
+            Vec::new()
+        } else {
+            vec![Finding {
+                what: format!(
+                    "the add-on {} on {} is {}: {}",
+                    addon.name,
+                    addon.cluster,
+                    addon.status,
+                    live::issues(&addon)
+                ),
+                mend: "mend what it says, then apply again".to_owned(),
+                automatic: false,
+            }]
+        })
+    }
+
+    fn import_identity(&self, id: &str) -> Result<Json, String> {
+        match id.split_once(':') {
+            Some((cluster, addon)) if !cluster.is_empty() && !addon.is_empty() && !addon.contains(':') => {
+                Ok(json!({ "cluster": cluster, "addon": addon }))
+            }
+            _ => Err("an add-on is imported by CLUSTER:ADDON".to_owned()),
+        }
+    }
+}
+
+/// A failure about an add-on.
+fn failure(class: Class, operation: &str, cluster: &str, addon: &str, message: impl Into<String>) -> Failure {
+    Failure::new(class, format!("eks:{operation}"), format!("{cluster}:{addon}"), message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,7 @@ pub(super) async fn preview(
         None => BTreeMap::new(),
     };
     let all: BTreeSet<ObjectRef> = next.keys().chain(last.keys()).cloned().collect();
-    let there = live(context, all.iter().cloned()).await?;
+    let there = live(context, all.iter().cloned().collect()).await?;
     let secrets = secrets_of(&desired.inputs);
     let mut children: Vec<ChildChange> = namespace(context, &request.namespace, desired).await?.into_iter().collect();
     children.extend(all.iter().filter_map(|reference| {
@@ -90,7 +90,7 @@ async fn namespace(context: &Context, namespace: &str, desired: &Desired) -> Out
         return Ok(None);
     }
     let reference = namespace_ref(namespace);
-    let found = live(context, [reference.clone()]).await?;
+    let found = live(context, vec![reference.clone()]).await?;
     Ok(found.is_empty().then(|| ChildChange {
         name: reference.to_string(),
         kind: objects::type_of(&reference),

@@ -1,4 +1,92 @@
-//! Kind.
+//! `manifest`: Kubernetes objects, applied on the server's side and compared by its own dry run.
 
+mod change;
+mod desired;
+mod live;
+mod operation;
+mod preview;
+mod readiness;
 mod schema;
+
 pub(super) use schema::SCHEMA;
+
+use crate::{
+    base::{ActionWord, Diagnostics, Value},
+    kinds::{Applied, Change, Context, Desired, Difference, Kind, Observed, Prepare, Preview, Prior, Recovered, Step},
+    lang::schema::KindSchema,
+    world::{ObjectRef, Outcome},
+};
+use async_trait::async_trait;
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// The kind.
+pub(super) struct ManifestKind;
+
+#[async_trait]
+impl Kind for ManifestKind {
+    fn schema(&self) -> &'static KindSchema {
+        &SCHEMA
+    }
+
+    fn service(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn default_timeout(&self, action: ActionWord) -> Duration {
+        Duration::from_secs(if action == ActionWord::Read { 2 * 60 } else { 10 * 60 })
+    }
+
+    fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
+        desired::prepare(request)
+    }
+
+    async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
+        live::read(context, identity, desired).await
+    }
+
+    async fn preview(
+        &self,
+        context: &Context,
+        desired: &Desired,
+        observed: Option<&Observed>,
+        _token: &str,
+    ) -> Outcome<Option<Preview>> {
+        preview::preview(context, desired, observed).await
+    }
+
+    fn diff(&self, difference: &Difference<'_>) -> Change {
+        change::diff(difference)
+    }
+
+    fn removal(&self, prior: Option<&Prior>, _observed: Option<&Observed>) -> Change {
+        change::removal(prior)
+    }
+
+    async fn apply(&self, context: &Context, step: &Step<'_>) -> Outcome<Applied> {
+        operation::apply(context, step).await
+    }
+
+    async fn recover(&self, context: &Context, step: &Step<'_>) -> Outcome<Recovered> {
+        operation::recover(context, step).await
+    }
+
+    async fn undo(&self, context: &Context, identity: &Json, image: Option<&Value>, _token: &str) -> Outcome<String> {
+        operation::undo(context, identity, image).await
+    }
+
+    fn import_identity(&self, id: &str) -> Result<Json, String> {
+        let parts: Vec<&str> = id.split_whitespace().collect();
+        let [api_version, kind, name] = parts[..] else {
+            return Err("an object is imported by API_VERSION KIND NAMESPACE/NAME, like `apps/v1 Deployment shop/web`"
+                .to_owned());
+        };
+        let (namespace, name) = match name.split_once('/') {
+            Some((namespace, name)) => (Some(namespace.to_owned()), name),
+            None => (None, name),
+        };
+        let reference =
+            ObjectRef { api_version: api_version.to_owned(), kind: kind.to_owned(), namespace, name: name.to_owned() };
+        Ok(json!({ "objects": [reference] }))
+    }
+}

@@ -1,0 +1,189 @@
+//! From live objects to what the diff compares and undo puts back.
+
+use crate::{
+    base::{Digest, Value},
+    kinds::{
+        Context, Desired, Observed, Owner,
+        manifest::desired::{known_objects, references},
+        objects::{MANAGER, clean, live, normal, value_of},
+    },
+    world::{Kubernetes, ObjectRef, Outcome},
+};
+use serde_json::{Map, Value as Json, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// The reference as the server knows it: without a namespace where the type has none. `None` where there is no such type.
+pub(super) async fn resolved(kubernetes: &Arc<dyn Kubernetes>, reference: &ObjectRef) -> Outcome<Option<ObjectRef>> {
+    let kind = kubernetes.resource_type(&reference.api_version, &reference.kind).await?;
+    Ok(kind.map(|kind| ObjectRef {
+        namespace: reference.namespace.clone().filter(|_| kind.namespaced),
+        ..reference.clone()
+    }))
+}
+
+/// The live objects by declared reference.
+pub(super) async fn objects(context: &Context, wanted: &[ObjectRef]) -> Outcome<BTreeMap<ObjectRef, Json>> {
+    let kubernetes = &context.cluster()?.kubernetes;
+    let mut known = Vec::new();
+    for reference in wanted {
+        if let Some(found) = context.patiently(|| resolved(kubernetes, reference)).await? {
+            known.push((reference.clone(), found));
+        }
+    }
+    let asked: Vec<ObjectRef> = known.iter().map(|(_, found)| found.clone()).collect();
+    let mut there = live(context, asked).await?;
+    Ok(known.into_iter().filter_map(|(declared, found)| Some((declared, there.remove(&found)?))).collect())
+}
+
+pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
+    let mut wanted: BTreeSet<ObjectRef> = references(identity).into_iter().collect();
+    let mut keys: BTreeMap<ObjectRef, String> = BTreeMap::new();
+    for (key, reference, _) in desired.map(|d| known_objects(&d.inputs)).unwrap_or_default() {
+        keys.insert(reference.clone(), key);
+        wanted.insert(reference);
+    }
+    let wanted: Vec<ObjectRef> = wanted.into_iter().collect();
+    let there = objects(context, &wanted).await?;
+    if there.is_empty() {
+        return Ok(None);
+    }
+    let key = |reference: &ObjectRef| keys.get(reference).cloned().unwrap_or_else(|| reference.to_string());
+    let values = Value::object(there.iter().map(|(r, object)| (key(r), normal(&value_of(&clean(object), &[])))));
+    let image = Value::object([(
+        "objects",
+        Value::object(there.iter().map(|(r, object)| (key(r), value_of_plain(&ours(object))))),
+    )]);
+    let first = there.values().next();
+    let owners: Vec<Owner> = there.values().map(|object| owner(context, object)).collect();
+    let worst =
+        owners.iter().find(|o| matches!(o, Owner::Other(_))).or_else(|| owners.iter().find(|o| **o == Owner::Nobody));
+    let owner = worst.or_else(|| owners.first()).cloned().unwrap_or(Owner::Nobody);
+    let content: BTreeMap<String, Json> = there.iter().map(|(r, object)| (r.to_string(), clean(object))).collect();
+    Ok(Some(Observed {
+        identity: json!({ "objects": there.keys().collect::<Vec<_>>() }),
+        inputs: Value::object([("objects", values)]),
+        documents: BTreeMap::new(),
+        exports: exports(&there, first),
+        owner,
+        fingerprint: Digest::of(json!(content).to_string().as_bytes()),
+        condition: None,
+        image,
+    }))
+}
+
+/// Each object, and of the first its uid, name and namespace.
+pub(super) fn exports(there: &BTreeMap<ObjectRef, Json>, first: Option<&Json>) -> Value {
+    let objects = there.iter().map(|(r, object)| (r.to_string(), value_of_plain(&clean(object))));
+    let text = |key: &str| first.map_or(Value::NULL, |o| Value::from_json(&o["metadata"][key]));
+    Value::object([
+        ("objects", Value::object(objects)),
+        ("uid", text("uid")),
+        ("name", text("name")),
+        ("namespace", text("namespace")),
+    ])
+}
+
+pub(super) fn owner(context: &Context, object: &Json) -> Owner {
+    let annotations = object["metadata"]["annotations"].as_object().into_iter().flatten();
+    let annotations = annotations.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect();
+    context.marks.owner_by_annotations(&annotations, &context.address)
+}
+
+/// The object as it is, a Secret's content marked.
+fn value_of_plain(object: &Json) -> Value {
+    let secret = object["kind"] == "Secret";
+    let entries = object.as_object().into_iter().flatten().map(|(key, json)| {
+        let value = match json {
+            Json::Object(content) if secret && (key == "data" || key == "stringData") => {
+                Value::object(content.iter().map(|(k, v)| (k.as_str(), Value::from_json(v).sensitive())))
+            }
+            _ => Value::from_json(json),
+        };
+        (key.as_str(), value)
+    });
+    Value::object(entries)
+}
+
+/// The fields of an object that we own, by its managed fields; the whole object where it has none of ours. Source:
+/// "Server-Side Apply", the format `FieldsV1`.
+fn ours(object: &Json) -> Json {
+    let sets = object["metadata"]["managedFields"].as_array();
+    let set = sets.and_then(|sets| {
+        sets.iter().find(|s| s["manager"] == MANAGER && s["operation"] == "Apply").map(|s| &s["fieldsV1"])
+    });
+    let Some(set) = set.and_then(Json::as_object) else { return clean(object) };
+    let mut own = owned(object, set);
+    if let Some(top) = own.as_object_mut() {
+        for key in ["apiVersion", "kind"] {
+            top.insert(key.to_owned(), object[key].clone());
+        }
+        let metadata = top.entry("metadata").or_insert_with(|| json!({}));
+        for key in ["name", "namespace"] {
+            if let (Some(metadata), false) = (metadata.as_object_mut(), object["metadata"][key].is_null()) {
+                metadata.insert(key.to_owned(), object["metadata"][key].clone());
+            }
+        }
+    }
+    clean(&own)
+}
+
+fn owned(value: &Json, set: &Map<String, Json>) -> Json {
+    let inside = |value: &Json, set: &Json| match set.as_object() {
+        Some(set) if set.keys().any(|k| k != ".") => owned(value, set),
+        _ => value.clone(),
+    };
+    match value {
+        Json::Object(entries) => Json::Object(
+            set.iter()
+                .filter_map(|(key, set)| {
+                    let name = key.strip_prefix("f:")?;
+                    Some((name.to_owned(), inside(entries.get(name)?, set)))
+                })
+                .collect(),
+        ),
+        Json::Array(items) => Json::Array(
+            items
+                .iter()
+                .filter_map(|item| {
+                    set.iter().find_map(|(key, set)| {
+                        if let Some(keys) = key.strip_prefix("k:") {
+                            let keys: Map<String, Json> = serde_json::from_str(keys).ok()?;
+                            keys.iter().all(|(k, v)| item[k] == *v).then(|| inside(item, set))
+                        } else {
+                            let value: Json = serde_json::from_str(key.strip_prefix("v:")?).ok()?;
+                            (value == *item).then(|| item.clone())
+                        }
+                    })
+                })
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_fields_that_we_own_are_put_back() {
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "x", "namespace": "a", "labels": {"ours": "1", "theirs": "2"}, "managedFields": [
+                {"manager": "hpa", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                {"manager": "terrace", "operation": "Apply", "fieldsV1": {
+                    "f:metadata": {"f:labels": {"f:ours": {}}},
+                    "f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"web\"}": {".": {}, "f:name": {}, "f:image": {}}}}}}}}]},
+            "spec": {"replicas": 5, "template": {"spec": {"containers": [
+                {"name": "injected", "image": "proxy"}, {"name": "web", "image": "nginx", "imagePullPolicy": "Always"}]}}}});
+        assert_eq!(
+            ours(&object),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "x", "namespace": "a", "labels": {"ours": "1"}},
+                "spec": {"template": {"spec": {"containers": [{"name": "web", "image": "nginx"}]}}}})
+        );
+    }
+}
