@@ -1,7 +1,7 @@
 //! The handles a kind works with: exactly those its connection gives, a clock, files, and a way to say what goes on.
 
 use crate::{
-    base::Address,
+    base::{Address, Value},
     kinds::Marks,
     lang::Sources,
     world::{
@@ -35,7 +35,13 @@ pub struct Context {
     pub deadline: jiff::Timestamp,
     /// Says what goes on, in the platform's words.
     pub progress: Arc<dyn Fn(&str) + Send + Sync>,
+    /// The outputs of another plan of the project in this environment, by the plan's label; `None` where it was never
+    /// applied. Sensitive outputs, of which state keeps only a seal, are sealed.
+    pub plan_outputs: PlanOutputs,
 }
+
+/// Looks up the outputs of another plan; see [`Context::plan_outputs`].
+pub type PlanOutputs = Arc<dyn Fn(&str) -> Outcome<Option<Value>> + Send + Sync>;
 
 /// Polls begin at this pace and slow down to [`SLOWEST_POLL`].
 pub const FIRST_POLL: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Names and marks: what a thing is called in its world, and how it says whose it is (rules 4 and 5).
 
 use crate::{
-    base::{Address, Digest},
+    base::{Address, Digest, Value},
     kinds::Owner,
 };
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
@@ -112,6 +112,18 @@ impl Marks {
         }
         Owner::Ours(if prefix == AWS_PREFIX { address_of_tag(&there) } else { there })
     }
+}
+
+/// The name of a stack that another declaration refers to: what it says, or what its ARN says. `None` where neither is known.
+#[must_use]
+pub fn physical_stack_name(stack: Option<&Value>, marks: &Marks) -> Option<String> {
+    let stack = stack?;
+    if let Some(address) = stack.as_str() {
+        let address: Address = address.parse().ok()?;
+        return Some(marks.physical_name(&address, 128));
+    }
+    let text = |name: &str| stack.get(name).and_then(Value::as_str).map(str::to_owned);
+    text("name").or_else(|| text("id")?.split('/').nth(1).map(str::to_owned))
 }
 
 /// True for a tag, label or annotation that is a mark of ours and no content.

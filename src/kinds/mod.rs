@@ -6,6 +6,7 @@ mod attribute;
 mod check;
 mod command;
 mod context;
+mod data;
 mod data_plan_outputs;
 mod data_secret;
 mod data_ssm_parameter;
@@ -26,13 +27,14 @@ mod testing;
 mod value;
 mod yaml;
 
-pub use context::{Context, FIRST_POLL, SLOWEST_POLL, backoff};
+pub use context::{Context, FIRST_POLL, PlanOutputs, SLOWEST_POLL, backoff};
 pub use difference::{Comparison, Sides, keep_ignored, parse_path};
 pub use kind::{
     Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding, Kind,
     Observed, Owner, Prepare, Preview, Prior, Recovered, Step, Undo,
 };
-pub use marks::{Marks, address_of_tag, is_mark, release_name};
+pub use marks::{Marks, address_of_tag, is_mark, physical_stack_name, release_name};
+pub use probe::{Measurement, probe, probe_defaults, probe_needs_cluster};
 
 use crate::lang::schema::Schema;
 
@@ -44,10 +46,17 @@ pub fn kind(name: &str) -> Option<&'static dyn Kind> {
 
 /// Every kind by its name in an address.
 static KINDS: &[(&str, &dyn Kind)] = &[
+    ("command", &command::CommandKind),
+    ("check", &check::CheckKind),
+    ("data.plan_outputs", &data_plan_outputs::PlanOutputsKind),
+    ("data.secret", &data_secret::SecretKind),
+    ("data.ssm_parameter", &data_ssm_parameter::ParameterKind),
     ("eks_addon", &eks_addon::AddonKind),
+    ("eks_upgrade", &eks_upgrade::UpgradeKind),
     ("helm", &helm::HelmKind),
     ("manifest", &manifest::ManifestKind),
     ("stack", &stack::StackKind),
+    ("terraform", &terraform::TerraformKind),
     ("value", &value::ValueKind),
 ];
 

@@ -1,5 +1,239 @@
-//! One measurement of one probe.
+//! One measurement of one probe: asked once, it passes or says why not. Pace, patience and limits are the executor's.
 
+mod http;
 mod schema;
 
 pub(super) use schema::PROBES;
+
+use crate::{
+    base::{Secret, Value, parse_duration},
+    kinds::{Context, reason},
+    world::{Class, Endpoint, Failure, ObjectRef, Outcome, PodRequest, Program},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// What one measurement found.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Measurement {
+    /// Whether it passed.
+    pub passed: bool,
+    /// What was found: `200 OK`, `1 of 2 pods are ready: ...`.
+    pub said: String,
+}
+
+impl Measurement {
+    fn of(passed: bool, said: impl Into<String>) -> Self {
+        Self { passed, said: said.into() }
+    }
+}
+
+/// The one probe of a `check` or `verify` body, as an object with one entry: its name and what is written in it.
+#[must_use]
+pub fn probe_of(body: &Value) -> Value {
+    let found = PROBES.iter().find_map(|p| Some((p.name, body.get(p.name).filter(|v| !v.is_null())?.clone())));
+    found.map_or(Value::NULL, |(name, inside)| Value::object([(name, inside)]))
+}
+
+/// True where a probe cannot be asked without a cluster.
+#[must_use]
+pub fn probe_needs_cluster(probe: &Value) -> bool {
+    let has = |kind: &str, names: &[&str]| {
+        probe.get(kind).is_some_and(|inside| names.iter().any(|n| inside.get(n).is_some_and(|v| !v.is_null())))
+    };
+    probe.get("pods").is_some()
+        || probe.get("condition").is_some()
+        || has("http", &["service", "selector"])
+        || has("tcp", &["service", "selector"])
+}
+
+/// The probe with the namespace of the resource that it belongs to, where it names none: a release's `namespace`, or that of
+/// a manifest's object.
+#[must_use]
+pub fn probe_defaults(probe: &Value, resource: &Value) -> Value {
+    let own = resource.get("namespace").filter(|v| !v.is_null());
+    let inside = || resource.get("object")?.get("metadata")?.get("namespace");
+    let (Some(namespace), Some(entries)) = (own.or_else(inside), probe.as_map()) else { return probe.clone() };
+    Value::object(entries.iter().map(|(kind, body)| {
+        let takes = matches!(&**kind, "http" | "tcp" | "pods" | "condition") && probe_needs_cluster(probe);
+        let body = match body.as_map() {
+            Some(fields) if takes && fields.get("namespace").is_none_or(Value::is_null) => {
+                let mut fields = (**fields).clone();
+                fields.insert("namespace".into(), namespace.clone());
+                Value::object(fields)
+            }
+            _ => body.clone(),
+        };
+        (kind.clone(), body)
+    }))
+}
+
+/// Asks a probe once. `probe` is an object with one entry, as [`probe_of`] makes it, every leaf known.
+///
+/// What is asked and does not pass is an answer, a connection that is refused included.
+///
+/// # Errors
+/// Where asking itself is wrong or failed: a probe of no kind, a leaf that is not known, a cluster that does not answer, a
+/// program that is missing, and `prometheus`, which is not supported yet.
+pub async fn probe(context: &Context, probe: &Value) -> Outcome<Measurement> {
+    let invalid = |what: &str| Failure::new(Class::Invalid, "verify", context.address.to_string(), what);
+    let Some((kind, body)) = probe.as_map().and_then(|m| m.iter().next()) else {
+        return Err(invalid("there is no probe in it"));
+    };
+    if body.has_unknown() || body.has_sealed() {
+        return Err(invalid("a part of the probe is not known"));
+    }
+    match &**kind {
+        "http" => http::measure(context, body).await,
+        "tcp" => tcp(context, body).await,
+        "pods" => pods(context, body).await,
+        "condition" => condition(context, body).await,
+        "command" => command(context, body).await,
+        "expression" => Ok(expression(body)),
+        "prometheus" => Err(Failure::new(
+            Class::Unsupported,
+            "verify",
+            context.address.to_string(),
+            "the probe prometheus is not supported yet",
+        )),
+        other => Err(invalid(&format!("`{other}` is no probe"))),
+    }
+}
+
+fn text(body: &Value, name: &str) -> Option<String> {
+    body.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn map(body: &Value, name: &str) -> BTreeMap<String, String> {
+    let entries = body.get(name).and_then(Value::as_map).into_iter().flat_map(|m| m.iter());
+    entries.filter_map(|(k, v)| Some((k.to_string(), v.as_str()?.to_owned()))).collect()
+}
+
+fn timeout(context: &Context, body: &Value, default: u64) -> Duration {
+    let given = body.get("timeout").and_then(Value::as_str).and_then(|t| parse_duration(t).ok());
+    given.unwrap_or(Duration::from_secs(default)).min(context.time_left().max(Duration::from_secs(1)))
+}
+
+fn port(body: &Value) -> u16 {
+    body.get("port").and_then(Value::as_i64).and_then(|p| u16::try_from(p).ok()).unwrap_or(80)
+}
+
+fn namespace(body: &Value) -> String {
+    text(body, "namespace").unwrap_or_else(|| "default".to_owned())
+}
+
+fn endpoint(body: &Value) -> Endpoint {
+    match text(body, "service") {
+        Some(service) => Endpoint::Service(service),
+        None => Endpoint::Selector(map(body, "selector")),
+    }
+}
+
+/// A failure to reach what is asked is the answer "no"; anything else is a failure to ask.
+fn unreached(failure: Failure) -> Outcome<Measurement> {
+    match failure.class {
+        Class::Unavailable | Class::TimedOut | Class::NotFound => Ok(Measurement::of(false, failure.message)),
+        _ => Err(failure),
+    }
+}
+
+async fn tcp(context: &Context, body: &Value) -> Outcome<Measurement> {
+    let (port, timeout) = (port(body), timeout(context, body, 10));
+    let done = match text(body, "host") {
+        Some(host) => context.http.connect(&host, port, timeout).await,
+        None => {
+            let request = PodRequest {
+                namespace: namespace(body),
+                endpoint: endpoint(body),
+                port,
+                path: String::new(),
+                method: "GET".to_owned(),
+                headers: BTreeMap::new(),
+                timeout,
+            };
+            context.cluster()?.kubernetes.pod_request(&request).await.map(drop)
+        }
+    };
+    done.map(|()| Measurement::of(true, format!("port {port} takes connections"))).or_else(unreached)
+}
+
+async fn pods(context: &Context, body: &Value) -> Outcome<Measurement> {
+    let (namespace, selector) = (namespace(body), map(body, "selector"));
+    let wanted = body.get("min_ready").and_then(Value::as_i64).unwrap_or(1);
+    let kubernetes = &context.cluster()?.kubernetes;
+    let pods = context.patiently(|| kubernetes.list("v1", "Pod", Some(&namespace), &selector)).await?;
+    let ready =
+        pods.iter().filter(|pod| reason::is_ready(pod) && pod["metadata"]["deletionTimestamp"].is_null()).count();
+    let ready = i64::try_from(ready).unwrap_or(i64::MAX);
+    let found = format!("{ready} of at least {wanted} pods are ready");
+    if ready >= wanted {
+        return Ok(Measurement::of(true, found));
+    }
+    Ok(Measurement::of(
+        false,
+        match reason::of_pods(context, &namespace, &selector).await {
+            Some(why) => format!("{found}; {why}"),
+            None if pods.is_empty() => format!("{found}; no pod in {namespace} has these labels"),
+            None => found,
+        },
+    ))
+}
+
+async fn condition(context: &Context, body: &Value) -> Outcome<Measurement> {
+    let part = |name: &str| text(body, name).unwrap_or_default();
+    let kubernetes = &context.cluster()?.kubernetes;
+    let (api_version, kind) = (part("api_version"), part("kind"));
+    let Some(found) = context.patiently(|| kubernetes.resource_type(&api_version, &kind)).await? else {
+        return Ok(Measurement::of(false, format!("the cluster has no {api_version} {kind}")));
+    };
+    let namespace = found.namespaced.then(|| namespace(body));
+    let reference = ObjectRef { api_version, kind, namespace, name: part("name") };
+    let Some(object) = context.patiently(|| kubernetes.get(&reference)).await? else {
+        return Ok(Measurement::of(false, format!("there is no {reference}")));
+    };
+    let (kind, wanted) = (part("type"), text(body, "status").unwrap_or_else(|| "True".to_owned()));
+    let conditions = object["status"]["conditions"].as_array();
+    let Some(condition) = conditions.and_then(|all| all.iter().find(|c| c["type"] == kind.as_str())) else {
+        return Ok(Measurement::of(false, format!("{reference} has no condition {kind} yet")));
+    };
+    let status = condition["status"].as_str().unwrap_or("Unknown");
+    let more = condition["message"].as_str().filter(|m| !m.is_empty()).map(|m| format!(": {m}")).unwrap_or_default();
+    Ok(Measurement::of(status == wanted, format!("{reference} {kind} is {status}{more}")))
+}
+
+async fn command(context: &Context, body: &Value) -> Outcome<Measurement> {
+    let argv: Vec<String> = body
+        .get("program")
+        .and_then(Value::as_seq)
+        .into_iter()
+        .flat_map(|s| s.iter())
+        .filter_map(|v| v.as_str().map(str::to_owned))
+        .collect();
+    let program = Program {
+        argv,
+        directory: text(body, "working_dir").unwrap_or_else(|| ".".to_owned()),
+        environment: map(body, "environment").into_iter().map(|(k, v)| (k, Secret::new(v))).collect(),
+        stdin: Secret::new(String::new()),
+        timeout: timeout(context, body, 30),
+    };
+    let end = match context.command.run(&program).await {
+        Ok(end) => end,
+        Err(failure) if failure.class == Class::TimedOut => return Ok(Measurement::of(false, failure.message)),
+        Err(failure) => return Err(failure),
+    };
+    let line = |text: &str| text.trim_end().lines().last().unwrap_or_default().to_owned();
+    let said = if end.code == Some(0) {
+        line(&end.stdout)
+    } else {
+        line(if end.stderr.trim().is_empty() { &end.stdout } else { &end.stderr })
+    };
+    let code = end.code.map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit code {code}"));
+    Ok(Measurement::of(end.code == Some(0), if said.is_empty() { code } else { format!("{code}: {said}") }))
+}
+
+fn expression(body: &Value) -> Measurement {
+    if body.get("condition").and_then(Value::as_bool) == Some(true) {
+        Measurement::of(true, "holds")
+    } else {
+        Measurement::of(false, text(body, "error_message").unwrap_or_else(|| "does not hold".to_owned()))
+    }
+}

@@ -1,0 +1,116 @@
+//! The probe `http`: a request to a URL from here, or to a pod through the API server, and what its answer must be.
+
+use super::{Measurement, endpoint, map, namespace, port, text, timeout, unreached};
+use crate::{
+    base::{Path, Step, Value},
+    kinds::{Context, parse_path},
+    world::{HttpAnswer, Outcome, PodRequest},
+};
+use serde_json::Value as Json;
+
+pub(super) async fn measure(context: &Context, body: &Value) -> Outcome<Measurement> {
+    let method = text(body, "method").unwrap_or_else(|| "GET".to_owned());
+    let (headers, timeout) = (map(body, "headers"), timeout(context, body, 10));
+    let answer = match text(body, "url") {
+        Some(url) => context.http.request(&method, &url, &headers, timeout).await,
+        None => {
+            let path = text(body, "path").unwrap_or_else(|| "/".to_owned());
+            let path = if path.starts_with('/') { path } else { format!("/{path}") };
+            let request = PodRequest {
+                namespace: namespace(body),
+                endpoint: endpoint(body),
+                port: port(body),
+                path,
+                method,
+                headers,
+                timeout,
+            };
+            context.cluster()?.kubernetes.pod_request(&request).await
+        }
+    };
+    match answer {
+        Ok(answer) => Ok(judge(body, &answer)),
+        Err(failure) => unreached(failure),
+    }
+}
+
+/// Whether an answer passes, and in what it does not.
+fn judge(body: &Value, answer: &HttpAnswer) -> Measurement {
+    let status = i64::from(answer.status);
+    let wanted: Vec<i64> = match body.get("status") {
+        Some(one) if one.as_i64().is_some() => one.as_i64().into_iter().collect(),
+        Some(many) => many.as_seq().into_iter().flat_map(|s| s.iter()).filter_map(Value::as_i64).collect(),
+        None => Vec::new(),
+    };
+    let passed = if wanted.is_empty() { (200..300).contains(&status) } else { wanted.contains(&status) };
+    let fail = |why: String| Measurement { passed: false, said: format!("status {status}{why}") };
+    if !passed {
+        let line = answer.body.trim().lines().next().unwrap_or_default();
+        let line: String = line.chars().take(120).collect();
+        return fail(if line.is_empty() { String::new() } else { format!(": {line}") });
+    }
+    if let Some(part) = text(body, "body_contains")
+        && !answer.body.contains(&part)
+    {
+        return fail(format!(", but the body does not contain {part:?}"));
+    }
+    if let Some(pattern) = text(body, "body_matches") {
+        match regex::Regex::new(&pattern) {
+            Ok(regex) if regex.is_match(&answer.body) => {}
+            Ok(_) => return fail(format!(", but the body does not match {pattern:?}")),
+            Err(error) => return fail(format!(", and {pattern:?} is no regular expression: {error}")),
+        }
+    }
+    if let Some(way) = text(body, "json_path") {
+        let json: Option<Json> = serde_json::from_str(&answer.body).ok();
+        let path = parse_path(way.trim_start_matches('$').trim_start_matches('.'));
+        let found = json.as_ref().zip(path.as_ref()).and_then(|(json, path)| at(json, path));
+        match (found, body.get("json_value").filter(|v| !v.is_null()).and_then(Value::to_json)) {
+            (None, _) => return fail(format!(", but the body has no {way}")),
+            (Some(found), Some(wanted)) if *found != wanted => {
+                return fail(format!(", but {way} is {found} and not {wanted}"));
+            }
+            _ => {}
+        }
+    }
+    Measurement { passed: true, said: format!("status {status}") }
+}
+
+fn at<'a>(json: &'a Json, path: &Path) -> Option<&'a Json> {
+    path.0.iter().try_fold(json, |json, step| match step {
+        Step::Key(key) => json.get(&**key),
+        Step::Index(n) => json.get(*n),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    fn judged(body: Json, status: u16, text: &str) -> Measurement {
+        judge(&Value::from_json(&body), &HttpAnswer { status, headers: BTreeMap::new(), body: text.into() })
+    }
+
+    #[test]
+    fn any_status_of_the_two_hundreds_passes_unless_told() {
+        assert!(judged(json!({}), 204, "").passed);
+        assert_eq!(judged(json!({}), 503, "upstream\nmore").said, "status 503: upstream");
+        assert!(judged(json!({"status": 401}), 401, "").passed);
+        assert!(judged(json!({"status": [200, 302]}), 302, "").passed);
+        assert!(!judged(json!({"status": [200, 302]}), 204, "").passed);
+    }
+
+    #[test]
+    fn the_body_is_looked_at_where_it_is_asked_for() {
+        let text = r#"{"data": {"items": [{"state": "ok"}]}}"#;
+        assert!(judged(json!({"json_path": "data.items[0].state", "json_value": "ok"}), 200, text).passed);
+        assert!(judged(json!({"json_path": "$.data.items"}), 200, text).passed);
+        assert!(!judged(json!({"json_path": "data.items[0].state", "json_value": "no"}), 200, text).passed);
+        assert!(!judged(json!({"json_path": "data.none"}), 200, text).passed);
+        assert!(!judged(json!({"json_path": "data"}), 200, "<html>").passed);
+        assert!(judged(json!({"body_contains": "items", "body_matches": "st.te"}), 200, text).passed);
+        assert!(!judged(json!({"body_matches": "("}), 200, text).passed);
+    }
+}
