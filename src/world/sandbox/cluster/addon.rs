@@ -1,6 +1,6 @@
 //! What the add-ons that EKS manages put into a cluster.
 
-use super::{super::Tx, EKS, helm, record, server};
+use super::{super::Tx, EKS, helm, record, removal, server};
 use crate::world::ObjectRef;
 use serde_json::Value as Json;
 
@@ -21,7 +21,7 @@ pub(super) fn changed(tx: &mut Tx<'_>, cluster: &str, addon: &str, version: Opti
         }
     }
     for old in before.iter().filter(|old| !now.contains(old)) {
-        let _ = server::delete(tx, cluster, old);
+        let _ = removal::delete(tx, cluster, old);
     }
     if now.is_empty() {
         tx.delete(TABLE, &key);

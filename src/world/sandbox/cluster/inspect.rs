@@ -3,7 +3,7 @@
 use super::{
     super::{Drift, Row, Tx},
     helm::{self, release},
-    prometheus, record, server, types, workload,
+    prometheus, record, removal, server, types, workload,
 };
 use crate::world::{Class, Failure, ObjectRef, Outcome};
 use serde_json::Value as Json;
@@ -87,7 +87,7 @@ fn drift_object(tx: &mut Tx<'_>, drift: &Drift, clusters: &[String], target: &st
         let found = known.into_iter().find(|o| o.namespace == namespace && o.kind == kind && o.name == name);
         let Some(object) = found else { continue };
         if drift.delete {
-            return server::delete(tx, cluster, &object);
+            return removal::delete(tx, cluster, &object);
         }
         return edit(tx, drift, cluster, &object);
     }

@@ -1,6 +1,6 @@
 //! The Kubernetes trait over the sandbox: each call is one call of the sandbox, so latency and faults apply.
 
-use super::{super::Sandbox, record, request, server};
+use super::{super::Sandbox, record, removal, request, server};
 use crate::world::{ApplyOptions, HttpAnswer, Kubernetes, ObjectRef, Outcome, PodRequest, ResourceType};
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, sync::Arc};
@@ -94,7 +94,7 @@ impl Kubernetes for Api {
                 if tx.take_halfway().is_some() {
                     super::hold(tx, &self.cluster, object);
                 }
-                server::delete(tx, &self.cluster, object)
+                removal::delete(tx, &self.cluster, object)
             })
             .await
     }

@@ -11,6 +11,7 @@ mod inspect;
 mod kubernetes;
 mod prometheus;
 mod record;
+mod removal;
 mod request;
 mod server;
 mod types;
@@ -28,6 +29,7 @@ const EKS: server::Write<'static> = server::Write { manager: "eks", force: true,
 /// Where clusters lie that no EKS made; the rest of the key is the context's name.
 const CONTEXTS: &str = "context/";
 
+#[expect(clippy::unnecessary_wraps, reason = "it is the answer of `World::cluster`")]
 /// The cluster behind a connection. One that does not exist yet is `NotFound` at the first call, not here.
 pub(in crate::world::sandbox) fn cluster_handle(
     sandbox: Arc<Sandbox>,
@@ -73,6 +75,9 @@ fn platform(tx: &mut Tx<'_>, cluster: &str, object: &Json) {
 
 /// A cluster came to be, with this many nodes. `cluster` is its key: `ACCOUNT/REGION/NAME`.
 pub(in crate::world::sandbox) fn on_cluster_created(tx: &mut Tx<'_>, cluster: &str, nodes: u32) {
+    if record::server(tx, cluster).is_some() {
+        return on_nodes_changed(tx, cluster, nodes);
+    }
     record::store_server(tx, cluster, &record::Server { nodes: 0, version: 0 });
     for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
         platform(tx, cluster, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
@@ -133,7 +138,7 @@ pub(in crate::world::sandbox) fn on_addon_changed(tx: &mut Tx<'_>, cluster: &str
 
 /// What was scheduled with the part `cluster` is due.
 pub(in crate::world::sandbox) fn wake(tx: &mut Tx<'_>, id: &str) {
-    server::wake(tx, id);
+    removal::wake(tx, id);
 }
 
 /// The objects and releases, for `sandbox show`.

@@ -1,4 +1,4 @@
-//! The API server over the store: apply, read, delete, with what the server adds to each object.
+//! The API server over the store: apply and read, with what the server adds to each object.
 //!
 //! Works inside one transaction and waits for nothing; latency and faults are the caller's.
 
@@ -7,22 +7,19 @@ use super::{
     admission,
     apply::{self, Applier},
     record::{self, Record, Server},
+    removal,
     types::{self, group},
     volumes, workload,
 };
 use crate::world::{Class, Failure, ObjectRef, Outcome, ResourceType};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 /// How long a CRD takes until its objects can be made.
 const ESTABLISHED_AFTER: i64 = 2;
 /// How long a controller takes to make a load balancer.
 const LOAD_BALANCER_AFTER: i64 = 25;
-/// How long the pods of a deleted workload take to end.
-const PODS_END_AFTER: Duration = Duration::from_secs(4);
-/// How long an empty namespace takes to go.
-const NAMESPACE_ENDS_AFTER: Duration = Duration::from_secs(6);
 
 /// A write by apply.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +32,13 @@ pub(super) struct Write<'a> {
     pub(super) dry_run: bool,
 }
 
-fn failure(class: Class, operation: &str, subject: impl ToString, message: impl Into<String>) -> Failure {
+/// A failure of a call on a subject.
+pub(super) fn failure(
+    class: Class,
+    operation: &str,
+    subject: &(impl ToString + ?Sized),
+    message: impl Into<String>,
+) -> Failure {
     Failure::new(class, format!("kubernetes:{operation}"), subject.to_string(), message)
 }
 
@@ -83,7 +86,8 @@ fn age(tx: &Tx<'_>, record: &Record) -> Option<SignedDuration> {
     Some(tx.now().duration_since(created))
 }
 
-fn namespace_object(name: &str) -> ObjectRef {
+/// A namespace's reference.
+pub(super) fn namespace_object(name: &str) -> ObjectRef {
     ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: name.to_owned() }
 }
 
@@ -170,14 +174,40 @@ fn settle_write(tx: &mut Tx<'_>, cluster: &str, written: Written) -> Outcome<Jso
         return Ok(seen);
     }
     if record.is_terminating() && !record.has_finalizers() {
-        forget(tx, cluster, &object);
+        removal::forget(tx, cluster, &object);
     } else {
         record::store(tx, cluster, &record);
         if object.kind == "Namespace" && object.api_version == "v1" && before.is_none() {
             seed_namespace(tx, cluster, &object.name)?;
         }
+        if object.kind == "StatefulSet" && object.api_version == "apps/v1" {
+            make_claims(tx, cluster, &record)?;
+        }
     }
     Ok(seen)
+}
+
+/// The volume claims of a StatefulSet's pods; they outlive it.
+fn make_claims(tx: &mut Tx<'_>, cluster: &str, set: &Record) -> Outcome<()> {
+    let write = Write { manager: "kube-controller-manager", force: true, dry_run: false };
+    let (spec, name) = (&set.object["spec"], &set.reference().name);
+    let replicas = spec["replicas"].as_u64().unwrap_or(1).min(100);
+    for template in spec["volumeClaimTemplates"].as_array().into_iter().flatten() {
+        for ordinal in 0..replicas {
+            let claim = format!("{}-{name}-{ordinal}", template["metadata"]["name"].as_str().unwrap_or_default());
+            let object = json!({
+                "apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": template["spec"],
+                "metadata": {
+                    "name": claim, "namespace": set.object["metadata"]["namespace"],
+                    "labels": spec["selector"]["matchLabels"],
+                },
+            });
+            if ObjectRef::of(&object).is_some_and(|object| !record::exists(tx, cluster, &object)) {
+                apply(tx, cluster, &object, write)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What the server puts into every namespace.
@@ -289,13 +319,19 @@ pub(super) fn view(tx: &Tx<'_>, cluster: &str, record: &Record) -> Json {
 pub(super) fn get(tx: &Tx<'_>, cluster: &str, object: &ObjectRef) -> Outcome<Option<Json>> {
     reach(tx, cluster)?;
     if let Some(record) = record::find(tx, cluster, object) {
-        return Ok(Some(view(tx, cluster, &record)));
+        return Ok(Some(in_version(view(tx, cluster, &record), &object.api_version)));
     }
     if object.api_version == "v1" && object.kind == "Pod" {
         let pods = pods_in(tx, cluster, object.namespace.as_deref());
         return Ok(pods.into_iter().find(|pod| pod["metadata"]["name"] == object.name.as_str()));
     }
     Ok(None)
+}
+
+/// The object in another version of its group; the sandbox converts nothing but the name.
+fn in_version(mut object: Json, api_version: &str) -> Json {
+    object["apiVersion"] = api_version.into();
+    object
 }
 
 /// All objects of a type with these labels, in the order of namespace and name.
@@ -311,7 +347,7 @@ pub(super) fn list(
         pods_in(tx, cluster, namespace)
     } else {
         let records = record::of_type(tx, cluster, api_version, kind, namespace);
-        records.iter().map(|record| view(tx, cluster, record)).collect()
+        records.iter().map(|record| in_version(view(tx, cluster, record), api_version)).collect()
     };
     found.retain(|object| labels.iter().all(|(key, value)| object["metadata"]["labels"][key] == value.as_str()));
     Ok(found)
@@ -335,7 +371,7 @@ pub(super) fn pods_in(tx: &Tx<'_>, cluster: &str, namespace: Option<&str>) -> Ve
     let mut pods: Vec<Json> = workloads(tx, cluster, namespace)
         .iter()
         .filter(|workload| !workload.is_terminating())
-        .flat_map(|workload| workload::pods(tx, cluster, workload).pods)
+        .flat_map(|workload| workload::pods(tx, cluster, workload).all)
         .collect();
     pods.sort_by_cached_key(|pod| {
         let text = |v: &Json| v.as_str().unwrap_or_default().to_owned();
@@ -350,85 +386,6 @@ fn not_found(object: &ObjectRef) -> Failure {
     failure(Class::NotFound, "Get", object, format!("{plural} {:?} not found", object.name))
 }
 
-/// Deletes in the foreground. What has finalizers stays, terminating; a namespace takes what is in it along.
-///
-/// # Errors
-/// A cluster that is not there. An absent object is none.
-pub(super) fn delete(tx: &mut Tx<'_>, cluster: &str, object: &ObjectRef) -> Outcome<()> {
-    reach(tx, cluster)?;
-    let Some(mut record) = record::find(tx, cluster, object) else { return Ok(()) };
-    if record.is_terminating() {
-        return Ok(());
-    }
-    if object.kind == "Namespace" && matches!(object.name.as_str(), "default" | "kube-system" | "kube-public") {
-        let message = format!("namespaces {:?} is forbidden: this namespace may not be deleted", object.name);
-        return Err(failure(Class::Denied, "Delete", object, message));
-    }
-    let is_namespace = object.kind == "Namespace" && object.api_version == "v1";
-    let has_pods = workload::is_workload(object);
-    if !is_namespace && !has_pods && !record.has_finalizers() {
-        if object.kind == "CustomResourceDefinition" {
-            forget_custom(tx, cluster, &record);
-        }
-        forget(tx, cluster, object);
-        return Ok(());
-    }
-    record.object["metadata"]["deletionTimestamp"] = apply::stamp(tx.now()).into();
-    record.object["metadata"]["resourceVersion"] = record::next_version(tx, cluster).into();
-    let held = record.has_finalizers();
-    record::store(tx, cluster, &record);
-    if is_namespace {
-        for inside in record::in_namespace(tx, cluster, &object.name) {
-            delete(tx, cluster, &inside)?;
-        }
-        end_namespace_if_empty(tx, cluster, &object.name);
-    } else if has_pods && !held {
-        tx.schedule(PODS_END_AFTER, "cluster", &format!("gone|{}", record::key(cluster, object)));
-    }
-    Ok(())
-}
-
-/// The objects of a CRD go with it.
-fn forget_custom(tx: &mut Tx<'_>, cluster: &str, crd: &Record) {
-    let group = crd.object["spec"]["group"].as_str().unwrap_or_default().to_owned();
-    let kind = crd.object["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned();
-    for record in record::of_type(tx, cluster, &format!("{group}/v1"), &kind, None) {
-        forget(tx, cluster, &record.reference());
-    }
-}
-
-/// Takes an object out of the store, and its namespace with it where that waited for it.
-fn forget(tx: &mut Tx<'_>, cluster: &str, object: &ObjectRef) {
-    record::forget(tx, cluster, object);
-    if let Some(namespace) = &object.namespace {
-        end_namespace_if_empty(tx, cluster, namespace);
-    }
-}
-
-fn end_namespace_if_empty(tx: &mut Tx<'_>, cluster: &str, name: &str) {
-    let namespace = namespace_object(name);
-    let waits = record::find(tx, cluster, &namespace).is_some_and(|record| record.is_terminating());
-    if waits && record::in_namespace(tx, cluster, name).is_empty() {
-        tx.schedule(NAMESPACE_ENDS_AFTER, "cluster", &format!("gone|{}", record::key(cluster, &namespace)));
-    }
-}
-
-/// What was scheduled is due: an object that was deleted goes.
-pub(super) fn wake(tx: &mut Tx<'_>, id: &str) {
-    let parts: Vec<&str> = id.split('|').collect();
-    let ["gone", cluster, group, kind, namespace, name] = parts.as_slice() else { return };
-    let object = ObjectRef {
-        api_version: if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") },
-        kind: (*kind).to_owned(),
-        namespace: (!namespace.is_empty()).then(|| (*namespace).to_owned()),
-        name: (*name).to_owned(),
-    };
-    let Some(record) = record::find(tx, cluster, &object) else { return };
-    if record.is_terminating() && !record.has_finalizers() {
-        forget(tx, cluster, &object);
-    }
-}
-
 /// The lines about an object, newest first.
 pub(super) fn events(tx: &Tx<'_>, cluster: &str, object: &ObjectRef) -> Outcome<Vec<String>> {
     reach(tx, cluster)?;
@@ -436,7 +393,7 @@ pub(super) fn events(tx: &Tx<'_>, cluster: &str, object: &ObjectRef) -> Outcome<
     let mut lines = Vec::new();
     if workload::is_workload(object) {
         let crash = record.rollout.as_ref().and_then(|r| r.crash.as_deref());
-        for pod in workload::pods(tx, cluster, &record).pods {
+        for pod in workload::pods(tx, cluster, &record).all {
             if let Some(complaint) = workload::complaint(&pod, crash) {
                 lines.push(format!("Warning: {complaint}"));
             }

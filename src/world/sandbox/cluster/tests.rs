@@ -281,3 +281,17 @@ async fn a_job_completes_and_a_load_balancer_gets_its_name() {
     let service = place.get("v1", "Service", Some("default"), "lb").await.unwrap();
     assert!(service["status"]["loadBalancer"]["ingress"][0]["hostname"].is_string());
 }
+
+#[tokio::test]
+async fn a_deleted_pod_comes_back() {
+    let place = place().with_nodes(1);
+    place.apply(&web(1, "nginx:1")).await.unwrap();
+    place.pass(30);
+    let labels = app("web");
+    let list = || place.cluster.kubernetes.list("v1", "Pod", Some("default"), &labels);
+    let pods = list().await.unwrap();
+    place.cluster.kubernetes.delete(&ObjectRef::of(&pods[0]).unwrap()).await.unwrap();
+    assert!(!workload::is_ready(&list().await.unwrap()[0]));
+    place.pass(30);
+    assert!(workload::is_ready(&list().await.unwrap()[0]));
+}

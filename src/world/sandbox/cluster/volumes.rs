@@ -58,8 +58,8 @@ fn obstacle(tx: &Tx<'_>, cluster: &str, spec: &Json) -> Option<String> {
 pub(super) fn unbound_claim(tx: &Tx<'_>, cluster: &str, workload: &Record) -> Option<String> {
     let words = |why: String| format!("pod has unbound immediate PersistentVolumeClaims: {why}");
     let object = &workload.object;
-    let templates = object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
-    if let Some(why) = templates.filter_map(|claim| obstacle(tx, cluster, &claim["spec"])).next() {
+    let mut templates = object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
+    if let Some(why) = templates.find_map(|claim| obstacle(tx, cluster, &claim["spec"])) {
         return Some(words(why));
     }
     let pod = if object["kind"] == "Pod" { &object["spec"] } else { &object["spec"]["template"]["spec"] };

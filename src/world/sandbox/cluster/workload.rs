@@ -18,7 +18,7 @@ pub(super) const READY_AFTER: &str = "sandbox.terrace.dev/ready-after";
 /// How the pods of a workload stand.
 pub(super) struct Pods {
     /// All of them, those of the template before included.
-    pub(super) pods: Vec<Json>,
+    pub(super) all: Vec<Json>,
     /// Ready, of any template.
     pub(super) ready: u32,
     /// Of the newest template.
@@ -116,7 +116,7 @@ fn is_up(record: &Record, rollout: &Rollout, now: Timestamp) -> bool {
 pub(super) fn pods(tx: &Tx<'_>, cluster: &str, workload: &Record) -> Pods {
     let nodes = record::server(tx, cluster).map_or(0, |server| server.nodes);
     let wanted = wanted(&workload.object, nodes);
-    let mut all = Pods { pods: Vec::new(), ready: 0, updated: 0, updated_ready: 0, wanted };
+    let mut all = Pods { all: Vec::new(), ready: 0, updated: 0, updated_ready: 0, wanted };
     let Some(rollout) = &workload.rollout else { return all };
     let now = tx.now();
     let up = is_up(workload, rollout, now);
@@ -140,14 +140,14 @@ pub(super) fn pods(tx: &Tx<'_>, cluster: &str, workload: &Record) -> Pods {
         all.updated += 1;
         all.updated_ready += u32::from(ready);
         all.ready += u32::from(ready);
-        all.pods.push(pod(workload, &template, &rollout.hash, Place { ordinal, nodes, since: rollout.since }, &fate));
+        all.all.push(pod(workload, &template, &rollout.hash, Place { ordinal, nodes, since: rollout.since }, &fate));
     }
     if let (Some(former), false) = (&rollout.former, matches!(fate, Fate::Ready)) {
         let ready = if nodes == 0 { 0 } else { former.ready };
         for ordinal in 0..ready.min(wanted.max(1)) {
             all.ready += 1;
             let place = Place { ordinal, nodes, since: rollout.since };
-            all.pods.push(pod(workload, &former.template, &former.hash, place, &Fate::Ready));
+            all.all.push(pod(workload, &former.template, &former.hash, place, &Fate::Ready));
         }
     }
     all
@@ -161,6 +161,7 @@ enum Fate {
     Crashing(String),
 }
 
+#[derive(Clone, Copy)]
 struct Place {
     ordinal: u32,
     nodes: u32,
@@ -275,10 +276,10 @@ pub(super) fn complaint(pod: &Json, crash: Option<&str>) -> Option<String> {
     let state = waiting["reason"].as_str().or(pod["status"]["phase"].as_str()).unwrap_or("Pending");
     let mut text = format!("pod {name} is {state}");
     if let Some(message) = pod["status"]["conditions"][0]["message"].as_str() {
-        text.push_str(&format!(": {message}"));
+        text.push_str(&[": ", message].concat());
     }
     if let Some(crash) = crash {
-        text.push_str(&format!(", restarted 3 times, last log line: {crash}"));
+        text.push_str(&[", restarted 3 times, last log line: ", crash].concat());
     }
     Some(text)
 }
@@ -290,9 +291,9 @@ pub(super) fn status(tx: &Tx<'_>, cluster: &str, workload: &Record) -> Json {
     let all_up = pods.updated_ready >= pods.wanted;
     let yes = |yes: bool| if yes { "True" } else { "False" };
     match workload.object["kind"].as_str() {
-        Some("Pod") => pods.pods.into_iter().next().map(|pod| pod["status"].clone()).unwrap_or_default(),
+        Some("Pod") => pods.all.into_iter().next().map(|pod| pod["status"].clone()).unwrap_or_default(),
         Some("Job") => {
-            let done = pods.pods.iter().all(|pod| pod["status"]["phase"] == "Succeeded");
+            let done = pods.all.iter().all(|pod| pod["status"]["phase"] == "Succeeded");
             let mut status = json!({"succeeded": if done { pods.wanted } else { 0 }, "ready": 0});
             if done {
                 status["conditions"] = json!([{"type": "Complete", "status": "True"}]);
@@ -320,8 +321,13 @@ pub(super) fn status(tx: &Tx<'_>, cluster: &str, workload: &Record) -> Json {
             })
         }
         _ => {
-            let replicas = u32::try_from(pods.pods.len()).unwrap_or(u32::MAX);
-            let progress = if all_up {
+            let replicas = u32::try_from(pods.all.len()).unwrap_or(u32::MAX);
+            let deadline = workload.object["spec"]["progressDeadlineSeconds"].as_i64().unwrap_or(600);
+            let since = workload.rollout.as_ref().map_or(tx.now(), |rollout| rollout.since);
+            let late = tx.now().duration_since(since).as_secs() >= deadline;
+            let progress = if !all_up && late {
+                json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"})
+            } else if all_up {
                 json!({"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"})
             } else {
                 json!({"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"})
@@ -342,7 +348,7 @@ pub(super) fn status(tx: &Tx<'_>, cluster: &str, workload: &Record) -> Json {
 pub(super) fn is_settled(tx: &Tx<'_>, cluster: &str, workload: &Record) -> bool {
     let pods = pods(tx, cluster, workload);
     if workload.object["kind"] == "Job" {
-        return pods.pods.iter().all(|pod| pod["status"]["phase"] == "Succeeded");
+        return pods.all.iter().all(|pod| pod["status"]["phase"] == "Succeeded");
     }
     pods.updated_ready >= pods.wanted
 }

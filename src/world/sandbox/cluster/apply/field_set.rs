@@ -29,7 +29,7 @@ pub(crate) enum Meeting {
 
 impl FieldSet {
     /// The fields that this object sets, without those that belong to the server or to its identity.
-    pub(crate) fn of(object: &Json, schema: &Schema) -> Self {
+    pub(crate) fn of(object: &Json, schema: Schema) -> Self {
         let mut set = Self::walk(object, schema, &mut Vec::new());
         set.here = false;
         for step in ["f:apiVersion", "f:kind"] {
@@ -47,7 +47,7 @@ impl FieldSet {
         set
     }
 
-    fn walk(value: &Json, schema: &Schema, path: &mut Vec<String>) -> Self {
+    fn walk(value: &Json, schema: Schema, path: &mut Vec<String>) -> Self {
         let mut children = BTreeMap::new();
         match value {
             Json::Object(fields) if !schema.is_atomic_map(path) => {
@@ -166,7 +166,7 @@ const SERVER_METADATA: [&str; 8] =
     ["name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion"];
 
 /// The items of a list by their steps; `None` where the list is atomic or an item has no key of its own.
-pub(super) fn keyed_items<'a>(items: &'a [Json], list: ListType) -> Option<Vec<(String, &'a Json)>> {
+pub(super) fn keyed_items(items: &[Json], list: ListType) -> Option<Vec<(String, &Json)>> {
     let mut seen = std::collections::BTreeSet::new();
     let mut keyed = Vec::with_capacity(items.len());
     for item in items {
@@ -211,9 +211,9 @@ pub(crate) fn display_path(path: &[String]) -> String {
         } else if let Some(key) = step.strip_prefix("k:") {
             let key: Map<String, Json> = serde_json::from_str(key).unwrap_or_default();
             let parts: Vec<String> = key.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            text.push_str(&format!("[{}]", parts.join(",")));
+            text.push_str(&["[", &parts.join(","), "]"].concat());
         } else if let Some(item) = step.strip_prefix("v:") {
-            text.push_str(&format!("[={item}]"));
+            text.push_str(&["[=", item, "]"].concat());
         }
     }
     text

@@ -111,7 +111,7 @@ pub(super) fn is_granular(value: &Json, steps: &[String], schema: Schema) -> boo
 /// The fields that `new` adds to `old` or sets otherwise.
 pub(super) fn changed(old: &Json, new: &Json, schema: Schema) -> FieldSet {
     let mut set = FieldSet::default();
-    for path in FieldSet::of(new, &schema).paths() {
+    for path in FieldSet::of(new, schema).paths() {
         let after = lookup(new, &path, schema);
         let granular = after.is_some_and(|value| is_granular(value, &path, schema));
         let before = lookup(old, &path, schema);

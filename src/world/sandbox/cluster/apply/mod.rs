@@ -54,7 +54,7 @@ pub(crate) fn apply(live: Option<&Json>, config: &Json, by: Applier<'_>) -> Resu
     let empty = json!({});
     let live = live.unwrap_or(&empty);
     let mut owners = owners(live);
-    let wanted = FieldSet::of(&config, &schema);
+    let wanted = FieldSet::of(&config, schema);
     let mut object = merge(live, &config, schema, &mut Vec::new());
 
     let own = owners.iter().position(|o| o.manager == by.manager && o.operation == "Apply");
@@ -248,10 +248,11 @@ fn conflict_message(owners: &[Owner], conflicts: &[(usize, Vec<String>)]) -> Str
             if last.is_some() {
                 text.push('\n');
             }
-            text.push_str(&format!("conflicts with {}:", name(&owners[*at])));
+            text.push_str(&["conflicts with ", &name(&owners[*at]), ":"].concat());
             last = Some(at);
         }
-        text.push_str(&format!("\n- {}", display_path(path)));
+        text.push_str("\n- ");
+        text.push_str(&display_path(path));
     }
     text
 }

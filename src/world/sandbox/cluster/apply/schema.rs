@@ -14,6 +14,19 @@ pub(crate) enum ListType {
     Keyed(&'static [&'static str]),
 }
 
+const BY_NAME: ListType = ListType::Keyed(&["name"]);
+
+/// Lists of a pod's spec whose items are merged by name.
+const POD_LISTS_BY_NAME: [&str; 7] = [
+    "containers",
+    "initContainers",
+    "ephemeralContainers",
+    "volumes",
+    "imagePullSecrets",
+    "schedulingGates",
+    "resourceClaims",
+];
+
 /// The shape of one type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Schema {
@@ -39,18 +52,15 @@ impl Schema {
             _ => {}
         }
         match names.as_slice() {
-            ["webhooks" | "secrets"] => ListType::Keyed(&["name"]),
             ["spec", "ports"] if self.service => ListType::Keyed(&["port", "protocol"]),
             ["status", "conditions"] => ListType::Keyed(&["type"]),
-            [.., "spec", "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "imagePullSecrets"] => {
-                ListType::Keyed(&["name"])
-            }
-            [.., "spec", "schedulingGates" | "resourceClaims"] => ListType::Keyed(&["name"]),
+            ["webhooks" | "secrets"] => BY_NAME,
+            [.., "spec", last] if POD_LISTS_BY_NAME.contains(last) => BY_NAME,
             [.., "spec", "hostAliases"] => ListType::Keyed(&["ip"]),
             [.., "spec", "topologySpreadConstraints"] => ListType::Keyed(&["topologyKey", "whenUnsatisfiable"]),
             [.., "containers" | "initContainers" | "ephemeralContainers", last] => match *last {
                 "ports" => ListType::Keyed(&["containerPort", "protocol"]),
-                "env" => ListType::Keyed(&["name"]),
+                "env" => BY_NAME,
                 "volumeMounts" => ListType::Keyed(&["mountPath"]),
                 "volumeDevices" => ListType::Keyed(&["devicePath"]),
                 _ => ListType::Atomic,
@@ -61,14 +71,20 @@ impl Schema {
 
     /// True where the map at this path of field names is one piece.
     pub(super) fn is_atomic_map(self, path: &[String]) -> bool {
-        if !self.built_in {
-            return false;
-        }
-        match path.last().map(String::as_str) {
-            Some("selector" | "nodeSelector" | "labelSelector" | "namespaceSelector" | "podSelector") => true,
-            Some("secretKeyRef" | "configMapKeyRef" | "fieldRef" | "resourceFieldRef" | "roleRef") => true,
-            Some("scopeSelector" | "claimRef" | "nodeSelectorTerms") => true,
-            _ => false,
-        }
+        const ATOMIC: [&str; 12] = [
+            "selector",
+            "nodeSelector",
+            "labelSelector",
+            "namespaceSelector",
+            "podSelector",
+            "secretKeyRef",
+            "configMapKeyRef",
+            "fieldRef",
+            "resourceFieldRef",
+            "roleRef",
+            "scopeSelector",
+            "claimRef",
+        ];
+        self.built_in && path.last().is_some_and(|last| ATOMIC.contains(&last.as_str()))
     }
 }

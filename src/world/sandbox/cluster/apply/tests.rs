@@ -7,6 +7,7 @@ fn by(manager: &str) -> Applier<'_> {
     Applier { manager, force: false, now: Timestamp::from_second(1_800_000_000).unwrap() }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "calls read best with the literal itself")]
 fn deployment(spec: Json) -> Json {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"}, "spec": spec})
 }

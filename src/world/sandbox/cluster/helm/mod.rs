@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod objects;
+mod operation;
 pub(super) mod release;
 mod render;
 mod template;
@@ -18,17 +19,9 @@ use crate::world::{
     Chart, ChartRef, Class, Clock as _, Failure, Helm, ObjectRef, Outcome, Release, ReleaseRequest, Rendered,
 };
 use jiff::Timestamp;
+use operation::Operation;
 use release::Stored;
 use std::{sync::Arc, time::Duration};
-
-/// How long it takes to fetch and render a chart.
-const FETCH: Duration = Duration::from_secs(4);
-/// How long new CRDs take until objects of theirs can be made.
-const ESTABLISH: Duration = Duration::from_secs(3);
-/// How often readiness is looked at.
-const POLL: Duration = Duration::from_secs(2);
-/// How many revisions are kept.
-const HISTORY_MAX: usize = 10;
 
 /// Helm against one cluster.
 pub(super) struct Client {
@@ -45,15 +38,6 @@ pub(super) fn addon_objects(addon: &str, version: &str) -> Vec<serde_json::Value
     let whom = render::For { release: addon, namespace: "kube-system", values: &values, helm: false };
     let rendered = render::render(&found, whom);
     rendered.crds.into_iter().chain(rendered.objects).collect()
-}
-
-/// One operation on a release.
-struct Operation {
-    name: &'static str,
-    stored: Stored,
-    before: Option<Release>,
-    wait: bool,
-    timeout: Duration,
 }
 
 impl Client {
@@ -93,92 +77,6 @@ impl Client {
         };
         Ok(Stored { release, halfway: tx.take_halfway(), crds: rendered.crds })
     }
-
-    /// Carries an operation out after its record is there.
-    async fn carry_out(&self, operation: Operation) -> Outcome<Release> {
-        let Operation { name, stored, before, wait, timeout } = operation;
-        let clock = &self.sandbox.virtual_clock();
-        let deadline = clock.now().checked_add(timeout).unwrap_or(Timestamp::MAX);
-        let subject = format!("{}/{}", stored.release.namespace, stored.release.name);
-        clock.sleep(FETCH).await;
-        let result = self.change_objects(name, &subject, &stored, before.as_ref()).await;
-        let result = match result {
-            Ok(()) if wait => self.wait(name, &subject, &stored.release, deadline).await,
-            other => other,
-        };
-        let stuck = result.is_err() && stored.halfway.as_ref().is_some_and(|halfway| halfway.stuck);
-        if stuck {
-            return result.map(|()| stored.release);
-        }
-        let failure = result.as_ref().err();
-        let closed = self
-            .sandbox
-            .call(&format!("{name}.done"), &subject, |tx| Ok(close(tx, &self.cluster, &stored, failure)))
-            .await;
-        result?;
-        closed
-    }
-
-    async fn change_objects(
-        &self,
-        name: &str,
-        subject: &str,
-        stored: &Stored,
-        before: Option<&Release>,
-    ) -> Outcome<()> {
-        let cluster = &self.cluster;
-        if !stored.crds.is_empty() {
-            let new = self
-                .sandbox
-                .call(&format!("{name}.crds"), subject, |tx| objects::apply_crds(tx, cluster, &stored.crds))
-                .await?;
-            if new {
-                self.sandbox.virtual_clock().sleep(ESTABLISH).await;
-            }
-        }
-        self.sandbox
-            .call(&format!("{name}.objects"), subject, |tx| {
-                objects::apply(tx, cluster, &stored.release, before, stored.halfway.as_ref())
-            })
-            .await
-            .map_err(|failure| Failure { operation: name.to_owned(), subject: subject.to_owned(), ..failure })
-    }
-
-    async fn wait(&self, name: &str, subject: &str, release: &Release, deadline: Timestamp) -> Outcome<()> {
-        let clock = self.sandbox.virtual_clock();
-        loop {
-            let waits = self.sandbox.transact(|tx| objects::waits_for(tx, &self.cluster, release))?;
-            let Some(waits) = waits else { return Ok(()) };
-            if clock.now() >= deadline {
-                let message = format!("context deadline exceeded: {waits}");
-                return Err(Failure::new(Class::Failed, name, subject, message));
-            }
-            clock.sleep(POLL).await;
-        }
-    }
-}
-
-/// Closes a pending record as deployed or failed.
-fn close(tx: &mut Tx<'_>, cluster: &str, stored: &Stored, failure: Option<&Failure>) -> Release {
-    let mut stored = stored.clone();
-    stored.halfway = None;
-    stored.release.updated = tx.now();
-    let (namespace, name) = (stored.release.namespace.clone(), stored.release.name.clone());
-    match failure {
-        Some(_) => "failed".clone_into(&mut stored.release.status),
-        None => {
-            for mut old in release::history(tx, cluster, &namespace, &name) {
-                if old.release.status == "deployed" {
-                    "superseded".clone_into(&mut old.release.status);
-                    release::store(tx, cluster, &old);
-                }
-            }
-            "deployed".clone_into(&mut stored.release.status);
-        }
-    }
-    release::store(tx, cluster, &stored);
-    release::trim(tx, cluster, &namespace, &name, HISTORY_MAX);
-    stored.release
 }
 
 /// Uninstalls behind everybody's back.
@@ -350,14 +248,8 @@ impl Helm for Client {
         self.sandbox
             .call("helm:Uninstall.objects", &subject, |tx| objects::delete(tx, &self.cluster, &release))
             .await?;
-        while wait {
-            let left = self.sandbox.transact(|tx| objects::still_there(tx, &self.cluster, &release))?;
-            let Some(left) = left else { break };
-            if clock.now() >= deadline {
-                let message = format!("context deadline exceeded: {left} is still there");
-                return Err(Self::fail(NAME, whom, Class::Failed, message));
-            }
-            clock.sleep(POLL).await;
+        if wait {
+            self.wait_for_the_end(&subject, &release, deadline).await?;
         }
         let done = |tx: &mut Tx<'_>| {
             release::forget(tx, &self.cluster, namespace, name);

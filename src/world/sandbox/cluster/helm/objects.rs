@@ -2,7 +2,7 @@
 
 use super::super::{
     super::{Halfway, Tx},
-    crash, heal, record, server, workload,
+    crash, heal, record, removal, server, workload,
 };
 use crate::world::{Class, Failure, ObjectRef, Outcome, Release};
 use serde_json::Value as Json;
@@ -49,14 +49,23 @@ pub(super) fn apply(
     for old in before.into_iter().flat_map(|before| before.manifest.iter()).filter_map(ObjectRef::of) {
         let stays = release.manifest.iter().filter_map(ObjectRef::of).any(|new| same(&new, &old));
         if !stays && !is_kept(tx, cluster, &old) {
-            server::delete(tx, cluster, &old)?;
+            removal::delete(tx, cluster, &old)?;
         }
     }
     if let Some(halfway) = halfway {
         let named = |object: &&ObjectRef| {
             halfway.part.as_deref().is_none_or(|part| super::super::super::fault::glob(part, &object.name))
         };
-        for object in workloads.iter().filter(named) {
+        let struck: Vec<&ObjectRef> = workloads.iter().filter(named).collect();
+        if struck.is_empty() {
+            // Nothing that could crash: the call itself breaks, after part of what it does.
+            let reason = halfway.reason.clone();
+            let message =
+                reason.unwrap_or_else(|| "failed post-install: the server was unable to return a response".into());
+            let subject = format!("{}/{}", release.namespace, release.name);
+            return Err(Failure::new(Class::Failed, "helm:Apply", subject, message));
+        }
+        for object in struck {
             crash(tx, cluster, object, halfway);
         }
     }
@@ -135,7 +144,7 @@ pub(super) fn waits_for(tx: &Tx<'_>, cluster: &str, release: &Release) -> Option
             if !workload::is_settled(tx, cluster, &record) {
                 let pods = workload::pods(tx, cluster, &record);
                 let crash = record.rollout.as_ref().and_then(|rollout| rollout.crash.as_deref());
-                let pod = pods.pods.iter().find_map(|pod| workload::complaint(pod, crash));
+                let pod = pods.all.iter().find_map(|pod| workload::complaint(pod, crash));
                 complaints.push(format!(
                     "{reference} has {} of {} ready{}",
                     pods.updated_ready,
@@ -157,7 +166,7 @@ pub(super) fn waits_for(tx: &Tx<'_>, cluster: &str, release: &Release) -> Option
 pub(super) fn delete(tx: &mut Tx<'_>, cluster: &str, release: &Release) -> Outcome<()> {
     for object in release.manifest.iter().rev().filter_map(ObjectRef::of) {
         if !is_kept(tx, cluster, &object) {
-            server::delete(tx, cluster, &object)?;
+            removal::delete(tx, cluster, &object)?;
         }
     }
     Ok(())

@@ -153,16 +153,15 @@ fn install_order(kind: &str) -> usize {
 }
 
 fn selector(scope: &Scope<'_>, entry: &Json) -> Json {
-    match entry.get("selector") {
-        Some(selector) => scope.fill(selector),
-        None => {
-            let mut labels = json!({"app.kubernetes.io/name": scope.words["name"], "app.kubernetes.io/instance": scope.words["release"]});
-            if let Some(component) = entry["component"].as_str() {
-                labels["app.kubernetes.io/component"] = component.into();
-            }
-            labels
-        }
+    if let Some(selector) = entry.get("selector") {
+        return scope.fill(selector);
     }
+    let mut labels =
+        json!({"app.kubernetes.io/name": scope.words["name"], "app.kubernetes.io/instance": scope.words["release"]});
+    if let Some(component) = entry["component"].as_str() {
+        labels["app.kubernetes.io/component"] = component.into();
+    }
+    labels
 }
 
 fn service(scope: &Scope<'_>, entry: &Json) -> Json {

@@ -247,3 +247,166 @@ async fn a_metric_is_zero_until_it_is_said_otherwise() {
     let some = place.ask("apps", "prometheus-server", 80, query).await.unwrap();
     assert!(some.body.contains("\"0.5\""), "{}", some.body);
 }
+
+/// The values, names and places of the shipped platform plan, as far as they change what is there.
+#[tokio::test]
+async fn the_platforms_releases_answer_where_its_plan_asks() {
+    let place = place();
+    let persistent = json!({"persistentVolume": {"storageClass": "standard", "size": "1Gi"}});
+    let releases = [
+        ("istio-base", "base", "istio-system", json!({})),
+        ("istiod", "istiod", "istio-system", json!({"pilot": {"resources": {"requests": {"cpu": "200m"}}}})),
+        (
+            "istio-ingress",
+            "gateway",
+            "istio-system",
+            json!({"service": {"type": "ClusterIP"}, "autoscaling": {"minReplicas": 2}}),
+        ),
+        (
+            "loki",
+            "loki",
+            "observability",
+            json!({
+                "singleBinary": {"replicas": 1, "persistence": {"storageClass": "standard"}}, "read": {"replicas": 0},
+                "write": {"replicas": 0}, "backend": {"replicas": 0}, "gateway": {"service": {"port": 3100}},
+                "chunksCache": {"enabled": false}, "resultsCache": {"enabled": false}, "lokiCanary": {"enabled": false},
+            }),
+        ),
+        (
+            "mimir",
+            "mimir-distributed",
+            "observability",
+            json!({
+                "ingester": {"replicas": 2, "persistentVolume": {"storageClass": "standard"}},
+                "gateway": {"enabledNonEnterprise": true}, "nginx": {"enabled": false}, "minio": {"enabled": false},
+            }),
+        ),
+        (
+            "prometheus",
+            "prometheus",
+            "observability",
+            json!({"server": persistent, "alertmanager": {"enabled": false}}),
+        ),
+        ("grafana", "grafana", "observability", json!({"service": {"port": 3000}, "adminPassword": "hidden"})),
+        ("kiali", "kiali-operator", "istio-system", json!({"cr": {"create": true, "namespace": "istio-system"}})),
+        ("trivy-operator", "trivy-operator", "trivy-system", json!({"service": {"metricsPort": 8080}})),
+        (
+            "velero",
+            "velero",
+            "velero",
+            json!({"deployNodeAgent": true, "schedules": {"daily": {"schedule": "0 2 * * *"}},
+            "configuration": {"backupStorageLocation": [{"name": "default", "provider": "aws", "bucket": "b"}]}}),
+        ),
+        (
+            "kubecost",
+            "cost-analyzer",
+            "kubecost",
+            json!({"global": {"prometheus": {"enabled": false}, "grafana": {"enabled": false}}}),
+        ),
+        ("headlamp-blue", "headlamp", "headlamp", json!({"podLabels": {"color": "blue"}})),
+        ("headlamp-green", "headlamp", "headlamp", json!({"podLabels": {"color": "green"}})),
+    ];
+    for (name, chart, namespace, values) in releases {
+        place.namespace(namespace).await;
+        let wanted = ReleaseRequest { name: name.into(), namespace: namespace.into(), values, ..request(chart, None) };
+        let done = place.cluster.helm.install(&wanted).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!serde_json::to_string(&done.manifest).unwrap().contains("hidden"), "{name} shows a secret");
+    }
+    let policy = json!({"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+        "metadata": {"name": "default", "namespace": "istio-system"}, "spec": {"mtls": {"mode": "STRICT"}}});
+    place.apply(policy).await.unwrap();
+    let services = [
+        ("istio-system", "istio-ingress", 80, ""),
+        ("istio-system", "istiod", 15012, ""),
+        ("observability", "loki", 3100, "/ready"),
+        ("observability", "loki-gateway", 3100, "/"),
+        ("observability", "mimir-gateway", 80, "/"),
+        ("observability", "prometheus-server", 80, "/-/ready"),
+        ("observability", "grafana", 3000, "/api/health"),
+        ("istio-system", "kiali", 20001, "/healthz"),
+        ("trivy-system", "trivy-operator", 8080, "/metrics"),
+        ("velero", "velero", 8085, "/metrics"),
+        ("kubecost", "kubecost-cost-analyzer", 9090, "/"),
+        ("headlamp", "headlamp-blue", 80, "/"),
+        ("headlamp", "headlamp-green", 80, "/"),
+    ];
+    for (namespace, service, port, path) in services {
+        let answer =
+            place.ask(namespace, service, port, path).await.unwrap_or_else(|error| panic!("{service}: {error}"));
+        assert_eq!(answer.status, if path.is_empty() { 0 } else { 200 }, "{service}");
+    }
+    let pods = [
+        ("istio-system", "app", "istiod", 8080, "/ready"),
+        ("istio-system", "app", "istio-ingress", 15021, "/healthz/ready"),
+        ("observability", "app.kubernetes.io/name", "prometheus", 9090, "/-/ready"),
+        ("trivy-system", "app.kubernetes.io/name", "trivy-operator", 9090, "/readyz"),
+        ("kubecost", "app", "cost-analyzer", 9003, "/healthz"),
+    ];
+    for (namespace, label, value, port, path) in pods {
+        let request = PodRequest {
+            namespace: namespace.into(),
+            endpoint: Endpoint::Selector(BTreeMap::from([(label.to_owned(), value.to_owned())])),
+            port,
+            path: path.into(),
+            method: "GET".into(),
+            headers: BTreeMap::new(),
+            timeout: Duration::from_secs(5),
+        };
+        assert_eq!(place.cluster.kubernetes.pod_request(&request).await.unwrap().status, 200, "{value}");
+    }
+}
+
+#[test]
+fn a_project_adds_charts_and_a_folder_is_a_chart() {
+    let folder = tempfile::Builder::new().tempdir().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a test writes its own folder")]
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("mine.yaml", "chart: mine\nversions: {2.0.0: '7', 10.0.0: '8'}\nworkloads: [{deployment: web, image: a}]\n");
+    let wanted = ChartRef { chart: "mine".into(), ..ChartRef::default() };
+    assert_eq!(catalogue::find(&wanted, Some(folder.path())).unwrap().chart.version, "10.0.0");
+    write("Chart.yaml", "name: local\nversion: 0.3.0\nappVersion: '1'\n");
+    write("mine.yaml", "no chart: here");
+    assert_eq!(catalogue::find(&wanted, Some(folder.path())).unwrap_err().class, Class::Invalid);
+    let local = ChartRef { chart: folder.path().display().to_string(), ..ChartRef::default() };
+    let found = catalogue::find(&local, None).unwrap().chart;
+    assert_eq!((found.name.as_str(), found.version.as_str(), found.made_up), ("local", "0.3.0", true));
+    write("values.yaml", "a: 1");
+    assert_ne!(catalogue::find(&local, None).unwrap().chart.digest, found.digest, "the digest is of the content");
+}
+
+#[tokio::test]
+async fn a_fault_strikes_a_chart_without_pods_too() {
+    let place = place();
+    place.namespace("apps").await;
+    place.sandbox.add_fault(&Fault::new("helm:Install", FaultKind::FailHalfway(Halfway::default()))).unwrap();
+    let error = place.cluster.helm.install(&request("base", None)).await.unwrap_err();
+    assert_eq!((error.class, error.operation.as_str()), (Class::Failed, "helm:Install"));
+}
+
+#[tokio::test]
+async fn a_process_that_dies_half_way_leaves_a_pending_record() {
+    let folder = tempfile::Builder::new().tempdir().unwrap();
+    let start = Some("2026-01-05T08:00:00Z".parse().unwrap());
+    let crash = crate::world::sandbox::CrashBy::Halt;
+    let options = Options { speed: f64::INFINITY, start, crash, ..Options::default() };
+    let connection = ClusterConnection::InCluster;
+    let sandbox = Sandbox::open(folder.path(), options.clone()).unwrap();
+    let cluster = sandbox.cluster(&connection).unwrap();
+    let wanted = ReleaseRequest { namespace: "default".into(), ..request("podinfo", None) };
+    sandbox.add_fault(&Fault::new("helm:Install.objects", FaultKind::Crash { after: true })).unwrap();
+    tokio::select! {
+        _ = cluster.helm.install(&wanted) => panic!("it must not return"),
+        () = sandbox.crashed() => {}
+    }
+    drop((cluster, sandbox));
+    let sandbox = Sandbox::open(folder.path(), options).unwrap();
+    let cluster = sandbox.cluster(&connection).unwrap();
+    let left = cluster.helm.release("podinfo", "default").await.unwrap().unwrap();
+    assert_eq!(
+        (left.status.as_str(), left.is_pending(), left.description.as_str()),
+        ("pending-install", true, "token")
+    );
+    assert_eq!(cluster.helm.upgrade(&wanted).await.unwrap_err().class, Class::Stuck);
+    cluster.helm.uninstall("podinfo", "default", true, Duration::from_secs(60)).await.unwrap();
+    cluster.helm.install(&wanted).await.unwrap();
+}

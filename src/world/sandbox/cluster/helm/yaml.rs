@@ -14,12 +14,10 @@ pub(super) fn read(text: &str) -> Result<Json, String> {
 
 fn convert(yaml: &Yaml<'_>) -> Json {
     match yaml {
-        Yaml::Value(Scalar::Null) => Json::Null,
         Yaml::Value(Scalar::Boolean(value)) => (*value).into(),
         Yaml::Value(Scalar::Integer(value)) => (*value).into(),
         Yaml::Value(Scalar::FloatingPoint(value)) => value.into_inner().into(),
-        Yaml::Value(Scalar::String(text)) => text.as_ref().into(),
-        Yaml::Representation(text, ..) => text.as_ref().into(),
+        Yaml::Value(Scalar::String(text)) | Yaml::Representation(text, ..) => text.as_ref().into(),
         Yaml::Sequence(items) => Json::Array(items.iter().map(convert).collect()),
         Yaml::Mapping(entries) => {
             let fields: Map<String, Json> = entries
@@ -35,6 +33,6 @@ fn convert(yaml: &Yaml<'_>) -> Json {
             Json::Object(fields)
         }
         Yaml::Tagged(_, inner) => convert(inner),
-        Yaml::Alias(_) | Yaml::BadValue => Json::Null,
+        Yaml::Value(Scalar::Null) | Yaml::Alias(_) | Yaml::BadValue => Json::Null,
     }
 }
