@@ -105,6 +105,9 @@ pub struct StackRequest {
     pub notification_arns: Vec<String>,
     /// What becomes of a failed create.
     pub on_create_failure: OnCreateFailure,
+    /// Also puts back what was changed or deleted out of band (a change set's deployment mode `REVERT_DRIFT`).
+    #[serde(default)]
+    pub revert_drift: bool,
 }
 
 /// What becomes of a stack whose creation failed.

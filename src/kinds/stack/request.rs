@@ -36,6 +36,7 @@ pub(super) fn of_desired(context: &Context, desired: &Desired, exists: bool) -> 
             Some("delete") => OnCreateFailure::Delete,
             _ => OnCreateFailure::Rollback,
         },
+        revert_drift: false,
     })
 }
 
@@ -55,6 +56,7 @@ pub(super) fn of_image(name: &str, image: &Value) -> StackRequest {
         role_arn: image.get("role_arn").and_then(Value::as_str).map(str::to_owned),
         notification_arns: Vec::new(),
         on_create_failure: OnCreateFailure::Rollback,
+        revert_drift: false,
     }
 }
 

@@ -257,17 +257,21 @@ mod tests {
         }
     }
 
+    fn draw(tx: &mut Tx<'_>) -> u64 {
+        tx.random()
+    }
+
     #[tokio::test]
     async fn time_and_chance_go_on_where_they_stood_when_the_world_is_opened_again() {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = world(folder.path());
         sandbox.clock.sleep(Duration::from_secs(100)).await;
         write(&sandbox, 1).await.unwrap();
-        let first = sandbox.transact(|tx| tx.random()).unwrap();
+        let first = sandbox.transact(draw).unwrap();
         drop(sandbox);
         let sandbox = world(folder.path());
         assert!(sandbox.clock.now().as_second() >= 100);
-        assert_ne!(sandbox.transact(|tx| tx.random()).unwrap(), first);
+        assert_ne!(sandbox.transact(draw).unwrap(), first);
         assert!(sandbox.advance(Duration::from_secs(3600)).unwrap().as_second() >= 3700);
     }
 }

@@ -8,6 +8,7 @@ use super::{
     stage::{self, waiting},
 };
 use crate::{
+    base::Path,
     cfn::{self, Because, Node, Resolved},
     world::{
         ChangeSet, Class, OnCreateFailure, Outcome, ResourceChange, ResourceChangeDetail, StackRequest,
@@ -27,6 +28,7 @@ pub(super) struct SetRecord {
     name: String,
     token: String,
     creates: bool,
+    revert: bool,
     on_create_failure: OnCreateFailure,
     config: Config,
 }
@@ -79,8 +81,15 @@ pub(super) fn create(
         execution_status: Some("UNAVAILABLE".to_owned()),
         changes: Vec::new(),
     };
-    let on_create_failure = request.on_create_failure;
-    let record = SetRecord { set, name: name.to_owned(), token: token.to_owned(), creates, on_create_failure, config };
+    let record = SetRecord {
+        set,
+        name: name.to_owned(),
+        token: token.to_owned(),
+        creates,
+        revert: request.revert_drift,
+        on_create_failure: request.on_create_failure,
+        config,
+    };
     tx.put("change-set", &id, &record);
     tx.schedule(Duration::from_secs(3), "change-set", &id);
     Ok(id)
@@ -121,7 +130,7 @@ fn new_stack(tx: &mut Tx<'_>, scope: &Scope, request: &StackRequest, token: &str
 pub(super) fn finish(tx: &mut Tx<'_>, id: &str) {
     let Some(mut record) = tx.get::<SetRecord>("change-set", id) else { return };
     let Some(stack) = tx.get::<StackRecord>("stack", &record.set.stack_id) else { return };
-    let work = Work::of(tx, &stack, &record.config, record.creates);
+    let work = Work::of(tx, &stack, &record.config, record.creates, record.revert);
     let (status, reason, execution) = match work.refusal() {
         Some(reason) => ("FAILED", reason, "UNAVAILABLE"),
         None if work.is_nothing() => ("FAILED", NO_CHANGES.to_owned(), "UNAVAILABLE"),
@@ -146,13 +155,21 @@ struct Work {
 }
 
 impl Work {
-    fn of(tx: &Tx<'_>, stack: &StackRecord, target: &Config, creates: bool) -> Self {
+    fn of(tx: &Tx<'_>, stack: &StackRecord, target: &Config, creates: bool, revert: bool) -> Self {
         let none = BTreeSet::new();
         let former: Config = tx.get("stack-config", &stack.id).unwrap_or_default();
         let before = (!creates).then(|| stack.resolve(tx, &former, &none).0);
         let (after, _) = stack.resolve(tx, target, &none);
-        let ids = record::resources(tx, &stack.id).into_iter().map(|(logical, r)| (logical, r.physical)).collect();
-        let diffs = cfn::diff(before.as_ref(), Some(&after), &ids);
+        let records = record::resources(tx, &stack.id);
+        let ids = records.iter().map(|(logical, r)| (logical.clone(), r.physical.clone())).collect();
+        let mut diffs = cfn::diff(before.as_ref(), Some(&after), &ids);
+        if revert {
+            let changed: BTreeSet<String> = diffs.iter().map(|d| d.logical_id.clone()).collect();
+            let kept =
+                records.values().filter(|r| after.resources.contains_key(&r.logical) && !changed.contains(&r.logical));
+            diffs.extend(kept.filter_map(drifted));
+            diffs.sort_by(|a, b| a.logical_id.cmp(&b.logical_id));
+        }
         let beside = before.is_some_and(|b| b.outputs != after.outputs)
             || former.tags != target.tags
             || former.role_arn != target.role_arn;
@@ -182,6 +199,35 @@ impl Work {
         });
         missing.map(|name| format!("No export named {name} found"))
     }
+}
+
+/// What it takes to put a resource back that was changed or deleted behind the stack's back.
+fn drifted(record: &record::ResourceRecord) -> Option<cfn::ResourceDiff> {
+    let mut found = Vec::new();
+    record::differences(record.live.as_ref(), Some(&record.properties), "", false, &mut found);
+    if !record.gone && (record.live.is_none() || found.is_empty()) {
+        return None;
+    }
+    let changes = found.into_iter().filter(|_| !record.gone).map(|(path, before, after)| cfn::PropertyChange {
+        field: cfn::Field::Properties,
+        path: path.split('/').fold(Path::default(), |path, step| path.key(step)),
+        before: before.map(Node::from),
+        after: after.map(Node::from),
+        requires_recreation: cfn::Recreation::Never,
+        evaluation: cfn::Evaluation::Static,
+        causing: None,
+        sensitive: false,
+    });
+    Some(cfn::ResourceDiff {
+        logical_id: record.logical.clone(),
+        physical_id: (!record.gone).then(|| record.physical.clone()),
+        resource_type: record.resource_type.clone(),
+        action: if record.gone { cfn::Action::Add } else { cfn::Action::Modify },
+        replacement: cfn::Replacement::Never,
+        certain: true,
+        changes: changes.collect(),
+        policy_action: None,
+    })
 }
 
 fn told(diff: &cfn::ResourceDiff) -> ResourceChange {
@@ -276,7 +322,7 @@ pub(super) fn execute(tx: &mut Tx<'_>, ask: Ask<'_>, id: &str, token: &str) -> O
         }
     }
     tx.put("executed", id, token);
-    let work = Work::of(tx, &stack, &record.config, record.creates);
+    let work = Work::of(tx, &stack, &record.config, record.creates, record.revert);
     start(tx, stack, record.config, &work, record.on_create_failure, token);
     Ok(())
 }
@@ -295,7 +341,7 @@ pub(super) fn update(tx: &mut Tx<'_>, ask: Ask<'_>, scope: &Scope, request: &Sta
     let Some(stack) = record::find(tx, scope, &request.name) else { return Err(ask.missing_stack(&request.name)) };
     let (_, config) = request::accept(tx, ask, scope, request, Some(&stack))?;
     request::updatable(ask, &stack)?;
-    let work = Work::of(tx, &stack, &config, false);
+    let work = Work::of(tx, &stack, &config, false, request.revert_drift);
     if let Some(reason) = work.refusal() {
         return Err(ask.invalid(reason));
     }
@@ -324,8 +370,10 @@ fn start(
     let mut steps = BTreeMap::new();
     for diff in work.diffs.iter().filter(|d| d.action != cfn::Action::Remove) {
         let Some(wanted) = work.after.resources.get(&diff.logical_id) else { continue };
-        let before = tx.get("resource", &part(&stack.id, &diff.logical_id));
+        let before: Option<record::ResourceRecord> = tx.get("resource", &part(&stack.id, &diff.logical_id));
+        let again = before.as_ref().is_some_and(|b| b.gone) && diff.action == cfn::Action::Add;
         let mut step = waiting(if before.is_some() { Verb::Modify } else { Verb::Create }, before);
+        step.replaced = again;
         step.needs = wanted.dependencies().into_iter().map(str::to_owned).collect();
         steps.insert(diff.logical_id.clone(), step);
     }

@@ -51,6 +51,9 @@ pub(super) fn refuse(
     let owner: String = tx.get("taken", &name)?;
     let mine = format!("{}|{}", stack.id, record.logical);
     let given = physical::given_name(&record.resource_type, properties).unwrap_or_default();
+    if owner == mine && before.is_some_and(|b| b.gone) {
+        return None;
+    }
     if owner == mine && before.is_some() {
         return Some(format!(
             "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename {given} and \

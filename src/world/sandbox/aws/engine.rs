@@ -107,9 +107,13 @@ fn start(
                 tx.put("step", &key, &step);
                 return;
             };
-            let mut record = wanted_record(stack, logical, wanted, step.before.as_ref());
+            let mut record = wanted_record(stack, logical, wanted, &step);
             let refusal = (!wanted.properties.is_known()).then(|| unresolved(wanted));
-            let change = step.before.as_ref().map_or(Change::New, |before| compare(before, &record));
+            let change = match &step.before {
+                None => Change::New,
+                Some(_) if step.replaced => Change::Replace,
+                Some(before) => compare(before, &record),
+            };
             if change == Change::None && refusal.is_none() {
                 step.state = State::Done;
                 tx.put("step", &key, &step);
@@ -215,12 +219,8 @@ fn unresolved(wanted: &cfn::ResolvedResource) -> String {
     }
 }
 
-fn wanted_record(
-    stack: &StackRecord,
-    logical: &str,
-    wanted: &cfn::ResolvedResource,
-    before: Option<&ResourceRecord>,
-) -> ResourceRecord {
+fn wanted_record(stack: &StackRecord, logical: &str, wanted: &cfn::ResolvedResource, step: &Step) -> ResourceRecord {
+    let before = step.before.as_ref();
     let properties = wanted.properties.to_json_shown();
     let mut record = ResourceRecord {
         logical: logical.to_owned(),
@@ -237,7 +237,7 @@ fn wanted_record(
         replace_policy: wanted.update_replace_policy.clone(),
         needs: wanted.dependencies().into_iter().map(str::to_owned).collect(),
     };
-    if before.is_some_and(|b| compare(b, &record) == Change::Replace) {
+    if step.replaced || before.is_some_and(|b| compare(b, &record) == Change::Replace) {
         record.generation = record.generation.saturating_add(1);
         record.version = 1;
     }

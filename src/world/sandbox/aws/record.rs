@@ -43,6 +43,8 @@ pub(super) struct Config {
     pub(super) tags: BTreeMap<String, String>,
     pub(super) capabilities: Vec<String>,
     pub(super) role_arn: Option<String>,
+    #[serde(default)]
+    pub(super) notification_arns: Vec<String>,
 }
 
 /// A resource, under `ARN|LOGICAL` in the table `resource`.
@@ -110,6 +112,7 @@ pub(super) struct Step {
     pub(super) before: Option<ResourceRecord>,
     /// Why it is going to fail.
     pub(super) fails: Option<String>,
+    /// A new physical thing takes the place of the old one.
     pub(super) replaced: bool,
 }
 
@@ -231,7 +234,7 @@ impl StackRecord {
             partition: cfn::partition_of(&self.scope.region).to_owned(),
             stack_name: self.name.clone(),
             stack_id: Some(self.id.clone()),
-            notification_arns: Vec::new(),
+            notification_arns: config.notification_arns.clone(),
             zones: ["a", "b", "c"].iter().map(|z| format!("{}{z}", self.scope.region)).collect(),
             parameters: config.parameters.clone(),
             unknown_parameters: BTreeSet::new(),

@@ -82,6 +82,7 @@ pub(super) fn accept(
         tags: request.tags.clone(),
         capabilities: request.capabilities.clone(),
         role_arn: request.role_arn.clone(),
+        notification_arns: request.notification_arns.clone(),
     };
     Ok((template, config))
 }

@@ -265,7 +265,8 @@ fn leftovers(
     let mut going = record::resources(tx, &stack.id);
     going.retain(|logical, _| !resolved.resources.contains_key(logical));
     let mut next = deletions(&going);
-    for (logical, step) in steps.iter().filter(|(_, s)| s.replaced) {
+    let there = |s: &Step| s.replaced && s.before.as_ref().is_some_and(|b| !b.gone);
+    for (logical, step) in steps.iter().filter(|(_, s)| there(s)) {
         next.insert(logical.clone(), waiting(Verb::Discard, step.before.clone()));
     }
     next

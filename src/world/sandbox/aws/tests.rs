@@ -315,7 +315,7 @@ async fn requests_are_refused_as_the_service_refuses_them() {
 }
 
 #[tokio::test]
-async fn drift_behind_the_stacks_back_is_found_property_by_property() {
+async fn drift_behind_the_stacks_back_is_found_property_by_property_and_can_be_reverted() {
     let bench = bench();
     bench.apply(&request("net", NETWORK), "1").await;
     let drift = Drift {
@@ -333,6 +333,16 @@ async fn drift_behind_the_stacks_back_is_found_property_by_property() {
         (difference.path.as_str(), difference.expected.as_str(), difference.actual.as_str()),
         ("/RetentionInDays", "30", "7")
     );
+    let revert = StackRequest { revert_drift: true, ..request("net", NETWORK) };
+    let set = bench.change_set(&revert, "revert").await;
+    let seen: Vec<_> = set.changes.iter().map(|c| (c.action.as_str(), c.logical_id.as_str())).collect();
+    assert_eq!(seen, [("Modify", "Logs"), ("Add", "Subnet")]);
+    let detail = &set.changes[0].details[0];
+    assert_eq!((detail.before.as_deref(), detail.after.as_deref()), (Some("7"), Some("30")));
+    bench.aws.cloudformation.execute_change_set(&set.id, "revert").await.unwrap();
+    assert_eq!(bench.settled("net").await.status.0, "UPDATE_COMPLETE");
+    let after = bench.aws.cloudformation.detect_drift("net", Duration::from_secs(60)).await.unwrap();
+    assert!(after.iter().all(|d| d.status == "IN_SYNC"), "{after:?}");
     let missing = bench.sandbox.drift(&Drift { target: "stack/net/No".into(), ..Drift::default() }).unwrap_err();
     assert_eq!(missing.class, Class::NotFound);
 }
