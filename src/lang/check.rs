@@ -281,7 +281,7 @@ fn check_value(schema: &AttributeSchema, expr: &Expr, diagnostics: &mut Diagnost
     if let Some(text) = value.as_str().filter(|text| !schema.one_of.is_empty() && !schema.one_of.contains(text)) {
         let mut diagnostic =
             Diagnostic::error("wrong_value", format!("`{}` cannot be \"{text}\"", schema.name)).at(&expr.span, "");
-        diagnostic.detail = schema.doc.to_owned();
+        schema.doc.clone_into(&mut diagnostic.detail);
         diagnostic.hint = suggest::hint(text, schema.one_of.iter().copied());
         diagnostics.push(diagnostic);
     }

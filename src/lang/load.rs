@@ -179,7 +179,7 @@ impl Loader<'_> {
         };
         let mut bodies: Vec<Body> = Vec::new();
         let mut files = 0;
-        for name in names.iter().filter(|n| n.ends_with(".hcl") && !n.ends_with(".test.hcl") && !n.starts_with('.')) {
+        for name in names.iter().filter(|name| is_plan_file(name)) {
             files += 1;
             let path: Arc<str> =
                 if &**folder == "." { name.as_str().into() } else { format!("{folder}/{name}").into() };
@@ -270,6 +270,11 @@ impl Loader<'_> {
         self.modules.insert(folder, loaded.clone());
         loaded
     }
+}
+
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "what is read must not depend on the machine")]
+fn is_plan_file(name: &str) -> bool {
+    name.ends_with(".hcl") && !name.ends_with(".test.hcl") && !name.starts_with('.')
 }
 
 fn placed(diagnostic: Diagnostic, span: Option<&Span>) -> Diagnostic {

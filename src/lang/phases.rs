@@ -121,13 +121,14 @@ pub(crate) fn check(configuration: &Configuration, diagnostics: &mut Diagnostics
     }
     // A module is checked once for its own calls, however often it is called.
     let mut seen: BTreeSet<Arc<str>> = BTreeSet::new();
+    let mut inherits = BTreeMap::new();
     let mut waiting = vec![root.clone()];
     while let Some(module) = waiting.pop() {
         if !seen.insert(module.folder.clone()) {
             continue;
         }
         for call in module.calls.values() {
-            let inner = names(&call.module);
+            let inner = names(&call.module, &mut inherits);
             for (name, first) in &inner.named {
                 if !call.phases.contains_key(name) {
                     let mut diagnostic =
@@ -168,24 +169,30 @@ struct Names<'m> {
     default: bool,
 }
 
-fn names(module: &Module) -> Names<'_> {
+/// `inherits` remembers for each folder whether anything in it takes the caller's phase.
+fn names<'m>(module: &'m Module, inherits: &mut BTreeMap<Arc<str>, bool>) -> Names<'m> {
     let mut named = BTreeMap::new();
-    let mut default = false;
     for resource in module.resources.values() {
-        match &resource.phase {
-            Some(phase) => {
-                named.entry(phase.name.clone()).or_insert(phase);
-            }
-            None => default |= resource.role == Role::Managed,
+        if let Some(phase) = &resource.phase {
+            named.entry(phase.name.clone()).or_insert(phase);
         }
     }
     for call in module.calls.values() {
         for phase in call.phase.iter().chain(call.phases.values()) {
             named.entry(phase.name.clone()).or_insert(phase);
         }
-        default |= call.phase.is_none() && names(&call.module).default;
     }
-    Names { named, default }
+    Names { named, default: takes_callers(module, inherits) }
+}
+
+fn takes_callers(module: &Module, inherits: &mut BTreeMap<Arc<str>, bool>) -> bool {
+    if let Some(known) = inherits.get(&module.folder) {
+        return *known;
+    }
+    let own = module.resources.values().any(|r| r.phase.is_none() && r.role == Role::Managed);
+    let takes = own || module.calls.values().any(|call| call.phase.is_none() && takes_callers(&call.module, inherits));
+    inherits.insert(module.folder.clone(), takes);
+    takes
 }
 
 impl Configuration {

@@ -143,7 +143,7 @@ impl Scope<'_> {
             (Some(expr), Some(ConnectionNeed::Aws)) => self.connection(expr, "aws", place),
             (Some(expr), Some(ConnectionNeed::Kubernetes)) => self.connection(expr, "kubernetes", place),
             (None, Some(ConnectionNeed::Kubernetes)) if resource.role == Role::Managed => {
-                self.default_cluster(resource)
+                self.default_cluster(resource);
             }
             _ => {}
         }
@@ -273,12 +273,10 @@ impl Scope<'_> {
                     self.undeclared(first, name, span, known.keys());
                 }
             }
-            Target::Fixture(kind, name) => {
-                if !configuration.fixtures.contains_key(&(kind.clone(), name.clone())) {
-                    let known: Vec<&Arc<str>> =
-                        configuration.fixtures.keys().filter(|(k, _)| k == kind).map(|(_, n)| n).collect();
-                    self.undeclared(kind, name, span, known.into_iter());
-                }
+            Target::Fixture(kind, name) if !configuration.fixtures.contains_key(&(kind.clone(), name.clone())) => {
+                let known: Vec<&Arc<str>> =
+                    configuration.fixtures.keys().filter(|(k, _)| k == kind).map(|(_, n)| n).collect();
+                self.undeclared(kind, name, span, known.into_iter());
             }
             Target::Each if !place.each => self.unknown(
                 "`each` stands for nothing here".to_owned(),
@@ -432,7 +430,9 @@ impl Scope<'_> {
         let mut open: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
         for (name, needed) in &needs {
             open.insert(name, needed.len());
-            needed.iter().for_each(|(needed, _)| users.entry(needed).or_default().push(name));
+            for (needed, _) in needed {
+                users.entry(needed).or_default().push(name);
+            }
         }
         let mut free: Vec<&Arc<str>> = open.iter().filter(|(_, n)| **n == 0).map(|(name, _)| *name).collect();
         while let Some(name) = free.pop() {

@@ -4,9 +4,10 @@ use crate::{
     base::Diagnostics,
     lang::{Configuration, Declaration, MemorySources, load, test_schema::SCHEMA},
 };
-use std::{path::Path, sync::Arc};
+use std::{fmt::Write as _, path::Path, sync::Arc};
 
 /// The project's own folders, from disk.
+#[expect(clippy::disallowed_methods, reason = "the plans that are shipped lie on disk")]
 fn project(folders: &[&str]) -> MemorySources {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = MemorySources::default();
@@ -45,11 +46,8 @@ fn said(configuration: Option<&Configuration>, diagnostics: &Diagnostics) -> Str
                 configuration.and_then(|c| c.sources.text(&label.span.file)).map_or("?", |t| &t[label.span.range()]);
             format!(" at `{text}`")
         });
-        out.push_str(&format!("{}: {}{at}", d.code, d.summary));
-        if let Some(hint) = &d.hint {
-            out.push_str(&format!(" ({hint})"));
-        }
-        out.push('\n');
+        let hint = d.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+        let _ = writeln!(out, "{}: {}{at}{hint}", d.code, d.summary);
     }
     out
 }
@@ -93,7 +91,7 @@ fn every_example_loads() {
     let plans: std::collections::BTreeSet<String> = sources
         .0
         .iter()
-        .filter(|(path, text)| path.ends_with(".hcl") && String::from_utf8_lossy(text).contains("\nplan \""))
+        .filter(|(_, text)| String::from_utf8_lossy(text).contains("\nplan \""))
         .filter_map(|(path, _)| Some(path.rsplit_once('/')?.0.to_owned()))
         .collect();
     for folder in plans {

@@ -108,7 +108,7 @@ fn read(expr: &Expr, diagnostics: &mut Diagnostics) -> Type {
         _ => {
             diagnostics.push(Diagnostic::error("invalid_type", "this is no type").at(&expr.span, "").hint(
                 "types are string, number, bool, any, list(T), set(T), map(T), tuple([T, U]), object({ name = T })",
-            ))
+            ));
         }
     }
     Type::Any

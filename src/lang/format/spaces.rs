@@ -13,7 +13,8 @@ pub(super) fn within(words: &mut [Word<'_>], cell: Range<usize>) {
     }
 }
 
-/// Whether a blank goes behind `word` and before `after`. The order of the questions matters.
+/// Whether a blank goes behind `word` and before `after`.
+#[expect(clippy::match_same_arms, reason = "the order of the questions matters")]
 fn between(before: Option<&Word<'_>>, word: &Word<'_>, after: &Word<'_>) -> bool {
     use Kind::{
         Assign, CloseBrace, CloseHeredoc, CloseQuote, CloseSequence, Colon, Comma, Directive, Dot, DoubleColon,
@@ -22,9 +23,9 @@ fn between(before: Option<&Word<'_>>, word: &Word<'_>, after: &Word<'_>) -> bool
     };
     let kinds = (word.kind, after.kind);
     match kinds {
-        (_, Newline) | (Ident, OpenParen) => false,
-        (Ident, DoubleColon) | (DoubleColon, Ident) => false,
-        (Dot, _) | (_, Dot | Comma | Ellipsis) => false,
+        (_, Newline | Dot | Comma | Ellipsis) | (Ident, OpenParen | DoubleColon) | (DoubleColon, Ident) | (Dot, _) => {
+            false
+        }
         (Comma, _) => true,
         // Nothing is added within templates.
         (QuotedText | HeredocText | OpenQuote | OpenHeredoc, _)

@@ -198,7 +198,7 @@ impl Parser<'_, '_> {
             let kind = self.tokens[at].kind;
             match kind {
                 Kind::OpenBrace | Kind::OpenBracket | Kind::OpenParen | Kind::Interpolation | Kind::Directive => {
-                    open += 1
+                    open += 1;
                 }
                 Kind::OpenQuote | Kind::OpenHeredoc => open += 1,
                 Kind::CloseBrace if open == 0 && at >= reached && end == Kind::CloseBrace => {

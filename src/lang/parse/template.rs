@@ -32,7 +32,7 @@ enum Ending {
     EndFor(Span),
 }
 
-struct Parts {
+struct Run {
     parts: Vec<TemplatePart>,
     height: usize,
     ending: Ending,
@@ -63,7 +63,7 @@ impl Parser<'_, '_> {
         if alone && let Some(Piece::Interpolation(inner)) = pieces.next_if(|p| matches!(p, Piece::Interpolation(_))) {
             return Ok(Tall { expr: Expr { span, ..inner.expr }, height: inner.height });
         }
-        let Parts { mut parts, height, ending } = self.parts(&mut pieces)?;
+        let Run { mut parts, height, ending } = self.parts(&mut pieces)?;
         match ending {
             Ending::Template => {}
             Ending::Else(at) => return Err(self.stray(&at, "else", "if")),
@@ -184,7 +184,7 @@ impl Parser<'_, '_> {
     }
 
     /// Matches up directives: a run of parts up to the end or to a directive that ends a run.
-    fn parts(&mut self, pieces: &mut std::iter::Peekable<std::vec::IntoIter<Piece>>) -> Parsed<Parts> {
+    fn parts(&mut self, pieces: &mut std::iter::Peekable<std::vec::IntoIter<Piece>>) -> Parsed<Run> {
         let mut parts: Vec<TemplatePart> = Vec::new();
         let mut text = String::new();
         let mut height = 1;
@@ -232,7 +232,7 @@ impl Parser<'_, '_> {
                 }
             }
         };
-        Ok(Parts { parts, height, ending })
+        Ok(Run { parts, height, ending })
     }
 
     fn unended(&mut self, at: &Span, word: &str) -> Stop {
