@@ -184,28 +184,50 @@ fn default(value: &mut Json, name: &str, to: impl Into<Json>) {
     }
 }
 
+/// The field below, where there is one. Indexing for writing would panic on what is no map.
+fn below<'a>(value: &'a mut Json, path: &[&str]) -> Option<&'a mut Json> {
+    path.iter().try_fold(value, |value, name| value.as_object_mut()?.get_mut(*name))
+}
+
+/// The items of the list below.
+fn items<'a>(value: &'a mut Json, path: &[&str]) -> impl Iterator<Item = &'a mut Json> {
+    below(value, path).and_then(Json::as_array_mut).into_iter().flatten()
+}
+
 /// Fills in what the server fills in. `address` is a number to make cluster addresses from.
 pub(super) fn fill_in(object: &ObjectRef, value: &mut Json, address: u64) {
-    let spec = &mut value["spec"];
+    match (object.api_version.as_str(), object.kind.as_str()) {
+        ("v1", "Namespace") => {
+            default(value, "spec", json!({}));
+            if let Some(metadata) = below(value, &["metadata"]) {
+                default(metadata, "labels", json!({}));
+            }
+            if let Some(labels) = below(value, &["metadata", "labels"]) {
+                default(labels, "kubernetes.io/metadata.name", object.name.clone());
+            }
+        }
+        ("v1", "Secret") => default(value, "type", "Opaque"),
+        ("storage.k8s.io/v1", "StorageClass") => {
+            default(value, "reclaimPolicy", "Delete");
+            default(value, "volumeBindingMode", "Immediate");
+        }
+        _ => {}
+    }
+    let Some(spec) = below(value, &["spec"]) else { return };
     match (object.api_version.as_str(), object.kind.as_str()) {
         ("apps/v1", "Deployment") => {
             default(spec, "replicas", 1);
             default(spec, "revisionHistoryLimit", 10);
             default(spec, "progressDeadlineSeconds", 600);
-            default(
-                spec,
-                "strategy",
-                json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}),
-            );
-            fill_in_pod(&mut spec["template"]["spec"]);
+            let rolling =
+                json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}});
+            default(spec, "strategy", rolling);
         }
         ("apps/v1", "StatefulSet") => {
             default(spec, "replicas", 1);
             default(spec, "podManagementPolicy", "OrderedReady");
             default(spec, "updateStrategy", json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}));
-            fill_in_pod(&mut spec["template"]["spec"]);
         }
-        ("apps/v1", "DaemonSet" | "ReplicaSet") => fill_in_pod(&mut spec["template"]["spec"]),
         ("batch/v1", "Job") => {
             default(spec, "completions", 1);
             default(spec, "parallelism", 1);
@@ -218,35 +240,20 @@ pub(super) fn fill_in(object: &ObjectRef, value: &mut Json, address: u64) {
             if spec["type"] != "ExternalName" {
                 default(spec, "clusterIP", format!("10.100.{}.{}", address >> 8 & 0xff, (address & 0xff).max(1)));
             }
-            for port in spec["ports"].as_array_mut().into_iter().flatten() {
+            for port in items(spec, &["ports"]) {
                 default(port, "protocol", "TCP");
                 let number = port["port"].clone();
                 default(port, "targetPort", number);
             }
         }
-        ("v1", "Namespace") => {
-            if spec.is_null() {
-                *spec = json!({});
-            }
-            default(spec, "finalizers", json!(["kubernetes"]));
-            let name = object.name.clone();
-            let metadata = &mut value["metadata"];
-            default(metadata, "labels", json!({}));
-            default(&mut metadata["labels"], "kubernetes.io/metadata.name", name);
-        }
+        ("v1", "Namespace") => default(spec, "finalizers", json!(["kubernetes"])),
         ("v1", "PersistentVolumeClaim") => default(spec, "volumeMode", "Filesystem"),
-        ("v1", "Secret") => default(value, "type", "Opaque"),
-        ("storage.k8s.io/v1", "StorageClass") => {
-            default(value, "reclaimPolicy", "Delete");
-            default(value, "volumeBindingMode", "Immediate");
-        }
         _ => {}
     }
-    // Indexing a missing field for writing makes it null; the server has no such field.
-    if let Some(fields) = value.as_object_mut()
-        && fields.get("spec").is_some_and(Json::is_null)
+    if object.api_version == "apps/v1"
+        && let Some(pod) = below(spec, &["template", "spec"])
     {
-        fields.remove("spec");
+        fill_in_pod(pod);
     }
 }
 
@@ -254,10 +261,10 @@ fn fill_in_pod(spec: &mut Json) {
     default(spec, "restartPolicy", "Always");
     default(spec, "dnsPolicy", "ClusterFirst");
     default(spec, "terminationGracePeriodSeconds", 30);
-    for container in spec["containers"].as_array_mut().into_iter().flatten() {
+    for container in items(spec, &["containers"]) {
         let floating = container["image"].as_str().is_some_and(|image| image.ends_with(":latest"));
         default(container, "imagePullPolicy", if floating { "Always" } else { "IfNotPresent" });
-        for port in container.get_mut("ports").and_then(Json::as_array_mut).into_iter().flatten() {
+        for port in items(container, &["ports"]) {
             default(port, "protocol", "TCP");
         }
     }

@@ -128,12 +128,15 @@ pub(super) fn apply(tx: &mut Tx<'_>, cluster: &str, config: &Json, write: Write<
 /// Replaces an object as somebody with an editor would. The object must be there.
 ///
 /// # Errors
-/// As [`apply`], but never `Conflict`.
+/// As [`apply()`], but never `Conflict`.
 pub(super) fn edit(tx: &mut Tx<'_>, cluster: &str, object: &ObjectRef, new: &Json, manager: &str) -> Outcome<Json> {
     let server = reach(tx, cluster)?;
     let Some(before) = record::find(tx, cluster, object) else {
         return Err(not_found(object));
     };
+    if ObjectRef::of(new).as_ref() != Some(object) {
+        return Err(failure(Class::Invalid, "Apply", object, "apiVersion, kind, namespace and name cannot be changed"));
+    }
     let by = Applier { manager, force: true, now: tx.now() };
     let merged = apply::update(&before.object, new, by);
     let written = Written { object: object.clone(), before: Some(before), merged, nodes: server.nodes, dry_run: false };

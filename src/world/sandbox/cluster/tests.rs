@@ -295,3 +295,74 @@ async fn a_deleted_pod_comes_back() {
     place.pass(30);
     assert!(workload::is_ready(&list().await.unwrap()[0]));
 }
+
+fn any_json() -> impl proptest::strategy::Strategy<Value = Json> {
+    use proptest::prelude::*;
+    let names = prop::sample::select(vec![
+        "name",
+        "image",
+        "spec",
+        "template",
+        "metadata",
+        "labels",
+        "annotations",
+        "containers",
+        "ports",
+        "port",
+        "selector",
+        "matchLabels",
+        "app",
+        "replicas",
+        "volumes",
+        "finalizers",
+        "type",
+        "clusterIP",
+        "data",
+        "stringData",
+    ]);
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        (0..9).prop_map(Json::from),
+        "[a-c]{0,2}".prop_map(Json::from)
+    ];
+    leaf.prop_recursive(6, 60, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Json::from),
+            prop::collection::btree_map(names.clone(), inner, 0..8)
+                .prop_map(|m| Json::Object(m.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
+        ]
+    })
+}
+
+proptest::proptest! {
+    #[test]
+    fn the_server_bears_any_object_and_a_second_apply_writes_nothing(
+        body in any_json(),
+        kind in proptest::sample::select(vec!["v1/Service", "v1/Pod", "v1/Secret", "v1/Namespace", "v1/PersistentVolumeClaim",
+            "apps/v1/Deployment", "apps/v1/StatefulSet", "batch/v1/Job", "storage.k8s.io/v1/StorageClass"]),
+    ) {
+        let mut tables = super::super::tx::Tables::default();
+        let mut tx = Tx::new(&mut tables, "2026-01-05T08:00:00Z".parse().unwrap());
+        on_cluster_created(&mut tx, KEY, 2);
+        let (version, kind) = kind.rsplit_once('/').unwrap();
+        let mut object = if body.is_object() { body } else { json!({"spec": body}) };
+        object["apiVersion"] = json!(version);
+        object["kind"] = json!(kind);
+        if !object["metadata"].is_object() {
+            object["metadata"] = json!({});
+        }
+        object["metadata"]["name"] = json!("x");
+        object["metadata"]["namespace"] = json!("default");
+        let write = server::Write { manager: "a", force: false, dry_run: false };
+        if let Ok(once) = server::apply(&mut tx, KEY, &object, write) {
+            let twice = server::apply(&mut tx, KEY, &object, write).unwrap();
+            proptest::prop_assert_eq!(&once, &twice);
+            let reference = ObjectRef::of(&once).unwrap();
+            server::pods_in(&tx, KEY, None);
+            server::events(&tx, KEY, &reference).unwrap();
+            inspect::show(&tx);
+            removal::delete(&mut tx, KEY, &reference).unwrap();
+        }
+    }
+}

@@ -62,7 +62,7 @@ pub(super) fn render(found: &Found, whom: For<'_>) -> Rendered {
         }
         objects.push(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}));
     }
-    for entry in list("objects").iter().filter(|entry| live(entry)) {
+    for entry in list("objects").iter().filter(|entry| entry.is_object() && live(entry)) {
         let mut object = scope.fill(entry);
         if let Some(fields) = object.as_object_mut() {
             fields.remove("when");
@@ -98,7 +98,13 @@ fn mark(scope: &Scope<'_>, object: &mut Json, whom: For<'_>) {
     let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
     let kind = object["kind"].as_str().unwrap_or_default().to_owned();
     let cluster_wide = super::super::types::built_in(&api_version, &kind).is_some_and(|kind| !kind.namespaced);
+    if !object["metadata"].is_object() {
+        object["metadata"] = json!({});
+    }
     let metadata = &mut object["metadata"];
+    if !metadata["annotations"].is_object() {
+        metadata["annotations"] = json!({});
+    }
     if !cluster_wide && metadata["namespace"].is_null() {
         metadata["namespace"] = whom.namespace.into();
     }

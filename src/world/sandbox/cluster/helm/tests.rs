@@ -374,6 +374,57 @@ fn a_project_adds_charts_and_a_folder_is_a_chart() {
     assert_ne!(catalogue::find(&local, None).unwrap().chart.digest, found.digest, "the digest is of the content");
 }
 
+fn any_json() -> impl proptest::strategy::Strategy<Value = Json> {
+    use proptest::prelude::*;
+    let names = prop::sample::select(vec![
+        "replicas",
+        "enabled",
+        "resources",
+        "service",
+        "port",
+        "server",
+        "podLabels",
+        "annotations",
+        "cr",
+        "spec",
+        "create",
+        "persistence",
+        "image",
+        "nameOverride",
+        "fullnameOverride",
+        "serviceAccount",
+        "pilot",
+        "ingester",
+        "singleBinary",
+    ]);
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        any::<i64>().prop_map(Json::from),
+        ".{0,3}".prop_map(Json::from)
+    ];
+    leaf.prop_recursive(4, 40, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Json::from),
+            prop::collection::btree_map(names.clone(), inner, 0..8)
+                .prop_map(|m| Json::Object(m.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
+        ]
+    })
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #[test]
+    fn charts_render_with_any_values(values in any_json()) {
+        for chart in catalogue::names() {
+            let found = catalogue::find(&ChartRef { chart, ..ChartRef::default() }, None).unwrap();
+            let whom = render::For { release: "r", namespace: "n", values: &values, helm: true };
+            let once = render::render(&found, whom);
+            proptest::prop_assert_eq!(once, render::render(&found, whom));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_fault_strikes_a_chart_without_pods_too() {
     let place = place();
