@@ -4,7 +4,6 @@ use crate::{
     base::Diagnostic,
     graph::{Graph, Id},
 };
-use petgraph::visit::EdgeRef as _;
 use std::collections::{BTreeMap, VecDeque};
 
 /// One diagnostic for each knot of nodes that wait for each other, showing a shortest cycle in it.

@@ -339,6 +339,12 @@ pub trait Kind: Send + Sync {
         true
     }
 
+    /// Whether its effects touch nothing outside the process, so that a crash can leave nothing half done: state alone is
+    /// written, and no intent is needed before it.
+    fn remembers_only(&self) -> bool {
+        false
+    }
+
     /// Checks the inputs and brings them to normal form. Pure but for `sources`.
     ///
     /// # Errors

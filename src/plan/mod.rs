@@ -1,8 +1,30 @@
 //! Observe and diff into a [`Plan`]; the saved plan file; freshness; what apply may do.
+//!
+//! Reading order: [`Plan`] and its parts, [`Subject`] and [`Request`], [`make`], then the rules: `decide`, `removal`,
+//! `envelope`, `fresh`, `refuse`.
 
+pub mod connect;
+pub mod decide;
+pub mod envelope;
+mod file;
+mod fresh;
+pub mod instance;
+pub mod look;
+mod make;
 mod model;
+mod moves;
+mod refuse;
+pub mod removal;
+mod subject;
 
+pub use file::{ReadError, read, saved, write};
+pub use fresh::{Moved, moved, pinned};
+pub use look::discard;
+pub use make::{Made, make, remembered_connections};
 pub use model::{
-    Attachment, Counts, DeferReason, Deferral, Drift, FORMAT, Header, Mode, Moment, OutputChange, Plan, Planned,
+    Attachment, Counts, DeferReason, Deferral, Drift, FORMAT, Header, Left, Mode, Moment, OutputChange, Plan, Planned,
     PlannedPhase, Saved, SourceText, StateId, WorldId,
 };
+pub use moves::Moves;
+pub use refuse::{live_world, refusals};
+pub use subject::{Error, Request, Subject, world_problem};

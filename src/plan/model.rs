@@ -6,6 +6,7 @@ use crate::{
     base::{ActionWord, Address, Diagnostic, Digest, Value},
     kinds::{ChildChange, Condition, FieldChange, Undo},
     lang::configuration::OnFailure,
+    plan::connect::Connections,
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, sync::Arc};
@@ -276,7 +277,16 @@ pub struct Attachment {
     /// When it was made.
     pub made: Option<jiff::Timestamp>,
     /// What previews left, by address: change sets.
-    pub previews: BTreeMap<Address, Json>,
+    pub previews: BTreeMap<Address, Left>,
+}
+
+/// Something that a preview left in the world.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Left {
+    /// Where.
+    pub connections: Connections,
+    /// What, as its kind names it.
+    pub attachment: Json,
 }
 
 /// A plan with its attachment, as a file holds it.

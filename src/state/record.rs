@@ -160,6 +160,8 @@ pub struct Verdict {
     pub passed: bool,
     /// What was measured.
     pub said: String,
+    /// The digest of the declaration that was measured: a changed one is due again.
+    pub declaration: Digest,
     /// When.
     pub at: jiff::Timestamp,
 }

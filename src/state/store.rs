@@ -322,7 +322,12 @@ mod tests {
     fn verdict(name: &str) -> Record {
         Record::Verdict {
             subject: name.into(),
-            verdict: crate::state::Verdict { passed: true, said: String::new(), at: jiff::Timestamp::UNIX_EPOCH },
+            verdict: crate::state::Verdict {
+                passed: true,
+                said: String::new(),
+                declaration: crate::base::Digest::of(b""),
+                at: jiff::Timestamp::UNIX_EPOCH,
+            },
         }
     }
 

@@ -1,8 +1,6 @@
 //! `eks_addon`: an add-on that EKS manages on a cluster.
 
 mod change;
-#[cfg(test)]
-mod lifecycle;
 mod live;
 mod operation;
 mod schema;

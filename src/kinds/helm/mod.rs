@@ -96,6 +96,3 @@ impl Kind for HelmKind {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -90,6 +90,3 @@ impl Kind for ManifestKind {
         Ok(json!({ "objects": [reference] }))
     }
 }
-
-#[cfg(test)]
-mod tests;

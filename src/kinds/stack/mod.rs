@@ -113,6 +113,3 @@ impl Kind for StackKind {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

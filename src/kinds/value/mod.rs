@@ -1,7 +1,5 @@
 //! `value`: a value that Terrace remembers. It makes nothing anywhere; state alone knows it.
 
-#[cfg(test)]
-mod lifecycle;
 mod schema;
 
 pub(super) use schema::SCHEMA;
@@ -38,6 +36,10 @@ impl Kind for ValueKind {
 
     fn reads(&self, _identity: &Json) -> bool {
         false
+    }
+
+    fn remembers_only(&self) -> bool {
+        true
     }
 
     fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics> {

@@ -1,0 +1,96 @@
+//! Finding what is stuck, and mending what can be mended without a person's judgement.
+
+use crate::{
+    base::Address,
+    kinds::{Finding, kind},
+    plan::{self, Subject, connect, look},
+    state::{Intent, Run},
+    world::{LockOwner, Outcome},
+};
+use futures::{StreamExt as _, stream};
+use std::time::Duration;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Diagnosis {
+    /// Who holds the lock.
+    pub lock: Option<LockOwner>,
+    /// A run that was cut off, with the effects whose end is not known.
+    pub open: Option<(Run, Vec<Intent>)>,
+    /// Stuck live things.
+    pub findings: Vec<(Address, Finding)>,
+    /// What could not be examined, and why.
+    pub unknown: Vec<(Address, String)>,
+    /// What previews of plans left behind.
+    pub leftovers: Vec<(Address, plan::Left)>,
+}
+
+impl Diagnosis {
+    /// True where nothing is wrong.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        self.open.is_none() && self.findings.is_empty() && self.unknown.is_empty() && self.leftovers.is_empty()
+    }
+}
+
+/// Examines everything that state remembers.
+///
+/// # Errors
+/// A storage that fails. What could not be examined is in the diagnosis.
+pub async fn doctor(subject: &Subject, parallelism: usize) -> Outcome<Diagnosis> {
+    let state = &subject.state;
+    let mut diagnosis = Diagnosis {
+        lock: subject.ledger.holder().await?,
+        open: state.open_run().map(|run| (run.clone(), state.journal.open().cloned().collect())),
+        leftovers: look::left(&*subject.ledger).await?,
+        ..Diagnosis::default()
+    };
+    let jobs = state.resources.values().map(|resource| async move {
+        let Some(kind) = kind(resource.address.kind()) else { return (resource.address.clone(), Ok(Vec::new())) };
+        let connections = plan::remembered_connections(subject, resource);
+        let found = async {
+            let timeout = Duration::from_secs(60);
+            let context = connect::context(subject, &resource.address, &connections, timeout, look::quiet())?;
+            kind.examine(&context, &resource.identity).await
+        };
+        (resource.address.clone(), found.await)
+    });
+    let found: Vec<_> = stream::iter(jobs).buffered(parallelism.max(1)).collect().await;
+    for (address, result) in found {
+        match result {
+            Ok(findings) => diagnosis.findings.extend(findings.into_iter().map(|f| (address.clone(), f))),
+            Err(failure) => diagnosis.unknown.push((address, failure.to_string())),
+        }
+    }
+    Ok(diagnosis)
+}
+
+/// Does the mends that need no judgement, and takes leftovers away. Returns what was done.
+///
+/// # Errors
+/// The first mend that failed; the others are not tried after it.
+pub async fn mend(subject: &Subject, diagnosis: &Diagnosis) -> Outcome<Vec<(Address, String)>> {
+    let mut done = Vec::new();
+    look::discard(subject, diagnosis.leftovers.iter().map(|(a, l)| (a, l))).await?;
+    for (address, _) in &diagnosis.leftovers {
+        done.push((address.clone(), "took away what a plan had left".to_owned()));
+    }
+    let mut last: Option<&Address> = None;
+    for (address, _) in diagnosis.findings.iter().filter(|(_, f)| f.automatic) {
+        if last == Some(address) {
+            continue;
+        }
+        last = Some(address);
+        let (Some(kind), Some(resource)) = (kind(address.kind()), subject.state.resources.get(address)) else {
+            continue;
+        };
+        let connections = plan::remembered_connections(subject, resource);
+        let timeout = Duration::from_secs(1800);
+        let context = connect::context(subject, address, &connections, timeout, look::quiet())?;
+        let token = format!("doctor-{:016x}", subject.world.entropy().next());
+        for what in kind.mend(&context, &resource.identity, &token).await? {
+            done.push((address.clone(), what));
+        }
+    }
+    Ok(done)
+}

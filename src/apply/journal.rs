@@ -1,0 +1,249 @@
+//! One effect, journaled: intent, call, recovery, outcome. Nothing else in the room touches the world to change it.
+
+use crate::{
+    base::{ActionWord, Address, Event, Events, Value},
+    kinds::{Applied, Context, Kind, Recovered, Step, backoff},
+    plan::Subject,
+    state::{Intent, Outcome as Ended, Purpose, Record, Resource, RunId, StateError, Store},
+    world::{Class, Failure},
+};
+use serde_json::Value as Json;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// How often an effect is begun again after a failure that may pass.
+const TRIES: u32 = 8;
+
+/// What every effect of a run shares.
+pub(super) struct Desk<'r> {
+    pub subject: &'r Subject,
+    pub store: &'r Store,
+    pub events: Arc<dyn Events>,
+    pub run: RunId,
+    /// Before-images in clear, by intent: what undoing needs and the journal must not hold (rule 9).
+    pub images: Mutex<HashMap<Arc<str>, Value>>,
+    /// The number of the next intent.
+    pub next: AtomicU64,
+}
+
+/// An effect to be made.
+pub(super) struct Effect<'e> {
+    pub address: &'e Address,
+    pub phase: &'e Arc<str>,
+    pub kind: &'static dyn Kind,
+    pub context: &'e Context,
+    pub connection: &'e Json,
+    /// `former` is the resource as state has it before; `image` what is live.
+    pub former: Option<&'e Resource>,
+    pub image: Option<&'e Value>,
+    pub step: Step<'e>,
+}
+
+/// Why an effect did not take place.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Undone {
+    /// It failed; the thing is as it was, as far as its platform can do that.
+    Failed(Failure),
+    /// A person is needed.
+    Stuck { why: String, command: String },
+    /// State could not be written: nothing more may be done.
+    State(StateError),
+}
+
+impl From<StateError> for Undone {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+impl Desk<'_> {
+    fn intent_id(&self) -> Arc<str> {
+        let number = self.next.fetch_add(1, Ordering::SeqCst);
+        format!("{}-{number}", self.run).into()
+    }
+
+    /// Writes the intent, makes the effect, and leaves the outcome to be committed by the caller together with what state
+    /// shall remember: see [`Desk::done`].
+    pub(super) async fn perform(&self, effect: &Effect<'_>) -> Result<(Arc<str>, Applied), Undone> {
+        let id = self.intent_id();
+        let step = Step { token: &id, ..effect.step };
+        if effect.kind.remembers_only() {
+            // There is nothing outside the process that a crash could leave half done.
+            let applied = effect.kind.apply(effect.context, &step).await.map_err(Undone::Failed)?;
+            return Ok((id, applied));
+        }
+        let start_by = effect.context.deadline;
+        let identity = effect.step.identity.or(effect.step.desired.and_then(|d| d.identity.as_ref()));
+        let intent = Intent {
+            id: id.clone(),
+            run: self.run.clone(),
+            address: effect.address.clone(),
+            phase: effect.phase.clone(),
+            action: step.action,
+            purpose: Purpose::Apply,
+            identity: identity.cloned().unwrap_or(Json::Null),
+            connection: effect.connection.clone(),
+            image: effect.image.map(|i| self.subject.seal.seal_value(i)),
+            former: effect.former.cloned().map(Box::new),
+            start_by,
+        };
+        if let Some(image) = effect.image {
+            self.images.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), image.clone());
+        }
+        self.store.commit(vec![Record::Intent(Box::new(intent))]).await?;
+        if effect.context.clock.now() > start_by {
+            let why = "its time was over before it could start".to_owned();
+            self.store.commit(vec![Record::Outcome { intent: id, outcome: Ended::NotDone }]).await?;
+            return Err(Undone::Failed(Failure::new(Class::TimedOut, "start", effect.address.to_string(), why)));
+        }
+        let result = self.attempt(effect, &step, false).await;
+        self.settle(&id, result).await.map(|applied| (id, applied))
+    }
+
+    /// Finds out what became of an effect whose end was not seen, and makes it if it never was.
+    pub(super) async fn recover(&self, effect: &Effect<'_>, id: &Arc<str>) -> Result<Applied, Undone> {
+        let step = Step { token: id, ..effect.step };
+        let result = self.attempt(effect, &step, true).await;
+        self.settle(id, result).await
+    }
+
+    /// Calls, and after a failure whose effect is not known asks the world before calling again: never twice blindly.
+    async fn attempt(&self, effect: &Effect<'_>, step: &Step<'_>, ask_first: bool) -> Result<Applied, Undone> {
+        let context = effect.context;
+        let mut ask = ask_first;
+        let mut tries = 0;
+        loop {
+            let failure = if ask {
+                match effect.kind.recover(context, step).await {
+                    Ok(Recovered::Done(applied)) => return Ok(applied),
+                    Ok(Recovered::NotDone) => {
+                        ask = false;
+                        continue;
+                    }
+                    Ok(Recovered::Failed(failure)) => return Err(Undone::Failed(failure)),
+                    Ok(Recovered::Stuck { why, command }) => return Err(Undone::Stuck { why, command }),
+                    Err(failure) => failure,
+                }
+            } else {
+                match effect.kind.apply(context, step).await {
+                    Ok(applied) => return Ok(applied),
+                    Err(failure) => failure,
+                }
+            };
+            tries += 1;
+            let left = context.time_left();
+            if !failure.class.retryable() || tries >= TRIES || left == Duration::ZERO {
+                return Err(Undone::Failed(failure));
+            }
+            ask = ask || failure.class.effect_unknown();
+            let after = backoff(tries, context.entropy.next()).min(left);
+            let why = failure.to_string();
+            self.events.emit(Event::NodeRetried { address: effect.address.clone(), attempt: tries, after, why });
+            context.clock.sleep(after).await;
+        }
+    }
+
+    /// Records an end that was not a success. A success is recorded together with what state remembers.
+    async fn settle(&self, id: &Arc<str>, result: Result<Applied, Undone>) -> Result<Applied, Undone> {
+        let outcome = match &result {
+            Ok(_) | Err(Undone::State(_)) => return result,
+            Err(Undone::Failed(failure)) => Ended::Failed { why: failure.to_string() },
+            Err(Undone::Stuck { why, command }) => Ended::Stuck { why: why.clone(), command: command.clone() },
+        };
+        self.store.commit(vec![Record::Outcome { intent: id.clone(), outcome }]).await?;
+        result
+    }
+
+    /// Commits that an effect was done, with what state remembers of it now, in one go.
+    pub(super) async fn done(
+        &self,
+        kind: &dyn Kind,
+        id: &Arc<str>,
+        note: &str,
+        mut records: Vec<Record>,
+    ) -> Result<(), StateError> {
+        if kind.remembers_only() {
+            self.store.note(records)?;
+            return Ok(());
+        }
+        records.push(Record::Outcome { intent: id.clone(), outcome: Ended::Done { note: note.to_owned() } });
+        self.store.commit(records).await
+    }
+
+    /// Undoes one effect, journaled like any other. Idempotent by the token: after a crash the same intent goes on.
+    pub(super) async fn undo(&self, undo: &Undo<'_>) -> Result<String, Undone> {
+        let id = match undo.resumed {
+            Some(id) => id.clone(),
+            None => {
+                let id = self.intent_id();
+                let intent = Intent {
+                    id: id.clone(),
+                    run: self.run.clone(),
+                    address: undo.address.clone(),
+                    phase: undo.phase.clone(),
+                    action: if undo.image.is_some() { ActionWord::Update } else { ActionWord::Delete },
+                    purpose: Purpose::Undo,
+                    identity: undo.identity.clone(),
+                    connection: Json::Null,
+                    image: undo.image.map(|i| self.subject.seal.seal_value(i)),
+                    former: undo.former.cloned().map(Box::new),
+                    start_by: undo.context.deadline,
+                };
+                self.store.commit(vec![Record::Intent(Box::new(intent))]).await?;
+                id
+            }
+        };
+        let mut tries = 0;
+        let result = loop {
+            match undo.kind.undo(undo.context, undo.identity, undo.image, &id).await {
+                Err(failure)
+                    if failure.class.retryable() && tries < TRIES && undo.context.time_left() > Duration::ZERO =>
+                {
+                    tries += 1;
+                    let after = backoff(tries, undo.context.entropy.next()).min(undo.context.time_left());
+                    let why = failure.to_string();
+                    self.events.emit(Event::NodeRetried { address: undo.address.clone(), attempt: tries, after, why });
+                    undo.context.clock.sleep(after).await;
+                }
+                other => break other,
+            }
+        };
+        match result {
+            Ok(what) => {
+                let state = match undo.former {
+                    Some(former) => Record::Resource(Box::new(former.clone())),
+                    None => Record::Gone { address: undo.address.clone() },
+                };
+                let outcome = Record::Outcome { intent: id, outcome: Ended::Done { note: what.clone() } };
+                self.store.commit(vec![state, outcome]).await?;
+                Ok(what)
+            }
+            Err(failure) => {
+                let command = "terrace doctor".to_owned();
+                let why = failure.to_string();
+                let outcome = Ended::Stuck { why: why.clone(), command: command.clone() };
+                self.store.commit(vec![Record::Outcome { intent: id, outcome }]).await?;
+                Err(Undone::Stuck { why, command })
+            }
+        }
+    }
+}
+
+/// An effect to be undone.
+pub(super) struct Undo<'e> {
+    pub address: &'e Address,
+    pub phase: &'e Arc<str>,
+    pub kind: &'static dyn Kind,
+    pub context: &'e Context,
+    pub identity: &'e Json,
+    pub image: Option<&'e Value>,
+    pub former: Option<&'e Resource>,
+    /// The intent of an undo that was cut off.
+    pub resumed: Option<&'e Arc<str>>,
+}

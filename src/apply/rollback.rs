@@ -1,0 +1,162 @@
+//! Undoing what this run did in a phase, in reverse, from before-images (rules 17 and 18).
+
+use crate::{
+    apply::{
+        journal::{Desk, Undo, Undone},
+        unwind::Unwind,
+        work,
+    },
+    base::{ActionWord, Address, Event, Value},
+    kinds::kind,
+    state::{Entry, Outcome as Ended, Purpose, Record, Resource},
+};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use serde_json::Value as Json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError},
+};
+
+/// What undoing did to one thing.
+pub(super) struct Line {
+    pub address: Address,
+    pub what: String,
+    pub ok: bool,
+}
+
+/// What is to be undone about one address.
+struct Plan {
+    /// The first effect that this run made on it in the phase: its before-image is what we go back to.
+    first: Entry,
+    identity: Json,
+    /// It was destroyed on the way to being replaced.
+    replaced: bool,
+    /// An undo that was cut off.
+    resumed: Option<Arc<str>>,
+    current: Option<Resource>,
+}
+
+/// Undoes a phase. Returns a line for each thing; whatever is not ok needs a person.
+pub(super) async fn undo_phase(
+    desk: &Desk<'_>,
+    phase: &Arc<str>,
+    because: &Address,
+) -> Result<Vec<Line>, crate::state::StateError> {
+    let (plans, state) = desk.store.with(|s| (plans(&s.journal.entries, s, phase), s.clone()));
+    let already = desk.store.with(|s| s.journal.undoing.is_some());
+    if !already {
+        let record = Record::UndoStarted { run: desk.run.clone(), phase: phase.clone(), because: because.clone() };
+        desk.store.commit(vec![record]).await?;
+    }
+    desk.events.emit(Event::UndoStarted { phase: phase.clone(), total: plans.len() });
+    let which: BTreeSet<Address> = plans.keys().cloned().collect();
+    let mut unwind = Unwind::new(&state, &which, std::slice::from_ref(phase));
+    let mut jobs = FuturesUnordered::new();
+    let mut lines = Vec::new();
+    loop {
+        while let Some(address) = unwind.take() {
+            if let Some(plan) = plans.get(&address) {
+                jobs.push(async move { (address.clone(), undo_one(desk, &address, phase, plan).await) });
+            } else {
+                unwind.done(&address);
+            }
+        }
+        let Some((address, result)) = jobs.next().await else { break };
+        let (what, ok) = result?;
+        desk.events.emit(Event::Undone { address: address.clone(), what: what.clone(), ok });
+        // What could not be undone stays, and so does what it stands on; everything else goes on.
+        unwind.done(&address);
+        lines.push(Line { address, what, ok });
+    }
+    Ok(lines)
+}
+
+fn plans(entries: &[Entry], state: &crate::state::Snapshot, phase: &Arc<str>) -> BTreeMap<Address, Plan> {
+    let mut out: BTreeMap<Address, Plan> = BTreeMap::new();
+    for entry in entries.iter().filter(|e| e.intent.phase == *phase) {
+        let intent = &entry.intent;
+        match (intent.purpose, &entry.outcome) {
+            (Purpose::Apply, Some(Ended::Done { .. })) => {
+                let current = state.resources.get(&intent.address).cloned();
+                let plan = out.entry(intent.address.clone()).or_insert_with(|| Plan {
+                    first: entry.clone(),
+                    identity: Json::Null,
+                    replaced: false,
+                    resumed: None,
+                    current: None,
+                });
+                plan.replaced |= intent.action == ActionWord::Delete;
+                plan.identity = current.as_ref().map_or_else(|| intent.identity.clone(), |r| r.identity.clone());
+                plan.current = current;
+            }
+            (Purpose::Undo, Some(Ended::Done { .. })) => drop(out.remove(&intent.address)),
+            (Purpose::Undo, None) => {
+                if let Some(plan) = out.get_mut(&intent.address) {
+                    plan.resumed = Some(intent.id.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+async fn undo_one(
+    desk: &Desk<'_>,
+    address: &Address,
+    phase: &Arc<str>,
+    plan: &Plan,
+) -> Result<(String, bool), crate::state::StateError> {
+    let intent = &plan.first.intent;
+    let Some(kind) = kind(address.kind()) else {
+        return Ok((format!("cannot be undone: this version does not run `{}`", address.kind()), false));
+    };
+    if plan.replaced {
+        return Ok((
+            "cannot be undone: the former one was destroyed to replace it, as the plan said".to_owned(),
+            false,
+        ));
+    }
+    let creates = intent.image.is_none();
+    if creates && plan.current.as_ref().is_some_and(|r| r.prevent_destroy) {
+        return Ok(("kept: prevent_destroy".to_owned(), true));
+    }
+    let image = image(desk, &intent.id, intent.image.as_ref());
+    if image.as_ref().is_some_and(Value::has_sealed) {
+        let why = "cannot be undone: a former secret is needed for it, and that was only held by the process that was cut off";
+        return Ok((why.to_owned(), false));
+    }
+    let connections = plan.current.as_ref().or(intent.former.as_deref()).map_or_else(
+        || serde_json::from_value(intent.connection.clone()).ok(),
+        |r| Some(crate::plan::remembered_connections(desk.subject, r)),
+    );
+    let connections = connections
+        .unwrap_or_else(|| crate::plan::connect::Connections { aws: desk.subject.aws.clone(), cluster: None });
+    let action = if creates { ActionWord::Delete } else { ActionWord::Update };
+    let context = match work::context(desk, address, &connections, kind.default_timeout(action)) {
+        Ok(context) => context,
+        Err(_) => return Ok(("cannot be undone: there is no connection to it".to_owned(), false)),
+    };
+    let undo = Undo {
+        address,
+        phase,
+        kind,
+        context: &context,
+        identity: &plan.identity,
+        image: image.as_ref(),
+        former: intent.former.as_deref(),
+        resumed: plan.resumed.as_ref(),
+    };
+    match desk.undo(&undo).await {
+        Ok(what) => Ok((what, true)),
+        Err(Undone::State(error)) => Err(error),
+        Err(Undone::Failed(failure)) => Ok((format!("cannot be undone: {}", work::tell(&failure)), false)),
+        Err(Undone::Stuck { why, command }) => Ok((format!("cannot be undone: {why}; run `{command}`"), false)),
+    }
+}
+
+/// The before-image in clear, where this process still has it.
+fn image(desk: &Desk<'_>, intent: &str, stored: Option<&Value>) -> Option<Value> {
+    let images = desk.images.lock().unwrap_or_else(PoisonError::into_inner);
+    images.get(intent).or(stored).cloned()
+}

@@ -1,0 +1,287 @@
+//! A run from its first record to its last: apply, destroy, resume.
+
+use crate::{
+    apply::{
+        Error, Options, Report,
+        executor::{Executor, Stop},
+        journal::Desk,
+        rollback,
+    },
+    base::{Address, Event, Events, NoEvents, RunEnd, Value},
+    plan::{self, Mode, Moment, Moves, Request, Saved, Subject},
+    state::{Record, Run, RunId, Store},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, atomic::AtomicU64},
+    time::Duration,
+};
+
+/// Applies a plan. Whatever the end, the store is closed and its lock given back; a run that was interrupted stays open.
+///
+/// # Errors
+/// Whatever kept the run from beginning, or from being recorded. What failed in the run is in the report.
+pub async fn run(
+    mut subject: Subject,
+    saved: Saved,
+    store: Store,
+    options: Options,
+    events: Arc<dyn Events>,
+) -> Result<Report, Error> {
+    let result = begin(&mut subject, &saved, &store, &options).await;
+    let run = match result {
+        Ok(run) => run,
+        Err(error) => {
+            let _ = store.close().await;
+            return Err(error);
+        }
+    };
+    drive(subject, saved, store, options, events, run, None).await
+}
+
+/// Goes on with a run that was cut off. `roll_back` undoes its unfinished phase instead of finishing it.
+///
+/// # Errors
+/// As [`run`]; [`Error::NothingOpen`] where there is no such run.
+pub async fn resume(
+    subject: Subject,
+    store: Store,
+    options: Options,
+    events: Arc<dyn Events>,
+    roll_back: bool,
+) -> Result<Report, Error> {
+    let prepared = async {
+        let Some(run) = store.with(|s| s.open_run().cloned()) else { return Err(Error::NothingOpen) };
+        let saved = open_plan(&store, &run).await?;
+        Ok((run, saved))
+    };
+    match prepared.await {
+        Ok((run, saved)) => {
+            let undoing = store.with(|s| s.journal.undoing.clone());
+            let phase = roll_back.then(|| unfinished_phase(&store)).flatten();
+            drive(subject, saved, store, options, events, run, undoing.or(phase)).await
+        }
+        Err(error) => {
+            let _ = store.close().await;
+            Err(error)
+        }
+    }
+}
+
+/// The phase of the last effect that the open run began.
+fn unfinished_phase(store: &Store) -> Option<(Arc<str>, Address)> {
+    store.with(|s| s.journal.entries.last().map(|e| (e.intent.phase.clone(), e.intent.address.clone())))
+}
+
+fn plan_name(run: &RunId) -> String {
+    format!("runs/{run}/plan.json")
+}
+
+/// The plan of an open run, as it was stored when it began.
+///
+/// # Errors
+/// Where it is not there or can't be read.
+pub async fn open_plan(store: &Store, run: &Run) -> Result<Saved, Error> {
+    let lost = |why: String| Error::PlanLost { run: run.id.clone(), why };
+    let bytes = store.ledger().get(&plan_name(&run.id)).await.map_err(|e| lost(e.to_string()))?;
+    let bytes = bytes.ok_or_else(|| lost("it was not stored".to_owned()))?;
+    plan::read(&bytes).map_err(|e| lost(e.to_string()))
+}
+
+async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Options) -> Result<Run, Error> {
+    let refused = plan::refusals(&subject.configuration, &saved.content);
+    if !refused.is_empty() {
+        return Err(Error::Refused(refused));
+    }
+    if let Some(open) = store.with(|s| s.open_run().cloned()) {
+        return Err(Error::RunOpen { run: open.id, command: open.command });
+    }
+    subject.state = store.snapshot();
+    let moved = if options.check_fresh {
+        plan::moved(
+            subject,
+            &saved.content,
+            &Request { parallelism: options.parallelism.max(16), ..Request::default() },
+        )
+        .await
+    } else {
+        plan::pinned(subject, &saved.content)
+    };
+    if !moved.is_empty() {
+        return Err(Error::Stale(moved));
+    }
+    let world = &subject.world;
+    let caller = world.aws(&subject.aws)?.identity.caller().await?;
+    let started = world.clock().now();
+    let id = RunId(format!("{}-{:08x}", started.strftime("%Y%m%dT%H%M%S"), world.entropy().next() >> 32).into());
+    let run = Run {
+        id: id.clone(),
+        command: options.record.command.clone(),
+        started,
+        plan: saved.digest.clone(),
+        configuration: saved.content.header.configuration.clone(),
+        caller: caller.arn,
+        person: options.record.person.clone(),
+        ci: options.record.ci.clone(),
+        commit: options.record.commit.clone(),
+        reason: options.record.reason.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        targeted: !saved.content.header.targets.is_empty(),
+        end: None,
+        counts: BTreeMap::new(),
+    };
+    store.ledger().put(&plan_name(&id), &plan::write(saved)?).await?;
+    let mut records = vec![Record::RunStarted(Box::new(run.clone()))];
+    let mut problems = crate::base::Diagnostics::new();
+    let moves = Moves::new(&subject.configuration, &subject.state, &mut problems);
+    for (from, to) in moves.iter() {
+        let planned = saved.content.node(to).is_some_and(|n| n.moved_from.as_ref() == Some(from));
+        if planned {
+            records.push(Record::Moved { from: from.clone(), to: to.clone() });
+        }
+    }
+    store.commit(records).await?;
+    subject.state = store.snapshot();
+    Ok(run)
+}
+
+/// Drives a run to its end, forward or back.
+async fn drive(
+    subject: Subject,
+    saved: Saved,
+    store: Store,
+    options: Options,
+    events: Arc<dyn Events>,
+    run: Run,
+    undoing: Option<(Arc<str>, Address)>,
+) -> Result<Report, Error> {
+    let clock = subject.world.clock();
+    let begun = clock.now();
+    let total = saved
+        .content
+        .nodes
+        .iter()
+        .filter(|n| !matches!(n.action, crate::base::ActionWord::NoOp | crate::base::ActionWord::Read));
+    events.emit(Event::RunStarted {
+        run: run.id.0.clone(),
+        command: run.command.as_str().into(),
+        total: total.count(),
+    });
+    let journal = store.with(|s| s.journal.clone());
+    let desk = Desk {
+        subject: &subject,
+        store: &store,
+        events: events.clone(),
+        run: run.id.clone(),
+        images: Mutex::new(HashMap::new()),
+        next: AtomicU64::new(journal.entries.len() as u64 + 1),
+    };
+    let mut report = Report {
+        run: run.id.clone(),
+        end: RunEnd::Succeeded,
+        failures: Vec::new(),
+        beyond: Vec::new(),
+        stuck: Vec::new(),
+        undone: Vec::new(),
+        rest: None,
+        outputs: BTreeMap::new(),
+        counts: BTreeMap::new(),
+        elapsed: Duration::ZERO,
+    };
+    let result = if let Some((phase, because)) = undoing {
+        back(&desk, &mut report, &phase, &because).await
+    } else {
+        forward(&desk, &saved, &options, &journal, &mut report).await
+    };
+    drop(desk);
+    let ended = clock.now();
+    report.elapsed = Duration::try_from(ended.duration_since(begun)).unwrap_or(Duration::ZERO);
+    let result = match result {
+        Ok(()) if report.end == RunEnd::Interrupted => store.flush().await.map_err(Error::from),
+        Ok(()) => {
+            let record =
+                Record::RunEnded { run: run.id.clone(), end: report.end, at: ended, counts: report.counts.clone() };
+            store.commit(vec![record]).await.map_err(Error::from)
+        }
+        Err(error) => Err(error),
+    };
+    let after = store.snapshot();
+    let closed = store.close().await;
+    result?;
+    closed?;
+    events.emit(Event::RunEnded { outcome: report.end, elapsed: report.elapsed });
+    if report.end == RunEnd::BeyondPlan {
+        report.rest = rest(Subject { state: after, ..subject }, &saved).await;
+    }
+    Ok(report)
+}
+
+async fn forward(
+    desk: &Desk<'_>,
+    saved: &Saved,
+    options: &Options,
+    journal: &crate::state::Journal,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let mut executor = Executor::new(desk, saved, options, journal)?;
+    executor.forward().await;
+    report.counts = std::mem::take(&mut executor.counts);
+    report.failures = std::mem::take(&mut executor.failures);
+    report.beyond = std::mem::take(&mut executor.beyond);
+    report.stuck = std::mem::take(&mut executor.stuck);
+    if let Some(error) = executor.state_error.take() {
+        return Err(error.into());
+    }
+    let (outputs, problems) = executor.outputs();
+    match executor.stop.clone() {
+        Some(Stop::Rollback { phase, because }) => return back(desk, report, &phase, &because).await,
+        Some(Stop::Interrupted) => report.end = RunEnd::Interrupted,
+        Some(Stop::State) => {}
+        None if !report.stuck.is_empty() => report.end = RunEnd::Stuck,
+        None if !report.failures.is_empty() => report.end = RunEnd::Failed,
+        None if !report.beyond.is_empty() => report.end = RunEnd::BeyondPlan,
+        None => {}
+    }
+    let whole = saved.content.header.targets.is_empty();
+    match saved.content.header.mode {
+        Mode::Normal if whole && report.end == RunEnd::Succeeded => {
+            if problems.has_errors() {
+                return Err(problems.into());
+            }
+            let sealed: BTreeMap<Arc<str>, Value> =
+                outputs.iter().map(|(k, v)| (k.clone(), desk.subject.seal.seal_value(v))).collect();
+            if desk.store.with(|s| s.outputs != sealed) {
+                desk.store.note(vec![Record::Outputs { values: sealed }])?;
+            }
+            report.outputs = outputs;
+        }
+        Mode::Destroy if whole && report.end == RunEnd::Succeeded => {
+            desk.store.note(vec![Record::Outputs { values: BTreeMap::new() }])?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+async fn back(desk: &Desk<'_>, report: &mut Report, phase: &Arc<str>, because: &Address) -> Result<(), Error> {
+    let lines = rollback::undo_phase(desk, phase, because).await?;
+    report.end = if lines.iter().all(|l| l.ok) { RunEnd::RolledBack } else { RunEnd::Stuck };
+    for line in lines {
+        if !line.ok {
+            report.stuck.push((line.address.clone(), line.what.clone(), "terrace doctor".to_owned()));
+        }
+        report.undone.push((line.address, line.what, line.ok));
+    }
+    Ok(())
+}
+
+/// A plan for what is left, where something went beyond the approved one (rule 12).
+async fn rest(subject: Subject, saved: &Saved) -> Option<Box<Saved>> {
+    let header = &saved.content.header;
+    let request = Request { mode: header.mode, targets: header.targets.clone(), ..Request::default() };
+    let made = plan::make(&subject, &request, &NoEvents).await.ok()?;
+    let mut content = made.plan;
+    content.sources = saved.content.sources.clone();
+    let left = content.nodes.iter().any(|n| n.moment == Moment::Phase || n.moment == Moment::Removal);
+    left.then(|| plan::saved(content, made.attachment).ok()).flatten().map(Box::new)
+}

@@ -1,0 +1,159 @@
+//! From a declaration to the account, region and cluster that it lives in.
+
+use crate::{
+    base::{Address, Diagnostic, Diagnostics, Value},
+    kinds::Context,
+    lang::{
+        evaluate::{ConnectionRef, Evaluator},
+        schema::ConnectionNeed,
+    },
+    plan::Subject,
+    world::{AssumeRole, AwsConnection, ClusterConnection, Outcome},
+};
+use std::{sync::Arc, time::Duration};
+
+/// Where a thing lives: stored with it, so that it can be found when nothing declares it any more (rule 7).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Connections {
+    /// The account and region.
+    pub aws: AwsConnection,
+    /// The cluster, where it lives in one or its probes ask one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cluster: Option<ClusterConnection>,
+}
+
+/// A connection that needs something that is not applied yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// As written: `kubernetes.main`.
+    pub connection: String,
+    /// What it waits for.
+    pub for_: Vec<Address>,
+}
+
+/// The connections of a declaration; `Err` in the second place where one is not known yet.
+///
+/// # Errors
+/// A connection that is not declared, or whose block is wrong.
+pub fn connections(
+    subject: &Subject,
+    evaluator: &mut Evaluator,
+    named: Option<&ConnectionRef>,
+    need: ConnectionNeed,
+    probes_need_cluster: bool,
+) -> Result<Result<Connections, Waiting>, Diagnostics> {
+    let mut out = Connections { aws: subject.aws.clone(), cluster: None };
+    if let Some(reference) = named.filter(|r| &*r.kind == "aws") {
+        let body = evaluator.connection("aws", &reference.name, reference.key.as_deref())?;
+        if body.has_unknown() {
+            return Ok(Err(Waiting { connection: label(reference), for_: body.waits_for() }));
+        }
+        out.aws = aws(&subject.aws, &body);
+    }
+    let cluster = match named.filter(|r| &*r.kind == "kubernetes") {
+        Some(reference) => Some(reference.clone()),
+        None if need == ConnectionNeed::Kubernetes || probes_need_cluster => {
+            match subject.configuration.default_connection("kubernetes") {
+                Some(name) => Some(ConnectionRef { kind: "kubernetes".into(), name, key: None }),
+                None if need == ConnectionNeed::Kubernetes => return Err(no_cluster(subject).into()),
+                None => None,
+            }
+        }
+        None => None,
+    };
+    if let Some(reference) = cluster {
+        let body = evaluator.connection("kubernetes", &reference.name, reference.key.as_deref())?;
+        if body.has_unknown() {
+            return Ok(Err(Waiting { connection: label(&reference), for_: body.waits_for() }));
+        }
+        out.cluster = cluster_of(&out.aws, &body);
+    }
+    Ok(Ok(out))
+}
+
+fn label(reference: &ConnectionRef) -> String {
+    match &reference.key {
+        Some(key) => format!("{}.{}[\"{key}\"]", reference.kind, reference.name),
+        None => format!("{}.{}", reference.kind, reference.name),
+    }
+}
+
+fn no_cluster(subject: &Subject) -> Diagnostic {
+    let declared: Vec<String> = subject.configuration.kubernetes.keys().map(|n| format!("kubernetes.{n}")).collect();
+    if declared.is_empty() {
+        Diagnostic::error("no_cluster", "this needs a cluster, and the plan declares none")
+            .hint("declare one: kubernetes \"main\" { eks { name = stack.cluster.outputs.ClusterName } }")
+    } else {
+        Diagnostic::error("no_cluster", "this needs a cluster, and none is the default one")
+            .because(format!("{} are declared, and none is named `default`", declared.join(", ")))
+            .hint(format!("write `kubernetes = {}` in it", declared[0]))
+    }
+}
+
+/// An `aws` block over the environment's own connection.
+fn aws(own: &AwsConnection, body: &Value) -> AwsConnection {
+    let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
+    let role = body.get("assume_role").filter(|r| !r.is_null());
+    AwsConnection {
+        region: text("region").unwrap_or_else(|| own.region.clone()),
+        account_id: text("account_id").unwrap_or_else(|| own.account_id.clone()),
+        endpoint_url: text("endpoint_url").or_else(|| own.endpoint_url.clone()),
+        profile: text("profile").or_else(|| own.profile.clone()),
+        assume_role: role.map_or_else(
+            || own.assume_role.clone(),
+            |role| {
+                let text = |name: &str| role.get(name).and_then(Value::as_str).map(str::to_owned);
+                Some(AssumeRole {
+                    role_arn: text("role_arn").unwrap_or_default(),
+                    session_name: text("session_name"),
+                    external_id: text("external_id"),
+                    mfa_serial: text("mfa_serial"),
+                    duration_seconds: None,
+                })
+            },
+        ),
+    }
+}
+
+fn cluster_of(aws: &AwsConnection, body: &Value) -> Option<ClusterConnection> {
+    let text = |block: &Value, name: &str| block.get(name).and_then(Value::as_str).map(str::to_owned);
+    if let Some(eks) = body.get("eks").filter(|b| !b.is_null()) {
+        return Some(ClusterConnection::Eks { name: text(eks, "name")?, aws: aws.clone() });
+    }
+    if let Some(file) = body.get("kubeconfig").filter(|b| !b.is_null()) {
+        return Some(ClusterConnection::Kubeconfig { path: text(file, "path")?, context: text(file, "context") });
+    }
+    body.get("in_cluster").filter(|b| !b.is_null()).map(|_| ClusterConnection::InCluster)
+}
+
+/// A context for work on an address over these connections.
+///
+/// # Errors
+/// Where the world has no such connection.
+pub fn context(
+    subject: &Subject,
+    address: &Address,
+    connections: &Connections,
+    timeout: Duration,
+    progress: Arc<dyn Fn(&str) + Send + Sync>,
+) -> Outcome<Context> {
+    let clock = subject.world.clock();
+    let now = clock.now();
+    Ok(Context {
+        address: address.clone(),
+        aws: Some((connections.aws.clone(), subject.world.aws(&connections.aws)?)),
+        cluster: match &connections.cluster {
+            Some(cluster) => Some((cluster.clone(), subject.world.cluster(cluster)?)),
+            None => None,
+        },
+        command: subject.world.command(),
+        http: subject.world.http(),
+        deadline: now.checked_add(timeout).unwrap_or(jiff::Timestamp::MAX),
+        clock,
+        entropy: subject.world.entropy(),
+        sources: subject.sources.clone(),
+        marks: subject.marks(),
+        plan_outputs: subject.plan_outputs.clone(),
+        progress,
+    })
+}

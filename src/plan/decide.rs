@@ -1,0 +1,270 @@
+//! From what is wanted, remembered and live to one node of a plan. Pure: the rules that hold for every kind live here.
+
+use crate::{
+    base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Span, Value},
+    kinds::{Cause, Change, ConditionEffect, Difference, FieldChange, Observed, Owner, Preview, Prior, Undo},
+    lang::configuration::Lifecycle,
+    plan::{Drift, Moment, Planned, instance::Instance},
+    state::{Resource, SealKey, Status},
+};
+use serde_json::Value as Json;
+use std::sync::Arc;
+
+/// What is known about one instance.
+pub struct Facts<'a> {
+    /// As evaluated and prepared.
+    pub instance: &'a Instance,
+    /// Where it is declared.
+    pub header: &'a Span,
+    /// Its `lifecycle`.
+    pub lifecycle: &'a Lifecycle,
+    /// What state remembers of it.
+    pub remembered: Option<&'a Resource>,
+    /// What is live.
+    pub observed: Option<&'a Observed>,
+    /// What a look ahead told.
+    pub preview: Option<&'a Preview>,
+    /// The identity of an `import` block.
+    pub import: Option<&'a Json>,
+    /// Its former address, where it was moved.
+    pub moved_from: Option<&'a Address>,
+    /// `--replace` names it.
+    pub replace_asked: bool,
+    /// Something that `replace_triggered_by` names changes.
+    pub triggered_by: Option<&'a Address>,
+    /// Labels of `verify` blocks that would run because a result is not a pass.
+    pub unverified: Vec<Arc<str>>,
+    /// Labels of all `verify` blocks.
+    pub verify: Vec<Arc<str>>,
+    /// How secrets are sealed.
+    pub seal: &'a SealKey,
+}
+
+/// A node, with what was found on the way.
+pub struct Decided {
+    /// The node.
+    pub planned: Planned,
+    /// Drift that applying leaves alone.
+    pub drift: Option<Drift>,
+    /// What others will see.
+    pub exports: Value,
+}
+
+/// The last-applied part of a remembered resource, as kinds take it.
+#[must_use]
+pub fn prior(resource: &Resource) -> Prior {
+    Prior {
+        inputs: resource.inputs.clone(),
+        documents: resource.documents.clone(),
+        exports: resource.exports.clone(),
+        identity: resource.identity.clone(),
+    }
+}
+
+/// The change of an instance by its kind, before the rules that hold for every kind.
+#[must_use]
+pub fn change(facts: &Facts<'_>) -> Change {
+    let prior = facts.remembered.map(prior);
+    facts.instance.kind.diff(&Difference {
+        desired: &facts.instance.desired,
+        prior: prior.as_ref(),
+        observed: facts.observed,
+        preview: facts.preview,
+        ignore: &facts.lifecycle.ignore_changes,
+        seal: &|plain| facts.seal.seal(plain),
+    })
+}
+
+/// Decides.
+///
+/// # Errors
+/// Whatever forbids the change: somebody else owns the thing, it is protected, it is stuck.
+pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
+    let mut problems = Diagnostics::new();
+    if let Some(problem) = facts.observed.and_then(|o| foreign(facts, o)) {
+        problems.push(problem);
+    }
+    let mut change = change(facts);
+    let condition = facts.observed.and_then(|o| o.condition.clone());
+    if let Some(condition) = &condition {
+        match condition.effect {
+            ConditionEffect::Note => {}
+            ConditionEffect::MustReplace => force_replace(&mut change, format!("it is {}", condition.word)),
+            ConditionEffect::Blocks => problems.push(stuck(facts, &condition.word, condition.hint.as_deref())),
+        }
+    }
+    if facts.remembered.is_some_and(|r| r.status == Status::Tainted) {
+        force_replace(&mut change, "its creation failed and could not be taken back".to_owned());
+    }
+    if facts.replace_asked {
+        force_replace(&mut change, "--replace asks for it".to_owned());
+    }
+    if let Some(other) = facts.triggered_by {
+        force_replace(&mut change, format!("replace_triggered_by: {other} changes"));
+    }
+    let gone = facts.remembered.is_some() && facts.observed.is_none();
+    if gone {
+        change.reasons.push("it is gone: somebody destroyed it behind our back".to_owned());
+    }
+    if change.action == ActionWord::Replace {
+        if facts.lifecycle.prevent_destroy {
+            problems.push(protected(facts, &change));
+        }
+        if !facts.lifecycle.create_before_destroy && change.undo == Undo::Full {
+            change.undo = Undo::None("a replacement destroys the former one first".to_owned());
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let drift = drift_left(facts, &mut change, gone);
+    let action = match change.action {
+        ActionWord::NoOp if facts.import.is_some() => ActionWord::Import,
+        ActionWord::NoOp if !facts.unverified.is_empty() => ActionWord::Verify,
+        other => other,
+    };
+    let verify = match action {
+        ActionWord::NoOp => Vec::new(),
+        ActionWord::Verify => facts.unverified.clone(),
+        _ => facts.verify.clone(),
+    };
+    let seal = |value: &Value| facts.seal.seal_value(value);
+    let desired = &facts.instance.desired;
+    Ok(Decided {
+        exports: change.exports,
+        drift,
+        planned: Planned {
+            address: facts.instance.address.clone(),
+            phase: facts.instance.phase.clone(),
+            moment: Moment::Phase,
+            action,
+            reasons: change.reasons,
+            fields: change.fields.iter().map(|f| seal_field(f, facts.seal)).collect(),
+            children: change.children,
+            facts: facts.preview.map(|p| p.facts.clone()).unwrap_or_default(),
+            undo: change.undo,
+            stateful: change.stateful,
+            condition,
+            fingerprint: facts.observed.map(|o| o.fingerprint.clone()),
+            deferral: None,
+            moved_from: facts.moved_from.cloned(),
+            import: facts.import.cloned(),
+            inputs: seal(&desired.inputs),
+            documents: desired.documents.iter().map(|(k, v)| (k.clone(), Digest::of(v.as_bytes()))).collect(),
+            identity: identity(facts),
+            verify,
+            controls: facts.instance.evaluated.controls.clone(),
+            rollout: None,
+            after: Vec::new(),
+        },
+    })
+}
+
+fn identity(facts: &Facts<'_>) -> Json {
+    let live = facts.observed.map(|o| &o.identity);
+    live.or(facts.instance.desired.identity.as_ref()).cloned().unwrap_or(Json::Null)
+}
+
+/// Makes a change a replacement, unless there is nothing to replace.
+fn force_replace(change: &mut Change, reason: String) {
+    if matches!(change.action, ActionWord::NoOp | ActionWord::Update | ActionWord::Replace) {
+        change.action = ActionWord::Replace;
+        change.reasons.push(reason);
+    }
+}
+
+/// A field with its values sealed.
+#[must_use]
+pub fn seal_field(field: &FieldChange, seal: &SealKey) -> FieldChange {
+    FieldChange {
+        before: field.before.as_ref().map(|v| seal.seal_value(v)),
+        after: field.after.as_ref().map(|v| seal.seal_value(v)),
+        ..field.clone()
+    }
+}
+
+/// Takes out what drifted and will be left alone, so that it stands apart from what was asked.
+fn drift_left(facts: &Facts<'_>, change: &mut Change, gone: bool) -> Option<Drift> {
+    let (left, rest): (Vec<_>, Vec<_>) = change.fields.drain(..).partition(|f| f.cause == Cause::DriftLeft);
+    change.fields = rest;
+    let fields: Vec<FieldChange> = left.iter().map(|f| seal_field(f, facts.seal)).collect();
+    (gone || !fields.is_empty()).then(|| Drift {
+        address: facts.instance.address.clone(),
+        fields,
+        children: Vec::new(),
+        ignored: None,
+        gone,
+    })
+}
+
+/// A live thing that we do not remember is never taken over silently (rule 5).
+fn foreign(facts: &Facts<'_>, observed: &Observed) -> Option<Diagnostic> {
+    let address = &facts.instance.address;
+    let known = facts.remembered.is_some();
+    let what = name_of(&observed.identity);
+    match &observed.owner {
+        Owner::Other(other) => Some(
+            Diagnostic::error("owned_by_other", format!("{what} belongs to {other}"))
+                .at(facts.header, "declared here")
+                .because("two plans that manage one thing would undo each other's work")
+                .hint("give this one another name, or take it out of one of the two plans (`removed { from = .. }` lets go of it)"),
+        ),
+        Owner::Ours(_) | Owner::Nobody if known || facts.import.is_some() => None,
+        Owner::Ours(_) => Some(
+            Diagnostic::error("not_remembered", format!("{what} exists and bears our marks, but the state does not know it"))
+                .at(facts.header, "declared here")
+                .because("the state was lost or is another one")
+                .hint(import_block(address, &observed.identity)),
+        ),
+        Owner::Nobody => Some(
+            Diagnostic::error("exists_already", format!("{what} exists already, and terrace did not make it"))
+                .at(facts.header, "declared here")
+                .because("what exists is never taken over silently")
+                .hint(import_block(address, &observed.identity)),
+        ),
+    }
+}
+
+fn import_block(address: &Address, identity: &Json) -> String {
+    let id = identity_text(identity);
+    format!("to take it over as it is, write:\n\nimport {{\n  to = {address}\n  id = \"{id}\"\n}}")
+}
+
+/// An identity as the text of an `import` block.
+#[must_use]
+pub fn identity_text(identity: &Json) -> String {
+    let text = |name: &str| identity.get(name).and_then(Json::as_str);
+    match (text("namespace").or(text("cluster")), text("name").or(text("addon")).or(text("id"))) {
+        (Some(outer), Some(name)) => format!("{outer}/{name}"),
+        (None, Some(name)) => name.to_owned(),
+        _ => identity.to_string(),
+    }
+}
+
+/// What a person calls a live thing.
+fn name_of(identity: &Json) -> String {
+    format!("`{}`", identity_text(identity))
+}
+
+fn stuck(facts: &Facts<'_>, word: &str, hint: Option<&str>) -> Diagnostic {
+    Diagnostic::error("stuck", format!("{} is {word}", facts.instance.address))
+        .at(facts.header, "declared here")
+        .because("nothing can be changed before that is mended")
+        .hint(hint.unwrap_or("`terrace doctor` says what can be done"))
+}
+
+fn protected(facts: &Facts<'_>, change: &Change) -> Diagnostic {
+    let forced: Vec<&str> = change.fields.iter().filter(|f| f.forces_replacement).map(|f| f.path.as_str()).collect();
+    let why = if forced.is_empty() {
+        change.reasons.join("; ")
+    } else {
+        format!("{} cannot be changed in place", forced.join(", "))
+    };
+    Diagnostic::error(
+        "prevent_destroy",
+        format!("{} would be replaced, and prevent_destroy forbids that", facts.instance.address),
+    )
+    .at(facts.header, "protected here")
+    .because(why)
+    .hint("take the change back, or lift prevent_destroy by an apply of its own first")
+}

@@ -1,0 +1,152 @@
+//! Whether a plan is still about the world and the state that it was made from. Names all that moved, not the first.
+
+use crate::{
+    base::{Address, Digest},
+    kinds::kind,
+    plan::{Plan, Request, Subject, make::observe_remembered},
+    state::Resource,
+    world::Outcome,
+};
+use futures::{StreamExt as _, stream};
+
+/// Something that moved since the plan was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Moved {
+    /// The plan is about another world, account or region.
+    World {
+        /// Planned.
+        planned: String,
+        /// Now.
+        now: String,
+    },
+    /// The state is another one, or was written since.
+    State {
+        /// Planned.
+        planned: String,
+        /// Now.
+        now: String,
+    },
+    /// A variable has another value.
+    Variable(String),
+    /// A live thing is not as it was.
+    Live {
+        /// Which.
+        address: Address,
+        /// How.
+        how: &'static str,
+    },
+    /// A live thing could not be read, so it is not known whether it moved.
+    Unreadable {
+        /// Which.
+        address: Address,
+        /// Why.
+        why: String,
+    },
+}
+
+/// One line for a person.
+impl std::fmt::Display for Moved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::World { planned, now } => write!(f, "the plan was made for {planned}, and this is {now}"),
+            Self::State { planned, now } => {
+                write!(f, "the state was at {planned} when the plan was made, and is at {now} now")
+            }
+            Self::Variable(name) => write!(f, "the variable {name} has another value than when the plan was made"),
+            Self::Live { address, how } => write!(f, "{address} {how} since the plan was made"),
+            Self::Unreadable { address, why } => write!(f, "{address} could not be read again: {why}"),
+        }
+    }
+}
+
+/// What moved since a plan was made; empty where it is fresh. Reads every live thing that the plan read.
+pub async fn moved(subject: &Subject, plan: &Plan, request: &Request) -> Vec<Moved> {
+    let mut out = pinned(subject, plan);
+    if !out.is_empty() {
+        return out;
+    }
+    let state = &subject.state;
+    let looks = plan.nodes.iter().filter(|n| !plan.header.offline && (n.fingerprint.is_some() || creates(n))).map(
+        |node| async move {
+            let former = node.moved_from.as_ref().unwrap_or(&node.address);
+            let fingerprint = match state.resources.get(former) {
+                Some(resource) => fingerprint(subject, request, resource).await,
+                None => return live_unremembered(subject, node).await,
+            };
+            judge(node, fingerprint)
+        },
+    );
+    let mut seen: Vec<Option<Moved>> = stream::iter(looks).buffered(request.parallelism.max(1)).collect().await;
+    out.extend(seen.drain(..).flatten());
+    out
+}
+
+fn creates(node: &crate::plan::Planned) -> bool {
+    node.action == crate::base::ActionWord::Create
+}
+
+fn judge(node: &crate::plan::Planned, now: Outcome<Option<Digest>>) -> Option<Moved> {
+    let address = node.address.clone();
+    match (now, &node.fingerprint) {
+        (Err(failure), _) => Some(Moved::Unreadable { address, why: failure.to_string() }),
+        (Ok(None), Some(_)) => Some(Moved::Live { address, how: "was destroyed" }),
+        (Ok(Some(_)), None) if creates(node) => Some(Moved::Live { address, how: "came into being" }),
+        (Ok(Some(now)), Some(then)) if now != *then => Some(Moved::Live { address, how: "changed" }),
+        _ => None,
+    }
+}
+
+/// The parts that need no call: world, state, variables.
+#[must_use]
+pub fn pinned(subject: &Subject, plan: &Plan) -> Vec<Moved> {
+    let mut out = Vec::new();
+    let text = |w: &crate::plan::WorldId| format!("{} {} {}", w.name, w.account, w.region);
+    let world = subject.world_id();
+    if world != plan.header.world {
+        out.push(Moved::World { planned: text(&plan.header.world), now: text(&world) });
+    }
+    let (planned, now) = (&plan.header.state, &subject.state);
+    // A state that was never written has no lineage yet: writing its first record gives it one.
+    let same_lineage = planned.lineage == now.lineage || planned.lineage.is_empty();
+    if planned.serial != now.serial || !same_lineage {
+        out.push(Moved::State {
+            planned: format!("serial {}", planned.serial),
+            now: if same_lineage {
+                format!("serial {}", now.serial)
+            } else {
+                format!("serial {} of another state", now.serial)
+            },
+        });
+    }
+    for (name, then) in &plan.variables {
+        let now = subject.given.variables.get(name).map(|v| subject.seal.seal_value(v));
+        if now.as_ref() != Some(then) {
+            out.push(Moved::Variable(name.to_string()));
+        }
+    }
+    out
+}
+
+async fn fingerprint(subject: &Subject, request: &Request, resource: &Resource) -> Outcome<Option<Digest>> {
+    let look = observe_remembered(subject, request, resource).await?;
+    Ok(look.observed.map(|o| o.fingerprint))
+}
+
+/// A thing that the plan creates or imports must still be as it was: absent, or as it was read.
+async fn live_unremembered(subject: &Subject, node: &crate::plan::Planned) -> Option<Moved> {
+    let kind = kind(node.address.kind())?;
+    let identity = node.import.as_ref().unwrap_or(&node.identity);
+    if identity.is_null() || !kind.reads(identity) || node.address.kind().starts_with("data.") {
+        return None;
+    }
+    let connections = crate::plan::connect::Connections { aws: subject.aws.clone(), cluster: None };
+    if kind.schema().connection == crate::lang::schema::ConnectionNeed::Kubernetes {
+        return None; // its cluster is found when its turn comes, and it is read again then
+    }
+    let timeout = std::time::Duration::from_secs(120);
+    let context =
+        crate::plan::connect::context(subject, &node.address, &connections, timeout, crate::plan::look::quiet())
+            .ok()?;
+    let now = context.patiently(|| kind.read(&context, identity, None)).await;
+    judge(node, now.map(|o| o.map(|o| o.fingerprint)))
+}

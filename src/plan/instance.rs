@@ -1,0 +1,157 @@
+//! One instance of a declaration, evaluated and prepared: what the plan and the executor both begin with.
+
+use crate::{
+    base::{Address, Diagnostic, Diagnostics, Digest, Path, Value},
+    kinds::{Desired, Kind, Prepare, kind},
+    lang::{
+        Declaration,
+        configuration::Resource,
+        evaluate::{Evaluated, Evaluator, FailedCondition},
+        schema::{ConnectionNeed, Role},
+    },
+    plan::{
+        DeferReason, Subject,
+        connect::{Connections, connections},
+    },
+};
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// An instance that is ready to be compared with the world.
+pub struct Instance {
+    /// Which.
+    pub address: Address,
+    /// Its kind.
+    pub kind: &'static dyn Kind,
+    /// Managed, data or check.
+    pub role: Role,
+    /// Its root phase; empty where it has none.
+    pub phase: Arc<str>,
+    /// As evaluated.
+    pub evaluated: Evaluated,
+    /// As the kind sees it.
+    pub desired: Desired,
+    /// Where it lives.
+    pub connections: Connections,
+    /// The digest of its declaration's text.
+    pub declaration: Digest,
+}
+
+/// What became of preparing an instance.
+pub enum Prepared {
+    /// It can be compared with the world.
+    Ready(Box<Instance>),
+    /// It has to wait.
+    Waits {
+        /// Why.
+        reason: DeferReason,
+        /// For what.
+        waits_for: Vec<Address>,
+        /// As far as it could be evaluated.
+        evaluated: Box<Evaluated>,
+    },
+}
+
+/// Evaluates and prepares one instance. `fixed` is its identity in state.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn prepare(
+    subject: &Subject,
+    evaluator: &mut Evaluator,
+    address: &Address,
+    fixed: Option<&Json>,
+) -> Result<Prepared, Diagnostics> {
+    let declaration = Declaration::from(address);
+    let resource = resource(subject, &declaration)?;
+    let kind = kind(&resource.kind).ok_or_else(|| unsupported(resource))?;
+    let evaluated = evaluator.evaluate(address)?;
+    let need = kind.schema().connection;
+    let probes = resource.verify.iter().map(|v| &v.probe).chain(&resource.body.blocks);
+    let probes_need_cluster = probes.into_iter().any(crate::graph::probe_needs_cluster);
+    let connections = match connections(subject, evaluator, evaluated.connection.as_ref(), need, probes_need_cluster)? {
+        Ok(connections) => connections,
+        Err(waiting) if need == ConnectionNeed::Kubernetes || resource.role == Role::Check => {
+            return Ok(Prepared::Waits {
+                reason: DeferReason::Connection { connection: waiting.connection },
+                waits_for: waiting.for_,
+                evaluated: Box::new(evaluated),
+            });
+        }
+        // Only its probes need the cluster, and they run after it is applied.
+        Err(_) => Connections { aws: subject.aws.clone(), cluster: None },
+    };
+    let marks = subject.marks();
+    let places = &evaluated.places;
+    let header = resource.span.clone();
+    let place = |path: &Path| {
+        let longest = (0..=path.0.len()).rev().find_map(|n| places.get(&Path(path.0[..n].to_vec())));
+        Some(longest.cloned().unwrap_or_else(|| header.clone()))
+    };
+    let desired = kind.prepare(&Prepare {
+        address,
+        inputs: &evaluated.inputs,
+        place: &place,
+        sources: &*subject.sources,
+        marks: &marks,
+        fixed,
+    })?;
+    Ok(Prepared::Ready(Box::new(Instance {
+        address: address.clone(),
+        kind,
+        role: resource.role,
+        phase: subject.graph.phase.get(&declaration).cloned().unwrap_or_default(),
+        desired,
+        connections,
+        declaration: declaration_digest(subject, resource),
+        evaluated,
+    })))
+}
+
+/// The resource of a declaration that the graph knows.
+///
+/// # Errors
+/// A declaration that the configuration does not have, which is a defect told as a diagnostic.
+pub fn resource<'s>(subject: &'s Subject, declaration: &Declaration) -> Result<&'s Resource, Diagnostics> {
+    subject.configuration.resource(declaration).ok_or_else(|| {
+        let address = crate::graph::address(declaration);
+        Diagnostic::error("undeclared", format!("{address} is not declared")).into()
+    })
+}
+
+fn unsupported(resource: &Resource) -> Diagnostics {
+    Diagnostic::error("unsupported_kind", format!("this version of terrace does not run `{}`", resource.kind))
+        .at(&resource.span, "declared here")
+        .into()
+}
+
+/// The digest of a declaration's own text.
+#[must_use]
+pub fn declaration_digest(subject: &Subject, resource: &Resource) -> Digest {
+    let span = &resource.body.span;
+    let text = subject.configuration.sources.text(&span.file).and_then(|t| t.get(span.range()));
+    Digest::of(text.unwrap_or_default().as_bytes())
+}
+
+/// What others see of an instance: what is written in it and what it exports.
+#[must_use]
+pub fn attributes(inputs: &Value, exports: &Value) -> Value {
+    let entries = |value: &Value| value.as_map().cloned().unwrap_or_default();
+    let mut all: BTreeMap<Arc<str>, Value> = (*entries(inputs)).clone();
+    all.extend(entries(exports).iter().map(|(k, v)| (k.clone(), v.clone())));
+    Value::object(all)
+}
+
+/// The exports of a kind, all known only after an address is applied.
+#[must_use]
+pub fn unknown_exports(kind: &dyn Kind, address: &Address) -> Value {
+    Value::object(
+        kind.schema().exports.iter().map(|e| (e.name, Value::unknown_until(address.clone()).with_mark(e.sensitive))),
+    )
+}
+
+/// A `precondition` or `postcondition` that does not hold.
+#[must_use]
+pub fn failed_condition(address: &Address, failed: &FailedCondition) -> Diagnostic {
+    Diagnostic::error("condition", format!("{address}: {}", failed.message)).at(&failed.span, "this does not hold")
+}

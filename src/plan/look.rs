@@ -1,0 +1,157 @@
+//! One look at the world for one instance: what is live, what would change, what drifted.
+
+use crate::{
+    base::{Address, Digest},
+    kinds::{ChildChange, Context, Kind, Observed, Owner, Preview},
+    plan::{Left, Subject, connect, decide::prior, instance::Instance},
+    state::Resource,
+    world::{Failure, Ledger, Outcome},
+};
+use serde_json::Value as Json;
+use std::{sync::Arc, time::Duration};
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// What is live.
+    pub observed: Option<Observed>,
+    /// What would change, where only the world can tell.
+    pub preview: Option<Preview>,
+    /// What drifted inside, or why that could not be found out.
+    pub drift: Option<Outcome<Vec<ChildChange>>>,
+}
+
+/// How to look.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// State stands in for reading.
+    pub offline: bool,
+    /// Look ahead.
+    pub preview: bool,
+    /// Look for drift inside.
+    pub drift: bool,
+    /// In all.
+    pub timeout: Duration,
+}
+
+/// Looks.
+///
+/// # Errors
+/// Whatever keeps us from knowing what is live. Drift detection that fails is told apart, since a plan can do without.
+pub async fn look(
+    subject: &Subject,
+    instance: &Instance,
+    remembered: Option<&Resource>,
+    import: Option<&Json>,
+    how: How,
+) -> Outcome<Look> {
+    let kind = instance.kind;
+    let known = remembered.map(|r| &r.identity).or(import);
+    let Some(identity) = known.or(instance.desired.identity.as_ref()) else { return Ok(Look::default()) };
+    if how.offline || (remembered.is_some() && !kind.reads(identity)) {
+        let owner = Owner::Ours(instance.address.to_string());
+        let observed = remembered.map(|r| Observed::remembered(&prior(r), owner));
+        return Ok(Look { observed, ..Look::default() });
+    }
+    if known.is_none() && !kind.reads(identity) {
+        return Ok(Look::default());
+    }
+    let context = connect::context(subject, &instance.address, &instance.connections, how.timeout, quiet())?;
+    let observed = context.patiently(|| kind.read(&context, identity, Some(&instance.desired))).await?;
+    let known = known.is_some() || observed.is_none();
+    let preview = async {
+        if !how.preview || !known || instance.desired.inputs.has_unknown() {
+            return Ok(None);
+        }
+        preview(subject, &context, kind, instance, observed.as_ref()).await
+    };
+    let drift = async {
+        match (&observed, remembered) {
+            (Some(live), Some(_)) if how.drift => Some(kind.drift(&context, &live.identity).await),
+            _ => None,
+        }
+    };
+    let (preview, drift) = tokio::join!(preview, drift);
+    Ok(Look { preview: preview?, observed, drift })
+}
+
+/// A progress listener for looks, which are too short to be told.
+#[must_use]
+pub fn quiet() -> Arc<dyn Fn(&str) + Send + Sync> {
+    Arc::new(|_| {})
+}
+
+/// Makes a preview and notes what it leaves before anything else happens, so that a kill leaves nothing unknown behind.
+async fn preview(
+    subject: &Subject,
+    context: &Context,
+    kind: &dyn Kind,
+    instance: &Instance,
+    observed: Option<&Observed>,
+) -> Outcome<Option<Preview>> {
+    let token = format!("terrace-{:016x}", subject.world.entropy().next());
+    let preview = kind.preview(context, &instance.desired, observed, &token).await?;
+    if let Some(attachment) = preview.as_ref().and_then(|p| p.attachment.clone()) {
+        let left = Left { connections: instance.connections.clone(), attachment };
+        note(&*subject.ledger, &instance.address, &left).await?;
+    }
+    Ok(preview)
+}
+
+/// Where notes of what previews left lie among the ledger's objects.
+const NOTES: &str = "previews/";
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Note {
+    address: Address,
+    left: Left,
+}
+
+fn note_name(left: &Left) -> String {
+    format!("{NOTES}{}.json", Digest::of(left.attachment.to_string().as_bytes()).short())
+}
+
+async fn note(ledger: &dyn Ledger, address: &Address, left: &Left) -> Outcome<()> {
+    let note = Note { address: address.clone(), left: left.clone() };
+    ledger.put(&note_name(left), &serde_json::to_vec(&note).unwrap_or_default()).await
+}
+
+/// What previews of plans left in the world and is still noted, whoever made them.
+///
+/// # Errors
+/// A storage that fails.
+pub async fn left(ledger: &dyn Ledger) -> Outcome<Vec<(Address, Left)>> {
+    let mut out = Vec::new();
+    for name in ledger.list(NOTES).await? {
+        let Some(bytes) = ledger.get(&name).await? else { continue };
+        if let Ok(note) = serde_json::from_slice::<Note>(&bytes) {
+            out.push((note.address, note.left));
+        }
+    }
+    Ok(out)
+}
+
+/// Takes away what previews left (rule 11). Goes on after a failure and returns the first.
+///
+/// # Errors
+/// The first thing that could not be taken away; its note stays, so that `doctor` can try again.
+pub async fn discard(subject: &Subject, left: impl IntoIterator<Item = (&Address, &Left)>) -> Outcome<()> {
+    let jobs = left.into_iter().map(|(address, left)| discard_one(subject, address, left));
+    let results: Vec<Result<(), Failure>> = futures::future::join_all(jobs).await;
+    results.into_iter().collect()
+}
+
+async fn discard_one(subject: &Subject, address: &Address, left: &Left) -> Outcome<()> {
+    let Some(kind) = crate::kinds::kind(address.kind()) else { return Ok(()) };
+    let context = connect::context(subject, address, &left.connections, Duration::from_secs(120), quiet())?;
+    context.patiently(|| kind.discard(&context, &left.attachment)).await?;
+    subject.ledger.delete(&note_name(left)).await
+}
+
+/// Takes the notes of previews that were executed off the books: executing a change set uses it up.
+///
+/// # Errors
+/// A storage that fails.
+pub async fn used(ledger: &dyn Ledger, left: &Left) -> Outcome<()> {
+    ledger.delete(&note_name(left)).await
+}

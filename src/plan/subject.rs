@@ -1,0 +1,131 @@
+//! What a plan is made from, and what was asked.
+
+use crate::{
+    base::{Address, Diagnostic, Diagnostics},
+    graph::Graph,
+    kinds::{Marks, PlanOutputs},
+    lang::{Configuration, Sources, evaluate::Given},
+    plan::{Mode, WorldId},
+    state::{SealKey, Snapshot, StateError},
+    world::{AwsConnection, Failure, Ledger, World},
+};
+use std::{sync::Arc, time::Duration};
+
+/// Everything a plan is made from. Cheap to clone.
+#[derive(Clone)]
+pub struct Subject {
+    /// What the plan files say.
+    pub configuration: Arc<Configuration>,
+    /// Its graph.
+    pub graph: Arc<Graph>,
+    /// The environment's values and the root's variables.
+    pub given: Given,
+    /// Files.
+    pub sources: Arc<dyn Sources>,
+    /// The world.
+    pub world: Arc<dyn World>,
+    /// The environment's own account and region.
+    pub aws: AwsConnection,
+    /// The project's name.
+    pub project: Arc<str>,
+    /// Rule 23.
+    pub protected: bool,
+    /// What state remembers.
+    pub state: Snapshot,
+    /// How secrets are sealed.
+    pub seal: SealKey,
+    /// Where state is kept: what a preview leaves in the world is noted there first (rule 11).
+    pub ledger: Arc<dyn Ledger>,
+    /// Outputs of other plans.
+    pub plan_outputs: PlanOutputs,
+}
+
+impl Subject {
+    /// The names by which things are marked as ours.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        Marks {
+            project: self.project.clone(),
+            plan: self.configuration.label.clone(),
+            env: self.given.env.name.clone(),
+            world: self.world.name().into(),
+            account: self.aws.account_id.as_str().into(),
+            region: self.aws.region.as_str().into(),
+        }
+    }
+
+    /// World, account and region.
+    #[must_use]
+    pub fn world_id(&self) -> WorldId {
+        WorldId {
+            name: self.world.name().into(),
+            account: self.aws.account_id.as_str().into(),
+            region: self.aws.region.as_str().into(),
+        }
+    }
+}
+
+/// What was asked of a plan.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Normal, destroy or refresh-only.
+    pub mode: Mode,
+    /// `--target`.
+    pub targets: Vec<Address>,
+    /// `--replace`.
+    pub replace: Vec<Address>,
+    /// State stands in for reading.
+    pub offline: bool,
+    /// Whether previews are made: change sets, rendered charts.
+    pub change_sets: bool,
+    /// Whether drift inside stacks is looked for.
+    pub drift: bool,
+    /// How many reads run at once.
+    pub parallelism: usize,
+    /// How long reading one thing may take.
+    pub read_timeout: Duration,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Normal,
+            targets: Vec::new(),
+            replace: Vec::new(),
+            offline: false,
+            change_sets: true,
+            drift: true,
+            parallelism: 32,
+            read_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Problems that a person can mend, all of them.
+    #[error("{} problems", .0.0.len())]
+    Problems(Diagnostics),
+    /// State could not be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A defect: something could not be encoded.
+    #[error("the plan could not be encoded: {0}")]
+    Encoding(#[from] serde_json::Error),
+}
+
+impl From<Diagnostics> for Error {
+    fn from(problems: Diagnostics) -> Self {
+        Self::Problems(problems)
+    }
+}
+
+/// A failed look at the world as a diagnostic about an address.
+#[must_use]
+pub fn world_problem(address: &Address, failure: &Failure) -> Diagnostic {
+    let mut diagnostic =
+        Diagnostic::error("world", format!("{address} could not be read")).because(failure.to_string());
+    diagnostic.hint = failure.hint.clone();
+    diagnostic
+}
