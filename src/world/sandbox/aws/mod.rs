@@ -16,6 +16,7 @@ mod request;
 mod secrets;
 mod stage;
 mod versions;
+mod work;
 
 pub(super) use inspect::{drift, show};
 
