@@ -470,3 +470,55 @@ fn dynamic_blocks_are_held_against_what_they_make() {
          unknown_attribute: `set` has no attribute `nam` at `nam` (did you mean `name`?)\n"
     );
 }
+
+#[test]
+fn the_examples_of_the_language_guide_are_good_and_in_layout() {
+    let guide = include_str!("../../docs/language.md");
+    let examples: Vec<&str> = guide.split("```hcl\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() > 10);
+    for example in examples {
+        let formatted = crate::lang::format(example, &"guide".into()).unwrap_or_else(|e| panic!("{e:?}\n{example}"));
+        assert_eq!(formatted, example);
+        let others: Vec<String> = problems(example)
+            .lines()
+            // What an example refers to is declared elsewhere.
+            .filter(|line| !line.starts_with("unknown_reference") && !line.starts_with("duplicate: "))
+            .filter(|line| !line.starts_with("missing_phase") && !line.starts_with("unreadable"))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(others, Vec::<String>::new(), "{example}");
+    }
+}
+
+#[test]
+fn every_code_of_the_language_is_in_its_guide() {
+    let guide = include_str!("../../docs/language.md");
+    let texts = [
+        include_str!("check.rs"),
+        include_str!("load.rs"),
+        include_str!("phases.rs"),
+        include_str!("resolve.rs"),
+        include_str!("types.rs"),
+        include_str!("decode/call.rs"),
+        include_str!("decode/mod.rs"),
+        include_str!("decode/plain.rs"),
+        include_str!("decode/plan.rs"),
+        include_str!("decode/refactoring.rs"),
+        include_str!("decode/resource.rs"),
+        include_str!("decode/values.rs"),
+        include_str!("parse/body.rs"),
+        include_str!("parse/mod.rs"),
+        include_str!("values/mod.rs"),
+    ];
+    let mut seen = 0;
+    for text in texts {
+        let plain: String = text.split_whitespace().collect();
+        for made in ["Diagnostic::error(\"", "Diagnostic::warning(\""] {
+            for code in plain.split(made).skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(guide.contains(&format!("`{code}`")), "{code}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
