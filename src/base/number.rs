@@ -240,7 +240,86 @@ impl Number {
         Self::from_f64(self.as_f64().ln() / base.as_f64().ln())
     }
 
-    /// Whole numbers of any size in a base from 2 to 36, as `parseint` reads them.
+    /// The number with so many decimal places, rounded half to even.
+    #[must_use]
+    pub fn to_fixed(&self, places: usize) -> String {
+        let (negative, digits, point) = self.rounded(|point| point + places as i64);
+        let whole = usize::try_from(point).unwrap_or(0);
+        let mut text = String::from(if negative { "-" } else { "" });
+        let digit = |at: i64| usize::try_from(at).ok().and_then(|at| digits.get(at)).map_or('0', |d| char::from(*d));
+        if whole == 0 {
+            text.push('0');
+        }
+        text.extend((0..whole).map(|at| digit(at as i64)));
+        if places > 0 {
+            text.push('.');
+            text.extend((0..places).map(|at| digit(at as i64 + point)));
+        }
+        text
+    }
+
+    /// The number as one digit, so many places, and a power of ten: `1.5e+03`. `None` for as many places as it needs.
+    #[must_use]
+    pub fn to_scientific(&self, places: Option<usize>) -> String {
+        let (negative, digits, point) = match places {
+            Some(places) => self.rounded(|_| places as i64 + 1),
+            None => {
+                let float = self.float();
+                let (digits, point) = float.shortest();
+                (float.negative, digits, point)
+            }
+        };
+        let exponent = if digits.is_empty() { 0 } else { point - 1 };
+        let digit = |at: usize| digits.get(at).map_or('0', |d| char::from(*d));
+        let mut text = String::from(if negative { "-" } else { "" });
+        text.push(digit(0));
+        let places = places.unwrap_or_else(|| digits.len().saturating_sub(1));
+        if places > 0 {
+            text.push('.');
+            text.extend((1..=places).map(digit));
+        }
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{text}e{sign}{:02}", exponent.unsigned_abs())
+    }
+
+    /// The power of ten of its first digit: 0 for 5, 3 for 1234, -2 for 0.05.
+    #[must_use]
+    pub fn magnitude(&self) -> i64 {
+        let float = self.float();
+        if float.mantissa.is_zero() { 0 } else { float.shortest().1 - 1 }
+    }
+
+    /// A whole number in a base from 2 to 36; its fraction is dropped.
+    #[must_use]
+    pub fn to_radix(&self, radix: u8) -> String {
+        let number = self.trunc();
+        let float = number.float();
+        let whole = &float.mantissa << usize::try_from(float.exponent).unwrap_or(0);
+        format!("{}{}", if float.negative { "-" } else { "" }, whole.in_radix(radix))
+    }
+
+    /// Its digits, rounded half to even to as many as `keep` says of where the point stands.
+    fn rounded(&self, keep: impl FnOnce(i64) -> i64) -> (bool, Vec<u8>, i64) {
+        let float = self.float();
+        let (mut digits, mut point) = Float::decimal(&float.mantissa, float.exponent);
+        if float.mantissa.is_zero() {
+            return (false, Vec::new(), 0);
+        }
+        let Ok(keep) = usize::try_from(keep(point)) else { return (float.negative, Vec::new(), 0) };
+        if keep < digits.len() {
+            let half = digits[keep] == b'5' && keep + 1 == digits.len();
+            let odd = keep > 0 && digits[keep - 1] % 2 == 1;
+            let up = if half { odd } else { digits[keep] >= b'5' };
+            digits.truncate(keep);
+            if up {
+                (digits, point) = Float::carried(digits, point);
+            }
+        }
+        (float.negative, digits, point)
+    }
+
+    /// Whole numbers of any size in a base from 2 to 62, as `parseint` reads them. Up to 36 the case of letters does not
+    /// matter; beyond, the small ones come first.
     ///
     /// # Errors
     /// Where a character is no digit in that base.
@@ -250,10 +329,20 @@ impl Number {
             Some(rest) => (true, rest),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
         };
-        if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
+        if digits.is_empty() || digits.len() as i64 > LARGEST_EXPONENT {
             return Err(fail());
         }
-        let whole = UBig::from_str_radix(digits, radix).map_err(|_| fail())?;
+        let mut whole = UBig::from(0u8);
+        for c in digits.chars() {
+            let digit = match c {
+                'A'..='Z' if radix > 36 => u32::from(c) - u32::from('A') + 36,
+                c => c.to_digit(36).ok_or_else(fail)?,
+            };
+            if digit >= radix {
+                return Err(fail());
+            }
+            whole = whole * radix + digit;
+        }
         let precision = PRECISION.max(u32::try_from(whole.bit_len()).unwrap_or(u32::MAX));
         Ok(Float::new(negative, whole, 0, precision).into_number())
     }

@@ -213,9 +213,7 @@ pub fn unify(types: &[Type]) -> Option<Type> {
         let columns = (0..n).map(|at| {
             owned(known.iter().filter_map(|t| if let Type::Tuple(types) = t { types.get(at) } else { None }).collect())
         });
-        if let Some(columns) = columns.collect::<Option<Vec<_>>>() {
-            return Some(Type::Tuple(columns));
-        }
+        return columns.collect::<Option<Vec<_>>>().map(Type::Tuple);
     }
     let mut inner: Vec<&Type> = Vec::new();
     for ty in &known {
@@ -243,9 +241,7 @@ fn unify_mappings(known: &[&Type]) -> Option<Type> {
             let types: Vec<Type> = objects.iter().filter_map(|o| o.get(name)).map(|f| f.ty.clone()).collect();
             Some((name.clone(), Field { ty: unify(&types)?, optional: false, default: None }))
         });
-        if let Some(unified) = unified.collect::<Option<BTreeMap<_, _>>>() {
-            return Some(Type::Object(unified));
-        }
+        return unified.collect::<Option<BTreeMap<_, _>>>().map(Type::Object);
     }
     let mut inner: Vec<Type> = Vec::new();
     for ty in known {

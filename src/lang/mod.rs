@@ -21,6 +21,7 @@ mod references;
 mod resolve;
 pub mod schema;
 pub mod scope;
+pub mod show;
 mod sources;
 pub mod suggest;
 #[cfg(test)]

@@ -34,6 +34,17 @@ pub(super) enum Instances {
     Unknown(Vec<Address>),
 }
 
+impl Instances {
+    /// Calls `f` for each instance; for those that are not yet known, once with the key `*`.
+    fn each(&self, mut f: impl FnMut(Option<&Key>, &Presence)) {
+        match self {
+            Self::Single(presence) => f(None, presence),
+            Self::Keyed(keys) => keys.iter().for_each(|(key, (_, presence))| f(Some(key), presence)),
+            Self::Unknown(waits_for) => f(Some(&"*".into()), &Presence::Unknown(waits_for.clone())),
+        }
+    }
+}
+
 impl Evaluator {
     /// The instances of a declaration in every module instance: module `for_each` times its own, less where `when` is
     /// false. Each key costs one evaluation of `when`.
@@ -56,74 +67,37 @@ impl Evaluator {
         out: &mut Expansion,
         failures: &mut Failures,
     ) {
-        let path = self.scope(scope).path.clone();
         let Some(call) = declaration.path.get(depth) else {
-            let Some(instances) = failures.note(self.instances(scope, &declaration.kind, &declaration.name, None))
-            else {
-                return;
-            };
-            let address = |key| Address::new(path.clone(), &declaration.kind, &declaration.name, key);
-            let mut place = |address: Address, presence: &Presence| match presence {
-                Presence::On => out.instances.push(address),
-                Presence::Off => out.off.push(address),
-                Presence::Unknown(waits_for) => {
-                    out.unknown.push(UnknownInstances { pattern: address, waits_for: waits_for.clone() });
-                }
-            };
-            match &*instances {
-                Instances::Single(presence) => place(address(None), presence),
-                Instances::Keyed(keys) => {
-                    for (key, (_, presence)) in keys {
-                        place(address(Some(key.clone())), presence);
+            let found = self.instances(scope, &declaration.kind, &declaration.name, None);
+            let Some(instances) = failures.note(found) else { return };
+            let path = &self.scope(scope).path;
+            instances.each(|key, presence| {
+                let address = Address::new(path.clone(), &declaration.kind, &declaration.name, key.cloned());
+                match presence {
+                    Presence::On => out.instances.push(address),
+                    Presence::Off => out.off.push(address),
+                    Presence::Unknown(waits_for) => {
+                        out.unknown.push(UnknownInstances { pattern: address, waits_for: waits_for.clone() });
                     }
                 }
-                Instances::Unknown(waits_for) => {
-                    let pattern = address(Some("*".into()));
-                    out.unknown.push(UnknownInstances { pattern, waits_for: waits_for.clone() });
-                }
-            }
+            });
             return;
         };
         let Some(instances) = failures.note(self.call_instances(scope, call, None)) else { return };
-        match &*instances {
-            Instances::Single(Presence::On) => {
-                if let Some(inner) = failures.note(self.inner_scope(scope, call, None)) {
+        let path = self.scope(scope).path.clone();
+        instances.each(|key, presence| match presence {
+            Presence::On => {
+                if let Some(inner) = failures.note(self.inner_scope(scope, call, key.cloned())) {
                     self.expand_into(inner, declaration, depth + 1, out, failures);
                 }
             }
-            Instances::Single(Presence::Off) => {
-                out.off.extend(self.unexpanded(&path, None, declaration, depth, true));
+            Presence::Off => out.off.extend(self.unexpanded(&path, key, declaration, depth, true)),
+            Presence::Unknown(waits_for) => {
+                let pattern = self.unexpanded(&path, key, declaration, depth, false);
+                let waits_for = waits_for.clone();
+                out.unknown.extend(pattern.map(|pattern| UnknownInstances { pattern, waits_for }));
             }
-            Instances::Single(Presence::Unknown(waits_for)) => {
-                for pattern in self.unexpanded(&path, None, declaration, depth, false) {
-                    out.unknown.push(UnknownInstances { pattern, waits_for: waits_for.clone() });
-                }
-            }
-            Instances::Keyed(keys) => {
-                for (key, (_, presence)) in keys {
-                    match presence {
-                        Presence::On => {
-                            if let Some(inner) = failures.note(self.inner_scope(scope, call, Some(key.clone()))) {
-                                self.expand_into(inner, declaration, depth + 1, out, failures);
-                            }
-                        }
-                        Presence::Off => {
-                            out.off.extend(self.unexpanded(&path, Some(key.clone()), declaration, depth, true));
-                        }
-                        Presence::Unknown(waits_for) => {
-                            for pattern in self.unexpanded(&path, Some(key.clone()), declaration, depth, false) {
-                                out.unknown.push(UnknownInstances { pattern, waits_for: waits_for.clone() });
-                            }
-                        }
-                    }
-                }
-            }
-            Instances::Unknown(waits_for) => {
-                for pattern in self.unexpanded(&path, Some("*".into()), declaration, depth, false) {
-                    out.unknown.push(UnknownInstances { pattern, waits_for: waits_for.clone() });
-                }
-            }
-        }
+        });
     }
 
     /// The address of a declaration inside a call that is not gone into: with `[*]` wherever there is a `for_each`.
@@ -131,7 +105,7 @@ impl Evaluator {
     fn unexpanded(
         &self,
         path: &ModulePath,
-        key: Option<Key>,
+        key: Option<&Key>,
         declaration: &Declaration,
         depth: usize,
         whole: bool,
@@ -144,7 +118,7 @@ impl Evaluator {
             if at > 0 && repeated && whole {
                 return None;
             }
-            let step_key = if at == 0 { key.clone() } else { repeated.then(|| Key::from("*")) };
+            let step_key = if at == 0 { key.cloned() } else { repeated.then(|| Key::from("*")) };
             path.push(ModuleStep { name: name.clone(), key: step_key });
             let inner = call.module.clone();
             module = inner;

@@ -233,7 +233,7 @@ stack "off" {
 
 #[test]
 fn a_for_each_that_cannot_be_names_what_to_write() {
-    let mut refused = |for_each: &str, expected: &str| {
+    let refused = |for_each: &str, expected: &str| {
         let text = format!(
             "variable \"s\" {{\n default = \"x\"\n sensitive = true\n}}\nstack \"a\" {{\n for_each = {for_each}\n template = each.key\n}}\n"
         );

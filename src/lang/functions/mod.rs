@@ -226,9 +226,6 @@ pub(crate) fn absent(name: &str) -> Option<&'static str> {
 const fn any(name: &'static str) -> Param {
     Param::new(name, Takes::Any)
 }
-const fn boolean(name: &'static str) -> Param {
-    Param::new(name, Takes::Bool)
-}
 const fn number(name: &'static str) -> Param {
     Param::new(name, Takes::Number)
 }

@@ -19,7 +19,9 @@ pub(super) const TABLE: &[Function] = &[
         indent,
     ),
     variadic("join", &[string("separator"), strings("list")], strings("more"), "the strings joined", join),
-    function("lower", &[string("string")], "the string in lower case", |a, _| Ok(text(a, 0).to_lowercase().into())),
+    function("lower", &[string("string")], "the string in lower case", |a, _| {
+        Ok(text(a, 0).chars().map(|c| single(c, c.to_lowercase())).collect::<String>().into())
+    }),
     function("split", &[string("separator"), string("string")], "the parts of the string", split),
     function("startswith", &[string("string"), string("prefix")], "whether the string begins so", |a, _| {
         Ok(text(a, 0).starts_with(text(a, 1)).into())
@@ -50,7 +52,9 @@ pub(super) const TABLE: &[Function] = &[
     function("trimsuffix", &[string("string"), string("suffix")], "the string without its suffix", |a, _| {
         Ok(text(a, 0).strip_suffix(text(a, 1)).unwrap_or(text(a, 0)).into())
     }),
-    function("upper", &[string("string")], "the string in upper case", |a, _| Ok(text(a, 0).to_uppercase().into())),
+    function("upper", &[string("string")], "the string in upper case", |a, _| {
+        Ok(text(a, 0).chars().map(|c| single(c, c.to_uppercase())).collect::<String>().into())
+    }),
 ];
 
 fn chomp(arguments: &[Value], _: &Context<'_>) -> Answer {
@@ -103,10 +107,18 @@ fn title(arguments: &[Value], _: &Context<'_>) -> Answer {
         if in_word {
             out.push(c);
         } else {
-            out.extend(c.to_uppercase());
+            out.push(single(c, c.to_uppercase()));
         }
-        // Go's `strings.Title`, on which Terraform's is built: a word is letters, digits, underscores and quotes.
-        in_word = c.is_alphanumeric() || c == '_' || c == '\'';
+        // As Go's `strings.Title`, on which Terraform's is built.
+        in_word = if c.is_ascii() { c.is_ascii_alphanumeric() || c == '_' } else { !c.is_whitespace() };
     }
     Ok(out.into())
+}
+
+/// A letter in another case, where that is one letter as well: Terraform leaves an `ß` as it is.
+fn single(c: char, mut cased: impl Iterator<Item = char>) -> char {
+    match (cased.next(), cased.next()) {
+        (Some(one), None) => one,
+        _ => c,
+    }
 }
