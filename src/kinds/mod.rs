@@ -82,3 +82,6 @@ pub fn schema() -> &'static Schema {
     };
     &SCHEMA
 }
+
+#[cfg(test)]
+mod tests;

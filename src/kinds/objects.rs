@@ -171,7 +171,7 @@ fn quantity(text: &str) -> Option<String> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u128 = text[..digits].parse().ok()?;
     match &text[digits..] {
-        "m" if number % 1_000 == 0 => Some((number / 1_000).to_string()),
+        "m" if number.is_multiple_of(1_000) => Some((number / 1_000).to_string()),
         unit => {
             let at = BINARY.iter().position(|u| *u == unit)?;
             let (mut number, mut at) = (number, at);

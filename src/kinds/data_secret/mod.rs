@@ -81,11 +81,10 @@ fn part(context: &Context, text: &str, key: &str) -> Outcome<Value> {
         |what: String| Failure::new(Class::Invalid, "secretsmanager:GetSecretValue", context.address.to_string(), what);
     let json: Json = serde_json::from_str(text)
         .map_err(|_| fail(format!("the secret is no JSON object, so it has no key `{key}`")))?;
-    match json.get(key) {
-        Some(value) => Ok(Value::from_json(value)),
-        None => {
-            let keys: Vec<&str> = json.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
-            Err(fail(format!("the secret has no key `{key}`; it has {}", keys.join(", "))))
-        }
+    if let Some(value) = json.get(key) {
+        Ok(Value::from_json(value))
+    } else {
+        let keys: Vec<&str> = json.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
+        Err(fail(format!("the secret has no key `{key}`; it has {}", keys.join(", "))))
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How Helm goes about it, and no property of a release.
-const NOT_COMPARED: [&str; 6] = ["create_namespace", "wait", "atomic", "timeout", "skip_crds", "repository"];
+const NOT_COMPARED: [&str; 5] = ["create_namespace", "wait", "atomic", "timeout", "repository"];
 
 pub(super) fn diff(difference: &Difference<'_>) -> Change {
     let Difference { prior, observed, preview, seal, .. } = *difference;

@@ -29,7 +29,7 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     {
         problems.push(at(request, "timeout", Diagnostic::error("duration", error.to_string())));
     }
-    for (name, default) in [("create_namespace", true), ("wait", true), ("atomic", true), ("skip_crds", false)] {
+    for (name, default) in [("create_namespace", true), ("wait", true), ("atomic", true)] {
         inputs.insert(name.into(), given(name).cloned().unwrap_or_else(|| default.into()));
     }
 
@@ -176,7 +176,7 @@ pub(super) fn request(context: &Context, desired: &Desired, token: &str) -> Outc
         )
     };
     let text = |name: &str| inputs.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(unknown);
-    let limit = flag(inputs, "atomic").then(|| context.time_left() * 2 / 3).unwrap_or_else(|| context.time_left());
+    let limit = if flag(inputs, "atomic") { context.time_left() * 2 / 3 } else { context.time_left() };
     let timeout = inputs.get("timeout").and_then(Value::as_str).and_then(|t| parse_duration(t).ok());
     Ok(ReleaseRequest {
         name: text("name")?,
@@ -192,7 +192,7 @@ pub(super) fn request(context: &Context, desired: &Desired, token: &str) -> Outc
 
 /// A bool of the normal form.
 pub(super) fn flag(inputs: &Value, name: &str) -> bool {
-    inputs.get(name).and_then(Value::as_bool).unwrap_or(name != "skip_crds")
+    inputs.get(name).and_then(Value::as_bool).unwrap_or(true)
 }
 
 fn is_dns_label(text: &str, limit: usize) -> bool {

@@ -87,24 +87,21 @@ async fn take_back(
 ) -> Failure {
     let Ok(cluster) = context.cluster() else { return failure };
     let limit = UNDO_TIMEOUT.min(context.time_left());
-    let (done, words) = match &former {
-        Some(release) => {
-            context.say(&format!("failed; going back to revision {}", release.revision));
-            let said = format!("{ROLLED_BACK}{}", request.description);
-            let back = cluster
-                .helm
-                .rollback(&request.name, &request.namespace, release.revision, request.wait, limit, &said)
-                .await;
-            (back.map(drop), format!("went back to revision {}", release.revision))
+    let (done, words) = if let Some(release) = &former {
+        context.say(&format!("failed; going back to revision {}", release.revision));
+        let said = format!("{ROLLED_BACK}{}", request.description);
+        let back = cluster
+            .helm
+            .rollback(&request.name, &request.namespace, release.revision, request.wait, limit, &said)
+            .await;
+        (back.map(drop), format!("went back to revision {}", release.revision))
+    } else {
+        context.say("failed; uninstalling");
+        let gone = cluster.helm.uninstall(&request.name, &request.namespace, request.wait, limit).await;
+        if gone.is_ok() {
+            let _ = namespace::release(context, &request.namespace).await;
         }
-        None => {
-            context.say("failed; uninstalling");
-            let gone = cluster.helm.uninstall(&request.name, &request.namespace, request.wait, limit).await;
-            if gone.is_ok() {
-                let _ = namespace::release(context, &request.namespace).await;
-            }
-            (gone, "uninstalled what was made".to_owned())
-        }
+        (gone, "uninstalled what was made".to_owned())
     };
     match done {
         Ok(()) => failure.message = format!("{}; {words}", failure.message),
@@ -204,7 +201,7 @@ async fn outlast(context: &Context, pending: &Release) -> Outcome<Option<Release
             return Ok(Some(Release { status: "marked".to_owned(), ..now }));
         }
         context.say(&format!("{} since {}", now.status, format_duration(age)));
-        context.clock.sleep(crate::kinds::SLOWEST_POLL.min(limit - age)).await;
+        context.clock.sleep(crate::kinds::SLOWEST_POLL.min(limit.checked_sub(age).unwrap())).await;
     }
 }
 

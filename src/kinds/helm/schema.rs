@@ -47,7 +47,6 @@ const BLOCK: BlockSchema = block(
             Shape::Bool,
             "Whether a failed install is uninstalled and a failed upgrade rolled back. Default: true; false leaves the wreck to be looked at.",
         ),
-        optional("skip_crds", Shape::Bool, "Whether the chart's `crds/` folder is left out. Default: false."),
     ],
     "A release of a Helm chart.",
 );

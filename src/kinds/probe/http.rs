@@ -11,22 +11,21 @@ use serde_json::Value as Json;
 pub(super) async fn measure(context: &Context, body: &Value) -> Outcome<Measurement> {
     let method = text(body, "method").unwrap_or_else(|| "GET".to_owned());
     let (headers, timeout) = (map(body, "headers"), timeout(context, body, 10));
-    let answer = match text(body, "url") {
-        Some(url) => context.http.request(&method, &url, &headers, timeout).await,
-        None => {
-            let path = text(body, "path").unwrap_or_else(|| "/".to_owned());
-            let path = if path.starts_with('/') { path } else { format!("/{path}") };
-            let request = PodRequest {
-                namespace: namespace(body),
-                endpoint: endpoint(body),
-                port: port(body),
-                path,
-                method,
-                headers,
-                timeout,
-            };
-            context.cluster()?.kubernetes.pod_request(&request).await
-        }
+    let answer = if let Some(url) = text(body, "url") {
+        context.http.request(&method, &url, &headers, timeout).await
+    } else {
+        let path = text(body, "path").unwrap_or_else(|| "/".to_owned());
+        let path = if path.starts_with('/') { path } else { format!("/{path}") };
+        let request = PodRequest {
+            namespace: namespace(body),
+            endpoint: endpoint(body),
+            port: port(body),
+            path,
+            method,
+            headers,
+            timeout,
+        };
+        context.cluster()?.kubernetes.pod_request(&request).await
     };
     match answer {
         Ok(answer) => Ok(judge(body, &answer)),

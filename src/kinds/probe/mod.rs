@@ -29,7 +29,7 @@ impl Measurement {
 
 /// The one probe of a `check` or `verify` body, as an object with one entry: its name and what is written in it.
 #[must_use]
-pub fn probe_of(body: &Value) -> Value {
+pub(super) fn probe_of(body: &Value) -> Value {
     let found = PROBES.iter().find_map(|p| Some((p.name, body.get(p.name).filter(|v| !v.is_null())?.clone())));
     found.map_or(Value::NULL, |(name, inside)| Value::object([(name, inside)]))
 }
@@ -138,20 +138,19 @@ fn unreached(failure: Failure) -> Outcome<Measurement> {
 
 async fn tcp(context: &Context, body: &Value) -> Outcome<Measurement> {
     let (port, timeout) = (port(body), timeout(context, body, 10));
-    let done = match text(body, "host") {
-        Some(host) => context.http.connect(&host, port, timeout).await,
-        None => {
-            let request = PodRequest {
-                namespace: namespace(body),
-                endpoint: endpoint(body),
-                port,
-                path: String::new(),
-                method: "GET".to_owned(),
-                headers: BTreeMap::new(),
-                timeout,
-            };
-            context.cluster()?.kubernetes.pod_request(&request).await.map(drop)
-        }
+    let done = if let Some(host) = text(body, "host") {
+        context.http.connect(&host, port, timeout).await
+    } else {
+        let request = PodRequest {
+            namespace: namespace(body),
+            endpoint: endpoint(body),
+            port,
+            path: String::new(),
+            method: "GET".to_owned(),
+            headers: BTreeMap::new(),
+            timeout,
+        };
+        context.cluster()?.kubernetes.pod_request(&request).await.map(drop)
     };
     done.map(|()| Measurement::of(true, format!("port {port} takes connections"))).or_else(unreached)
 }

@@ -27,7 +27,7 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
         let mut change = Change::new(ActionWord::Create, new_exports(template.as_ref(), wanted.as_ref(), name));
         change.fields = fields(difference, None, None);
         change.children =
-            preview.map(|p| p.children.clone()).unwrap_or_else(|| children::estimate(None, wanted.as_ref(), seal));
+            preview.map_or_else(|| children::estimate(None, wanted.as_ref(), seal), |p| p.children.clone());
         if let Some(observed) = observed {
             replace(&mut change, difference, observed);
         }

@@ -39,28 +39,27 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
         Some(stack) => last_event(context, &stack.id).await?,
         None => None,
     };
-    let change_set = match step.attachment.and_then(|a| a["change_set"].as_str()) {
-        Some(id) => Some(id.to_owned()),
-        None => {
-            let made = change_set::make(context, desired, &request, step.token).await?;
-            if made.is_empty_change() {
-                let created = before.as_ref().is_none_or(|s| s.status.in_review());
-                change_set::discard(
-                    context,
-                    &json!({ "change_set": made.id, "stack": made.stack_id, "created_stack": created }),
-                )
-                .await?;
-                None
-            } else if made.status == "FAILED" {
-                return Err(Failure::new(
-                    Class::Invalid,
-                    "cloudformation:CreateChangeSet",
-                    request.name,
-                    made.status_reason,
-                ));
-            } else {
-                Some(made.id)
-            }
+    let change_set = if let Some(id) = step.attachment.and_then(|a| a["change_set"].as_str()) {
+        Some(id.to_owned())
+    } else {
+        let made = change_set::make(context, desired, &request, step.token).await?;
+        if made.is_empty_change() {
+            let created = before.as_ref().is_none_or(|s| s.status.in_review());
+            change_set::discard(
+                context,
+                &json!({ "change_set": made.id, "stack": made.stack_id, "created_stack": created }),
+            )
+            .await?;
+            None
+        } else if made.status == "FAILED" {
+            return Err(Failure::new(
+                Class::Invalid,
+                "cloudformation:CreateChangeSet",
+                request.name,
+                made.status_reason,
+            ));
+        } else {
+            Some(made.id)
         }
     };
     let stack = match change_set {
@@ -251,9 +250,10 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
     if !tells && !looks_like(context, &stack, desired).await? {
         return Ok(Recovered::NotDone);
     }
-    let ended = match stack.status.succeeded() {
-        true => Ok(stack),
-        false => Err(first_cause(context, &stack, None, Some(step.token), Some(desired)).await),
+    let ended = if stack.status.succeeded() {
+        Ok(stack)
+    } else {
+        Err(first_cause(context, &stack, None, Some(step.token), Some(desired)).await)
     };
     settle(context, desired, ended).await
 }

@@ -81,17 +81,16 @@ impl Kind for ValueKind {
             let id = observed.map(|o| Value::from_json(&o.identity["id"])).filter(|id| known && !id.is_null());
             id.unwrap_or(Value::UNKNOWN)
         };
-        let action = match observed {
-            None => ActionWord::Create,
-            Some(_) => {
-                for field in fields.iter_mut().filter(|f| f.path.starts_with("triggers_replace")) {
-                    field.forces_replacement = true;
-                }
-                match fields.iter().any(|f| f.forces_replacement) {
-                    true => ActionWord::Replace,
-                    false if fields.is_empty() => ActionWord::NoOp,
-                    false => ActionWord::Update,
-                }
+        let action = if observed == None {
+            ActionWord::Create
+        } else {
+            for field in fields.iter_mut().filter(|f| f.path.starts_with("triggers_replace")) {
+                field.forces_replacement = true;
+            }
+            match fields.iter().any(|f| f.forces_replacement) {
+                true => ActionWord::Replace,
+                false if fields.is_empty() => ActionWord::NoOp,
+                false => ActionWord::Update,
             }
         };
         let output = match (action, prior.and_then(|p| p.exports.get("output"))) {
