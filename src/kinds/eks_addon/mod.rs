@@ -1,6 +1,8 @@
 //! `eks_addon`: an add-on that EKS manages on a cluster.
 
 mod change;
+#[cfg(test)]
+mod lifecycle;
 mod live;
 mod operation;
 mod schema;

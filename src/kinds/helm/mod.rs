@@ -96,3 +96,6 @@ impl Kind for HelmKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,14 @@
 //! The namespace of a release: made where it is missing, taken away when it is ours and empty (rule 22).
 
 use crate::{
-    kinds::{Context, helm::preview::namespace_ref, objects::MANAGER},
-    world::{ApplyOptions, Outcome},
+    kinds::{Context, FIRST_POLL, helm::preview::namespace_ref, objects::MANAGER},
+    world::{ApplyOptions, Class, Failure, Outcome},
 };
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+
+/// How long the end of a namespace is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Says that a namespace was made for a chart, and by which plan.
 const MADE_FOR: &str = "terrace.dev/made-for-release";
@@ -30,8 +33,11 @@ const CONTENT: [(&str, &str); 13] = [
 pub(super) async fn ensure(context: &Context, name: &str) -> Outcome<()> {
     let kubernetes = &context.cluster()?.kubernetes;
     let reference = namespace_ref(name);
-    if context.patiently(|| kubernetes.get(&reference)).await?.is_some() {
-        return Ok(());
+    match context.patiently(|| kubernetes.get(&reference)).await? {
+        Some(object) if object["metadata"]["deletionTimestamp"].is_null() => return Ok(()),
+        // One that is going away takes nothing in: it is waited for, and made again.
+        Some(_) => gone(context, name, context.time_left()).await?,
+        None => {}
     }
     let mut annotations = context.marks.annotations(&context.address);
     annotations.insert(MADE_FOR.to_owned(), "true".to_owned());
@@ -73,5 +79,24 @@ pub(super) async fn release(context: &Context, name: &str) -> Outcome<bool> {
         }
     }
     context.patiently(|| kubernetes.delete(&reference)).await?;
+    // That it goes is certain; how soon is its finalizers' matter, and no failure of the release.
+    let _ = gone(context, name, PATIENCE.min(context.time_left())).await;
     Ok(true)
+}
+
+/// Waits until a namespace that is going away is gone.
+async fn gone(context: &Context, name: &str, limit: Duration) -> Outcome<()> {
+    let kubernetes = &context.cluster()?.kubernetes;
+    let reference = namespace_ref(name);
+    let until = context.clock.now() + limit;
+    while context.patiently(|| kubernetes.get(&reference)).await?.is_some() {
+        if context.clock.now() >= until {
+            let what = format!("the namespace {name} is going away and is not gone yet");
+            return Err(Failure::new(Class::Unavailable, "create", name, what)
+                .hint("`kubectl get namespace -o yaml` names the finalizers that hold it"));
+        }
+        context.say(&format!("the namespace {name} is going away"));
+        context.clock.sleep(FIRST_POLL).await;
+    }
+    Ok(())
 }

@@ -76,10 +76,11 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
                 let key = reference.to_string();
                 let key =
                     if by_key.contains_key(key.as_str()) { format!("{} {key}", reference.api_version) } else { key };
-                if by_key.insert(key.as_str().into(), secret_marked(object)).is_some() {
+                if references.contains(&reference) {
                     let problem = Diagnostic::error("object_twice", format!("{reference} is declared twice"));
                     problems.push(at(request, path, problem));
                 }
+                by_key.insert(key.as_str().into(), secret_marked(object));
                 references.push(reference);
             }
             Ok(None) => {

@@ -90,3 +90,6 @@ impl Kind for ManifestKind {
         Ok(json!({ "objects": [reference] }))
     }
 }
+
+#[cfg(test)]
+mod tests;

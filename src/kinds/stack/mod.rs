@@ -113,3 +113,6 @@ impl Kind for StackKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

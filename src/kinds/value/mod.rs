@@ -1,5 +1,7 @@
 //! `value`: a value that Terrace remembers. It makes nothing anywhere; state alone knows it.
 
+#[cfg(test)]
+mod lifecycle;
 mod schema;
 
 pub(super) use schema::SCHEMA;
