@@ -1,9 +1,13 @@
 use super::*;
 use crate::{
-    base::Address,
-    kinds::{Cause, testing::Bench},
+    base::{Address, Digest},
+    kinds::{
+        Cause, Owner,
+        testing::{Bench, any_value, seal},
+    },
     world::sandbox::FaultKind,
 };
+use proptest::prelude::*;
 
 const QUEUE: &str = "\
 Parameters:
@@ -140,4 +144,67 @@ async fn what_somebody_changed_is_drift_and_what_is_ignored_stays() {
     let drift = StackKind.drift(&bench.context(&queue), &prior.identity).await.unwrap();
     assert_eq!((drift.len(), drift[0].name.as_str()), (1, "Queue"));
     assert!(drift[0].fields.iter().all(|f| f.cause == Cause::DriftLeft));
+}
+
+#[tokio::test]
+async fn a_protected_stack_is_deleted_only_once_its_protection_is_lifted() {
+    let (mut bench, queue) = bench();
+    bench.file("policy.json", "{}");
+    let guarded = inputs(json!({ "termination_protection": true, "stack_policy": "policy.json" }));
+    let made = bench.apply(&queue, &guarded).await.unwrap();
+    assert_eq!(bench.plan(&queue, &guarded).await.unwrap().change.action, ActionWord::NoOp);
+    let failure = bench.delete(&queue, &made).await.unwrap_err();
+    assert!(failure.message.contains("termination protection"), "{failure}");
+    let lifted = bench.apply(&queue, &inputs(json!({ "termination_protection": false }))).await.unwrap();
+    assert!(lifted.change.fields.iter().any(|f| f.path == "termination_protection"));
+    bench.delete(&queue, &lifted).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_stack_is_made_of_is_told_when_it_is_to_be_destroyed() {
+    let (bench, queue) = bench();
+    bench.apply(&queue, &inputs(json!({}))).await.unwrap();
+    let live = bench.plan(&queue, &inputs(json!({}))).await.unwrap().observed;
+    let removal = StackKind.removal(bench.prior(&queue).as_ref(), live.as_ref());
+    let names: Vec<&str> = removal.children.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!((removal.action, names), (ActionWord::Delete, vec!["Queue", "Topic"]));
+    assert!(removal.stateful, "a queue holds messages");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_parameters_and_tags_have_a_difference(a in any_value(true), b in any_value(true), seen in any::<bool>()) {
+        let (bench, queue) = bench();
+        let given = |secret: &Value| Value::object([
+            ("template", "queue.yaml".into()),
+            ("parameters", Value::object([("Secret", secret.clone())])),
+            ("tags", b.clone()),
+        ]);
+        let (Ok(desired), Ok(former)) = (bench.prepare(&queue, &given(&a)), bench.prepare(&queue, &given(&b))) else {
+            return Ok(());
+        };
+        let observed = Observed {
+            identity: json!({ "name": "platform-dev-queue", "id": "arn:aws:cloudformation:r:1:stack/platform-dev-queue/u" }),
+            inputs: former.inputs.clone(),
+            documents: former.documents.clone(),
+            exports: Value::NULL,
+            owner: Owner::Nobody,
+            fingerprint: Digest::of(b""),
+            condition: None,
+            image: Value::NULL,
+        };
+        let diff = |desired: &Desired, observed: Option<&Observed>, ignore: &[String]| {
+            StackKind.diff(&Difference { desired, prior: None, observed, preview: None, ignore, seal: &seal })
+        };
+        for ignore in [&[][..], &["*".to_owned()]] {
+            let change = diff(&desired, seen.then_some(&observed), ignore);
+            prop_assert!(serde_json::to_string(&change.fields).is_ok());
+            prop_assert!(serde_json::to_string(&change.children).is_ok());
+            prop_assert!(!seen || ignore.is_empty() || change.action == ActionWord::NoOp);
+        }
+        if !former.inputs.has_unknown() {
+            prop_assert_eq!(diff(&former, Some(&observed), &[]).action, ActionWord::NoOp);
+        }
+    }
 }

@@ -103,6 +103,26 @@ impl CloudFormation for Stacks {
         .await
     }
 
+    async fn set_termination_protection(&self, name: &str, on: bool) -> Outcome<()> {
+        self.with("cloudformation:UpdateTerminationProtection", name, |tx, ask| {
+            let mut stack = self.existing(tx, ask, name)?;
+            stack.termination_protection = on;
+            tx.put("stack", &stack.id, &stack);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Kept and never enforced: what the sandbox changes, it changes whole.
+    async fn set_stack_policy(&self, name: &str, policy: &str) -> Outcome<()> {
+        self.with("cloudformation:SetStackPolicy", name, |tx, ask| {
+            let stack = self.existing(tx, ask, name)?;
+            tx.put("stack-policy", &stack.id, &policy);
+            Ok(())
+        })
+        .await
+    }
+
     async fn continue_update_rollback(&self, name: &str, skip: &[String], token: &str) -> Outcome<()> {
         self.with("cloudformation:ContinueUpdateRollback", name, |tx, ask| {
             let mut stack = self.existing(tx, ask, name)?;
