@@ -21,6 +21,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub(crate) struct Lab {
     pub folder: tempfile::TempDir,
     pub files: BTreeMap<String, String>,
+    pub plan: String,
     pub world: Arc<Sandbox>,
 }
 
@@ -30,7 +31,29 @@ impl Lab {
         let options = sandbox::Options { speed: f64::INFINITY, ..sandbox::Options::default() };
         let world = Sandbox::open(&folder.path().join("world"), options).unwrap();
         let text = format!("plan \"p\" {{}}\nenvironment \"dev\" {{\n  sandbox {{}}\n}}\n{plan}");
-        Self { folder, files: [("p/a.hcl".to_owned(), text)].into(), world }
+        Self { folder, files: [("p/a.hcl".to_owned(), text)].into(), plan: "p".to_owned(), world }
+    }
+
+    /// The files that the project ships, and one of its plans.
+    pub(crate) fn shipped(plan: &str) -> Self {
+        fn read(root: &std::path::Path, folder: &str, files: &mut BTreeMap<String, String>) {
+            for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+                let entry = entry.unwrap();
+                let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+                if entry.path().is_dir() {
+                    read(root, &path, files);
+                } else if let Ok(text) = std::fs::read_to_string(entry.path()) {
+                    files.insert(path, text);
+                }
+            }
+        }
+        let mut lab = Self::new("");
+        lab.files.clear();
+        plan.clone_into(&mut lab.plan);
+        for folder in ["plans", "modules", "cfn-templates", "examples"] {
+            read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), folder, &mut lab.files);
+        }
+        lab
     }
 
     pub(crate) fn write(&mut self, plan: &str) {
@@ -46,25 +69,29 @@ impl Lab {
         let sources: BTreeMap<String, Arc<[u8]>> =
             self.files.iter().map(|(p, t)| (p.clone(), t.as_bytes().into())).collect();
         let sources = Arc::new(MemorySources(sources));
-        let (configuration, problems) = load(&*sources, "p", crate::kinds::schema());
+        let (configuration, problems) = load(&*sources, &self.plan, crate::kinds::schema());
         assert!(!problems.has_errors(), "{problems:#?}");
         let configuration = Arc::new(configuration.unwrap());
         let (graph, problems) = crate::graph::build(&configuration, crate::kinds::schema());
         assert!(!problems.has_errors(), "{problems:#?}");
         let ledger = self.ledger();
+        let mut texts = crate::base::SourceMap::default();
+        let (values, problems) = crate::lang::values::of_environment(&*sources, &configuration, "dev", &mut texts);
+        assert!(!problems.has_errors(), "{problems:#?}");
+        let account = "000000000000";
         Subject {
             configuration,
             graph: Arc::new(graph),
             given: Given {
-                env: EnvValues { name: "dev".into(), region: "us-east-1".into(), account_id: "000000000000".into() },
-                variables: BTreeMap::new(),
+                env: EnvValues { name: "dev".into(), region: "us-east-1".into(), account_id: account.into() },
+                variables: values.into_iter().map(|(k, v)| (k, v.value)).collect(),
                 plan_time: self.world.clock().now(),
             },
             sources,
             world: self.world.clone(),
             aws: AwsConnection {
                 region: "us-east-1".to_owned(),
-                account_id: "000000000000".to_owned(),
+                account_id: account.to_owned(),
                 ..AwsConnection::default()
             },
             project: "lab".into(),

@@ -26,3 +26,25 @@ async fn values_are_created_changed_replaced_and_destroyed() {
     assert_eq!(report.end, RunEnd::Succeeded, "{report:#?}");
     assert!(lab.subject().await.state.resources.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quickstart_is_applied_and_destroyed() {
+    let lab = Lab::shipped("examples/quickstart");
+    println!("{:#?}", lab.changes().await);
+    lab.applied().await;
+    assert_eq!(lab.changes().await, Vec::<String>::new());
+    let report = lab.destroy().await;
+    assert_eq!(report.end, RunEnd::Succeeded, "{report:#?}");
+    assert!(lab.subject().await.state.resources.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_eks_platform_is_applied_and_destroyed() {
+    let lab = Lab::shipped("plans/eks-platform");
+    println!("{:#?}", lab.changes().await);
+    lab.applied().await;
+    assert_eq!(lab.changes().await, Vec::<String>::new());
+    let report = lab.destroy().await;
+    assert_eq!(report.end, RunEnd::Succeeded, "{report:#?}");
+    assert!(lab.subject().await.state.resources.is_empty());
+}

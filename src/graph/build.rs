@@ -33,6 +33,7 @@ pub fn build(configuration: &Configuration, schema: &Schema) -> (Graph, Diagnost
     }
     builder.module(&configuration.root, &mut Vec::new());
     builder.gates();
+    builder.late_checks();
     let mut diagnostics = Diagnostics::new();
     for diagnostic in builder.later_phases() {
         diagnostics.push(diagnostic);
@@ -307,6 +308,38 @@ impl Builder<'_> {
         vec![self.graph.node(node)]
     }
 
+    /// A check that nothing depends on is asked when everything that its phase manages is applied.
+    fn late_checks(&mut self) {
+        let roles: Vec<(Id, Arc<str>, bool)> = self
+            .graph
+            .phase
+            .iter()
+            .filter_map(|(declaration, phase)| {
+                let id = self.graph.declaration(declaration)?;
+                let role = self.configuration.resource(declaration)?.role;
+                Some((id, phase.clone(), role == Role::Check))
+            })
+            .collect();
+        for (id, phase, is_check) in roles {
+            let applied = self.graph.node(Node::PhaseApplied(phase.clone()));
+            let wanted = is_check && self.only_ends(id);
+            if wanted {
+                self.edge(applied, id, Why::Phase);
+            } else {
+                self.edge(id, applied, Why::Phase);
+            }
+            let end = self.graph.node(Node::PhaseEnd(phase));
+            if !self.graph.inner.contains_edge(applied, end) {
+                self.edge(applied, end, Why::Phase);
+            }
+        }
+    }
+
+    /// Whether only barriers come after a node.
+    fn only_ends(&self, id: Id) -> bool {
+        self.graph.inner.neighbors(id).all(|n| matches!(self.graph.inner[n], Node::PhaseEnd(_) | Node::CallEnd(_)))
+    }
+
     /// What the gates of phases refer to, and the cluster that their probes need.
     fn gates(&mut self) {
         for phase in &self.configuration.phases {
@@ -358,7 +391,7 @@ impl Builder<'_> {
                     return (!self.may_follow(Some(own), Some(phase))).then(|| (d.clone(), phase.clone()));
                 }
             }
-            Node::PhaseStart(_) | Node::PhaseEnd(_) | Node::CallEnd(_) => return None,
+            Node::PhaseStart(_) | Node::PhaseApplied(_) | Node::PhaseEnd(_) | Node::CallEnd(_) => return None,
             _ => {}
         }
         if !seen.insert(id) {

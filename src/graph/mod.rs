@@ -37,6 +37,8 @@ pub enum Node {
     Declaration(Declaration),
     /// A phase may start.
     PhaseStart(Arc<str>),
+    /// Everything that a phase manages is applied: checks that nothing depends on are asked from here on.
+    PhaseApplied(Arc<str>),
     /// Everything in a phase is applied and its gate has passed.
     PhaseEnd(Arc<str>),
     /// A local value.
@@ -76,6 +78,7 @@ impl fmt::Display for Node {
         match self {
             Self::Declaration(d) => write!(f, "{}", address(d)),
             Self::PhaseStart(name) => write!(f, "phase.{name} (start)"),
+            Self::PhaseApplied(name) => write!(f, "phase.{name} (applied)"),
             Self::PhaseEnd(name) => write!(f, "phase.{name}"),
             Self::Local(p, name) => path(f, p).and_then(|()| write!(f, "local.{name}")),
             Self::Variable(p, name) => path(f, p).and_then(|()| write!(f, "var.{name}")),
@@ -205,7 +208,7 @@ impl Graph {
                     Node::Declaration(d) => {
                         out.insert(d.clone());
                     }
-                    Node::PhaseStart(_) | Node::PhaseEnd(_) => {}
+                    Node::PhaseStart(_) | Node::PhaseApplied(_) | Node::PhaseEnd(_) => {}
                     _ if seen.insert(before) => todo.push(before),
                     _ => {}
                 }

@@ -50,7 +50,7 @@ impl Targets {
                 continue;
             }
             for before in graph.inner.neighbors_directed(id, petgraph::Incoming) {
-                if !matches!(graph.inner[before], Node::PhaseStart(_) | Node::PhaseEnd(_)) {
+                if !matches!(graph.inner[before], Node::PhaseStart(_) | Node::PhaseApplied(_) | Node::PhaseEnd(_)) {
                     todo.push(before);
                 }
             }
