@@ -31,6 +31,7 @@ pub(super) fn clean(object: &Json) -> Json {
     let mut object = without_nulls(object);
     if let Some(top) = object.as_object_mut() {
         top.remove("status");
+        encode_string_data(top);
     }
     if let Some(metadata) = object.get_mut("metadata").and_then(Json::as_object_mut) {
         for name in SERVERS_METADATA {
@@ -48,6 +49,20 @@ pub(super) fn clean(object: &Json) -> Json {
         }
     }
     object
+}
+
+/// A secret's `stringData` is only written, never read back: the server keeps it in `data`, base64.
+fn encode_string_data(object: &mut serde_json::Map<String, Json>) {
+    if object.get("kind").and_then(Json::as_str) != Some("Secret") {
+        return;
+    }
+    let Some(Json::Object(plain)) = object.remove("stringData") else { return };
+    let data = object.entry("data").or_insert_with(|| Json::Object(serde_json::Map::new()));
+    let Some(data) = data.as_object_mut() else { return };
+    for (key, value) in plain {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        data.insert(key, base64::engine::general_purpose::STANDARD.encode(text).into());
+    }
 }
 
 fn without_nulls(json: &Json) -> Json {
