@@ -564,7 +564,7 @@ impl<'r> Executor<'r> {
             .desk
             .store
             .with(|s| s.verdicts.get(&subject).is_some_and(|v| v.passed && v.declaration == instance.declaration));
-        if planned.action == ActionWord::NoOp && passed {
+        if planned.action == ActionWord::NoOp && passed && self.touched.is_empty() {
             return self.instance_done(id);
         }
         self.begin(address, &instance.phase, ActionWord::Verify);

@@ -144,7 +144,12 @@ impl Lab {
 
     pub(crate) async fn applied(&self) -> Report {
         let report = self.apply().await;
-        assert_eq!(report.end, RunEnd::Succeeded, "{report:#?}");
+        assert_eq!(
+            report.end,
+            RunEnd::Succeeded,
+            "{:#?}",
+            (&report.failures, &report.beyond, &report.stuck, &report.undone)
+        );
         report
     }
 

@@ -23,30 +23,49 @@ async fn values_are_created_changed_replaced_and_destroyed() {
     assert_eq!(lab.changes().await, ["value.b: update", "value.a: destroy"]);
     lab.applied().await;
     let report = lab.destroy().await;
-    assert_eq!(report.end, RunEnd::Succeeded, "{report:#?}");
+    assert_eq!(report.end, RunEnd::Succeeded, "{:#?}", (report.failures, report.beyond));
     assert!(lab.subject().await.state.resources.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_quickstart_is_applied_and_destroyed() {
     let lab = Lab::shipped("examples/quickstart");
-    
+
     lab.applied().await;
     let plan = lab.plan().await.plan;
-    assert!(!plan.has_changes(), "{:#?}", plan.nodes.iter().filter(|n| n.action != crate::base::ActionWord::NoOp).map(|n| (&n.address, n.action, &n.reasons, &n.fields, &n.children)).collect::<Vec<_>>());
+    assert!(
+        !plan.has_changes(),
+        "{:#?}",
+        plan.nodes
+            .iter()
+            .filter(|n| n.action != crate::base::ActionWord::NoOp)
+            .map(|n| (&n.address, n.action, &n.reasons, &n.fields, &n.children))
+            .collect::<Vec<_>>()
+    );
     let report = lab.destroy().await;
-    assert_eq!(report.end, RunEnd::Succeeded, "{report:#?}");
+    assert_eq!(report.end, RunEnd::Succeeded, "{:#?}", (report.failures, report.beyond));
     assert!(lab.subject().await.state.resources.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_eks_platform_is_applied_and_destroyed() {
-    let lab = Lab::shipped("plans/eks-platform");
-    
+    let mut lab = Lab::shipped("plans/eks-platform");
     lab.applied().await;
     let plan = lab.plan().await.plan;
-    assert!(!plan.has_changes(), "{:#?}", plan.nodes.iter().filter(|n| n.action != crate::base::ActionWord::NoOp).map(|n| (&n.address, n.action, &n.reasons, &n.fields, &n.children)).collect::<Vec<_>>());
+    assert!(
+        !plan.has_changes(),
+        "{:#?}",
+        plan.nodes
+            .iter()
+            .filter(|n| n.action != crate::base::ActionWord::NoOp)
+            .map(|n| (&n.address, n.action, &n.reasons, &n.fields, &n.children))
+            .collect::<Vec<_>>()
+    );
+    let file = lab.files.get_mut("plans/eks-platform/foundation.hcl").unwrap();
+    *file = file.replace("prevent_destroy = true", "prevent_destroy = false");
+    assert_eq!(lab.changes().await, ["stack.backups: update"]);
+    lab.applied().await;
     let report = lab.destroy().await;
-    assert_eq!(report.end, RunEnd::Succeeded, "{report:#?}");
+    assert_eq!(report.end, RunEnd::Succeeded, "{:#?}", (report.failures, report.beyond));
     assert!(lab.subject().await.state.resources.is_empty());
 }

@@ -183,7 +183,7 @@ impl Task<'_> {
 
     /// Why the live thing is not the one that was planned for; nothing where it is, or where it was planned later.
     fn moved(&self, observed: Option<&Observed>) -> Option<String> {
-        if self.planned.deferral.is_some() || self.half_replaced {
+        if self.planned.deferral.is_some() || self.half_replaced || !self.instance.kind.owns() {
             return None;
         }
         match (&self.planned.fingerprint, observed) {
@@ -437,6 +437,7 @@ impl Removal<'_> {
             return Ok(done(ActionWord::Forget));
         }
         if let (Some(then), Some(now), None) = (&self.planned.fingerprint, &observed, &self.open)
+            && kind.owns()
             && *then != now.fingerprint
         {
             return Err(End::Beyond("it changed behind our back since the plan was made; plan again".to_owned()));

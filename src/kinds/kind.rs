@@ -339,6 +339,11 @@ pub trait Kind: Send + Sync {
         true
     }
 
+    /// Whether it makes a thing of its own. Where not (`eks_upgrade`, which steers a stack's), nobody can own what it reads.
+    fn owns(&self) -> bool {
+        true
+    }
+
     /// Whether its effects touch nothing outside the process, so that a crash can leave nothing half done: state alone is
     /// written, and no intent is needed before it.
     fn remembers_only(&self) -> bool {

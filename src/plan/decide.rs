@@ -81,7 +81,9 @@ pub fn change(facts: &Facts<'_>) -> Change {
 /// Whatever forbids the change: somebody else owns the thing, it is protected, it is stuck.
 pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
     let mut problems = Diagnostics::new();
-    if let Some(problem) = facts.observed.and_then(|o| foreign(facts, o)) {
+    if facts.instance.kind.owns()
+        && let Some(problem) = facts.observed.and_then(|o| foreign(facts, o))
+    {
         problems.push(problem);
     }
     let mut change = change(facts);
@@ -118,6 +120,9 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
         return Err(problems);
     }
     let drift = drift_left(facts, &mut change, gone);
+    if change.action == ActionWord::NoOp {
+        protection(facts, &mut change);
+    }
     let action = match change.action {
         ActionWord::NoOp if facts.import.is_some() => ActionWord::Import,
         ActionWord::NoOp if !facts.unverified.is_empty() => ActionWord::Verify,
@@ -163,6 +168,27 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
 fn identity(facts: &Facts<'_>) -> Json {
     let live = facts.observed.map(|o| &o.identity);
     live.or(facts.instance.desired.identity.as_ref()).cloned().unwrap_or(Json::Null)
+}
+
+/// Putting a thing under `prevent_destroy`, or lifting that, touches state alone; it is an update all the same, since what may
+/// be destroyed changes (rule 14).
+fn protection(facts: &Facts<'_>, change: &mut Change) {
+    let Some(before) = facts.remembered.map(|r| r.prevent_destroy) else { return };
+    let after = facts.lifecycle.prevent_destroy;
+    if before != after {
+        change.action = ActionWord::Update;
+        change
+            .reasons
+            .push(if after { "it is put under prevent_destroy" } else { "prevent_destroy is lifted" }.to_owned());
+        change.fields.push(FieldChange {
+            path: "lifecycle.prevent_destroy".to_owned(),
+            before: Some(before.into()),
+            after: Some(after.into()),
+            cause: Cause::Declared,
+            forces_replacement: false,
+            because: None,
+        });
+    }
 }
 
 /// Makes a change a replacement, unless there is nothing to replace.

@@ -186,7 +186,6 @@ impl<'s> Maker<'s> {
             }
         }
         self.removals().await;
-        self.checks();
         Ok(())
     }
 
@@ -457,27 +456,13 @@ impl<'s> Maker<'s> {
         self.push(planned);
     }
 
-    /// A check changes nothing; it runs when anything else does, or when its last result is not a pass.
+    /// A check changes nothing. It is due where its last result is not a pass; apply asks it too when anything was changed.
     fn check(&mut self, instance: &Instance) {
         let passed = self.passed(&instance.address.to_string(), &instance.declaration);
         let action = if passed { ActionWord::NoOp } else { ActionWord::Verify };
         let mut planned = blank(&instance.address, instance.phase.clone(), action);
         planned.controls = instance.evaluated.controls.clone();
         self.push(planned);
-    }
-
-    /// Lets checks run in a plan that does anything.
-    fn checks(&mut self) {
-        let changes = self.nodes.iter().any(|n| !matches!(n.action, ActionWord::NoOp | ActionWord::Read));
-        if !changes {
-            return;
-        }
-        for node in &mut self.nodes {
-            let role = self.subject.configuration.resource(&Declaration::from(&node.address)).map(|r| r.role);
-            if node.action == ActionWord::NoOp && role == Some(Role::Check) {
-                node.action = ActionWord::Verify;
-            }
-        }
     }
 
     fn passed(&self, subject: &str, declaration: &crate::base::Digest) -> bool {

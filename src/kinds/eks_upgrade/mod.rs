@@ -49,6 +49,10 @@ impl Kind for UpgradeKind {
         Duration::from_secs(60)
     }
 
+    fn owns(&self) -> bool {
+        false
+    }
+
     fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
         let parameter = request.inputs.get("parameter").and_then(Value::as_str).unwrap_or_default().to_owned();
         let stack = request.inputs.get("stack");
