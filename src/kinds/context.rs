@@ -137,6 +137,7 @@ impl Context {
 
 /// The pause before a try: doubling from half a second, with full jitter in its upper half.
 #[must_use]
+#[expect(clippy::cast_precision_loss, reason = "below a thousand nothing is lost")]
 pub fn backoff(attempt: u32, random: u64) -> Duration {
     let ceiling = Duration::from_millis(500 * (1 << attempt.min(6))).min(LONGEST_PAUSE);
     let half = ceiling / 2;

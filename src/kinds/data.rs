@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
 /// Inputs as they are; the identity is made of `keys`, where all of them that are given are known.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of every kind's prepare")]
 pub(super) fn prepare(request: &Prepare<'_>, keys: &[&str]) -> Result<Desired, Diagnostics> {
     let given: Vec<(&str, &Value)> =
         keys.iter().filter_map(|key| Some((*key, request.inputs.get(key).filter(|v| !v.is_null())?))).collect();
@@ -21,9 +22,9 @@ pub(super) fn prepare(request: &Prepare<'_>, keys: &[&str]) -> Result<Desired, D
     })
 }
 
-/// What was read, with its exports. The fingerprint holds only digests.
+/// What was read, with its exports. A secret leaves no trace in the fingerprint: a digest without a key could be guessed.
 pub(super) fn observed(identity: &Json, exports: Value) -> Observed {
-    let fingerprint = Digest::of(exports.to_json_lossy().to_string().as_bytes());
+    let fingerprint = fingerprint(&exports);
     Observed {
         identity: identity.clone(),
         inputs: Value::UNKNOWN,
@@ -34,6 +35,12 @@ pub(super) fn observed(identity: &Json, exports: Value) -> Observed {
         condition: None,
         image: Value::NULL,
     }
+}
+
+/// A fingerprint of what may be shown.
+pub(super) fn fingerprint(exports: &Value) -> Digest {
+    let told = exports.sealed(&|_| "sensitive".into());
+    Digest::of(told.to_json_lossy().to_string().as_bytes())
 }
 
 /// Reading is all that is ever done.

@@ -54,7 +54,9 @@ impl Marks {
     #[must_use]
     pub fn labels(&self, address: &Address) -> BTreeMap<String, String> {
         let mut marks = self.marks(KUBERNETES_PREFIX, label_value(address.as_str()));
-        marks.values_mut().for_each(|value| *value = label_value(value));
+        for value in marks.values_mut() {
+            *value = label_value(value);
+        }
         marks
     }
 
@@ -79,23 +81,22 @@ impl Marks {
     /// Whose a thing with these tags is.
     #[must_use]
     pub fn owner_by_tags(&self, tags: &BTreeMap<String, String>, address: &Address) -> Owner {
-        self.owner(tags, &self.tags(address), AWS_PREFIX, address)
+        Self::owner(tags, &self.tags(address), AWS_PREFIX, address)
     }
 
     /// Whose a release with these labels is.
     #[must_use]
     pub fn owner_by_labels(&self, labels: &BTreeMap<String, String>, address: &Address) -> Owner {
-        self.owner(labels, &self.labels(address), KUBERNETES_PREFIX, address)
+        Self::owner(labels, &self.labels(address), KUBERNETES_PREFIX, address)
     }
 
     /// Whose an object with these annotations is.
     #[must_use]
     pub fn owner_by_annotations(&self, annotations: &BTreeMap<String, String>, address: &Address) -> Owner {
-        self.owner(annotations, &self.annotations(address), KUBERNETES_PREFIX, address)
+        Self::owner(annotations, &self.annotations(address), KUBERNETES_PREFIX, address)
     }
 
     fn owner(
-        &self,
         found: &BTreeMap<String, String>,
         ours: &BTreeMap<String, String>,
         prefix: &str,

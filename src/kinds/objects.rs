@@ -226,7 +226,9 @@ pub(super) fn three_ways(reference: &ObjectRef, ways: &ThreeWays<'_>) -> Option<
         (None, Some(_)) => {
             // Gone behind our back, or new.
             if ways.last.is_some() {
-                fields.iter_mut().for_each(|f| f.cause = Cause::Drift);
+                for field in &mut fields {
+                    field.cause = Cause::Drift;
+                }
             }
             ActionWord::Create
         }

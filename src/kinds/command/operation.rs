@@ -1,8 +1,8 @@
 //! Running the programs of a command.
 
 use crate::{
-    base::{ActionWord, Digest, Secret, Value},
-    kinds::{Applied, Context, Desired, Observed, Owner, Recovered, Step, value::id_of},
+    base::{ActionWord, Secret, Value},
+    kinds::{Applied, Context, Desired, Observed, Owner, Recovered, Step, data::fingerprint, value::id_of},
     world::{Class, Failure, Outcome, Program, ProgramEnd},
 };
 use serde_json::{Value as Json, json};
@@ -147,7 +147,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         identity: identity.clone(),
         inputs: Value::UNKNOWN,
         documents: BTreeMap::new(),
-        fingerprint: Digest::of(exports.to_json_lossy().to_string().as_bytes()),
+        fingerprint: fingerprint(&exports),
         exports,
         owner: Owner::Nobody,
         condition: None,

@@ -36,7 +36,7 @@ impl Kind for PlanOutputsKind {
     }
 
     async fn read(&self, context: &Context, identity: &Json, _desired: Option<&Desired>) -> Outcome<Option<Observed>> {
-        read(context, identity).await
+        read(context, identity)
     }
 
     fn diff(&self, difference: &Difference<'_>) -> Change {
@@ -60,7 +60,7 @@ impl Kind for PlanOutputsKind {
     }
 }
 
-async fn read(context: &Context, identity: &Json) -> Outcome<Option<Observed>> {
+fn read(context: &Context, identity: &Json) -> Outcome<Option<Observed>> {
     let Some(plan) = data::text(identity, "plan") else {
         return Err(Failure::new(Class::Invalid, "state", context.address.to_string(), "it names no plan"));
     };

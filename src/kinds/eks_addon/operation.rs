@@ -152,9 +152,11 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
     }
     let Some(addon) = found else { return Ok(Recovered::NotDone) };
     let ended = match addon.status.as_str() {
-        "CREATING" | "UPDATING" => wait(context, &addon.cluster, &addon.name).await,
         "ACTIVE" => Ok(addon),
-        "CREATE_FAILED" | "UPDATE_FAILED" | "DEGRADED" => wait(context, &addon.cluster, &addon.name).await,
+        // Of one that failed already this tells why.
+        "CREATING" | "UPDATING" | "CREATE_FAILED" | "UPDATE_FAILED" | "DEGRADED" => {
+            wait(context, &addon.cluster, &addon.name).await
+        }
         _ => return Ok(Recovered::NotDone),
     };
     match ended {

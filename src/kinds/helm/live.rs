@@ -51,9 +51,9 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         ("version", base.version.as_str().into()),
         ("values", Value::from_json(&base.values)),
     ]);
-    let fingerprint = Digest::of(
-        json!([newest.revision, newest.status, newest.version, newest.values, newest.labels]).to_string().as_bytes(),
-    );
+    // Values may hold secrets, and none of them changes without a new revision.
+    let fingerprint =
+        Digest::of(json!([newest.revision, newest.status, newest.version, newest.labels]).to_string().as_bytes());
     Ok(Some(Observed {
         identity: json!({ "namespace": newest.namespace, "name": newest.name }),
         inputs,

@@ -201,7 +201,7 @@ async fn outlast(context: &Context, pending: &Release) -> Outcome<Option<Release
             return Ok(Some(Release { status: "marked".to_owned(), ..now }));
         }
         context.say(&format!("{} since {}", now.status, format_duration(age)));
-        context.clock.sleep(crate::kinds::SLOWEST_POLL.min(limit.checked_sub(age).unwrap())).await;
+        context.clock.sleep(crate::kinds::SLOWEST_POLL.min(limit.saturating_sub(age))).await;
     }
 }
 

@@ -60,18 +60,30 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     let owners: Vec<Owner> = there.values().map(|object| owner(context, object)).collect();
     let worst =
         owners.iter().find(|o| matches!(o, Owner::Other(_))).or_else(|| owners.iter().find(|o| **o == Owner::Nobody));
-    let owner = worst.or_else(|| owners.first()).cloned().unwrap_or(Owner::Nobody);
-    let content: BTreeMap<String, Json> = there.iter().map(|(r, object)| (r.to_string(), clean(object))).collect();
+    let whose = worst.or_else(|| owners.first()).cloned().unwrap_or(Owner::Nobody);
+    let content: BTreeMap<String, Json> = there.iter().map(|(r, object)| (r.to_string(), told(object))).collect();
     Ok(Some(Observed {
         identity: json!({ "objects": there.keys().collect::<Vec<_>>() }),
         inputs: Value::object([("objects", values)]),
         documents: BTreeMap::new(),
         exports: exports(&there, first),
-        owner,
+        owner: whose,
         fingerprint: Digest::of(json!(content).to_string().as_bytes()),
         condition: None,
         image,
     }))
+}
+
+/// What a fingerprint is made of: the object, and of a Secret its version in the place of its content.
+fn told(object: &Json) -> Json {
+    let mut told = clean(object);
+    if object["kind"] == "Secret"
+        && let Some(entries) = told.as_object_mut()
+    {
+        entries.remove("data");
+        entries.insert("version".to_owned(), object["metadata"]["resourceVersion"].clone());
+    }
+    told
 }
 
 /// Each object, and of the first its uid, name and namespace.

@@ -273,10 +273,10 @@ fn json_of(expr: &Expr) -> String {
             }),
             ExprKind::Array(items) => {
                 out.push('[');
-                items.iter().for_each(|e| {
-                    strip(e, out);
+                for item in items {
+                    strip(item, out);
                     out.push(',');
-                });
+                }
                 out.push(']');
             }
             ExprKind::Function(function) => {
@@ -295,9 +295,9 @@ fn json_of(expr: &Expr) -> String {
                                 SubPart::Attribute(a, b, _) => write!(out, "${{{a}.{b}}}"),
                             };
                         }
-                        variables.iter().for_each(|(name, _)| {
+                        for (name, _) in variables {
                             let _ = write!(out, "{name:?}=");
-                        });
+                        }
                     }
                     other => {
                         let _ = write!(out, "{:?}", std::mem::discriminant(other));

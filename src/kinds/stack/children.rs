@@ -120,11 +120,10 @@ pub(super) fn estimate(
 
 fn source(source: &cfn::Source) -> String {
     match source {
-        cfn::Source::Parameter { name, .. } => name.clone(),
+        cfn::Source::Parameter { name, .. } | cfn::Source::Import(name) => name.clone(),
         cfn::Source::Resource { logical_id, attribute: None } => logical_id.clone(),
         cfn::Source::Resource { logical_id, attribute: Some(attribute) } => format!("{logical_id}.{attribute}"),
         cfn::Source::Dynamic(text) => format!("{{{{resolve:{text}}}}}"),
-        cfn::Source::Import(name) => name.clone(),
     }
 }
 

@@ -20,9 +20,9 @@ pub(super) async fn first_cause(
     token: Option<&str>,
     desired: Option<&Desired>,
 ) -> Failure {
-    let stuck = stack.status.0.ends_with("ROLLBACK_FAILED")
+    let ended_stuck = stack.status.0.ends_with("ROLLBACK_FAILED")
         || matches!(stack.status.0.as_str(), "DELETE_FAILED" | "UPDATE_FAILED");
-    let class = if stuck { Class::Stuck } else { Class::Failed };
+    let class = if ended_stuck { Class::Stuck } else { Class::Failed };
     let fallback = if stack.status_reason.is_empty() {
         format!("the stack ended as {}", stack.status.0)
     } else {
@@ -33,16 +33,16 @@ pub(super) async fn first_cause(
         Err(_) => None,
     };
     let Some((event, folded)) = cause else {
-        return hint(Failure::new(class, "cloudformation", stack.name.clone(), fallback), stuck, None);
+        return hint(Failure::new(class, "cloudformation", stack.name.clone(), fallback), ended_stuck, None);
     };
     let reason = if event.reason.is_empty() { "no reason given" } else { &event.reason };
-    let mut message = format!("{} ({}) {}: {reason}", event.logical_id, event.resource_type, event.status);
-    if folded > 0 {
-        message.push_str(&format!("; {folded} more followed from it"));
-    }
-    message.push_str(&format!("; the stack is {}", stack.status.0));
+    let more = if folded > 0 { format!("; {folded} more followed from it") } else { String::new() };
+    let message = format!(
+        "{} ({}) {}: {reason}{more}; the stack is {}",
+        event.logical_id, event.resource_type, event.status, stack.status.0
+    );
     let line = desired.and_then(|d| template_line(d, &event.logical_id));
-    hint(Failure::new(class, "cloudformation", stack.name.clone(), message), stuck, line)
+    hint(Failure::new(class, "cloudformation", stack.name.clone(), message), ended_stuck, line)
 }
 
 fn hint(failure: Failure, stuck: bool, line: Option<String>) -> Failure {

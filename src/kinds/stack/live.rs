@@ -39,11 +39,11 @@ pub(super) async fn read(context: &Context, identity: &Json) -> Outcome<Option<O
     } else {
         context.patiently(|| cloudformation.get_template(&stack.id)).await?
     };
-    Ok(Some(observed(stack, &text, owner)))
+    Ok(Some(observed(&stack, &text, owner)))
 }
 
 /// What a stack's description and template tell.
-pub(super) fn observed(stack: Stack, text: &str, owner: Owner) -> Observed {
+pub(super) fn observed(stack: &Stack, text: &str, owner: Owner) -> Observed {
     let template = Template::parse(TEMPLATE, text).0;
     let parameters: BTreeMap<&str, Value> = stack
         .parameters
@@ -76,7 +76,11 @@ pub(super) fn observed(stack: Stack, text: &str, owner: Owner) -> Observed {
         json!([
             stack.id,
             stack.status.0,
-            stack.parameters,
+            stack
+                .parameters
+                .iter()
+                .filter(|(name, _)| !template.parameters.get(*name).is_some_and(|p| p.no_echo))
+                .collect::<BTreeMap<_, _>>(),
             stack.tags,
             stack.outputs.iter().map(|(k, o)| (k, &o.value)).collect::<BTreeMap<_, _>>(),
             stack.role_arn,
@@ -102,13 +106,13 @@ pub(super) fn observed(stack: Stack, text: &str, owner: Owner) -> Observed {
         ("termination_protection", stack.termination_protection.into()),
     ]);
     Observed {
-        identity: identity(&stack),
+        identity: identity(stack),
         inputs: Value::object(inputs),
         documents: [(TEMPLATE.to_owned(), Arc::from(text))].into(),
-        exports: exports(&stack, &template),
+        exports: exports(stack, &template),
         owner,
         fingerprint,
-        condition: condition(&stack),
+        condition: condition(stack),
         image,
     }
 }

@@ -83,7 +83,7 @@ impl Kind for ValueKind {
             let id = observed.map(|o| Value::from_json(&o.identity["id"])).filter(|id| known && !id.is_null());
             id.unwrap_or(Value::UNKNOWN)
         };
-        let action = if observed == None {
+        let action = if observed.is_none() {
             ActionWord::Create
         } else {
             for field in fields.iter_mut().filter(|f| f.path.starts_with("triggers_replace")) {
