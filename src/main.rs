@@ -1,2 +1,7 @@
 //! The program: hands everything to the command line room.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    terrace::cli::main()
+}

@@ -1,1 +1,27 @@
-//! The command line: arguments, wiring, views, exit codes.
+//! The command line: the only room that prints, reads the environment, the disk and the real clock, or chooses between the
+//! live and the sandbox world.
+//!
+//! Reading order: [`args`], [`commands`] (one file each), then what they share: [`project`], [`loaded`], [`place`],
+//! [`views`].
+
+mod args;
+mod commands;
+mod consent;
+mod context;
+mod error;
+mod exit;
+mod loaded;
+mod place;
+mod project;
+mod run;
+mod running;
+mod settings;
+mod sources;
+mod stage;
+mod style;
+mod surroundings;
+mod terminal;
+mod variables;
+mod views;
+
+pub use run::main;

@@ -1,0 +1,144 @@
+//! `terrace apply`: a saved plan exactly; or plan, show, ask, apply.
+
+use crate::{
+    apply,
+    cli::{
+        args::{Consent, Selection},
+        consent,
+        context::Context,
+        error::{Error, Result},
+        exit::Exit,
+        loaded::{self, load},
+        place, running,
+        stage::{self, Stage},
+        variables,
+        views::View,
+    },
+    plan::{Mode, Request, Saved},
+    state::Store,
+};
+use std::sync::Arc;
+
+/// Arguments of `apply`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A saved plan, or a plan's folder or name
+    #[arg(value_name = "FILE|PLAN")]
+    what: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// What is asked for where no plan was saved.
+pub(crate) struct Fresh<'a> {
+    /// The command, for the record.
+    pub(crate) command: &'static str,
+    /// The plan's folder or name.
+    pub(crate) plan: Option<&'a str>,
+    /// Normal or destroy.
+    pub(crate) mode: Mode,
+    /// `--target` and `--replace`.
+    pub(crate) selection: Selection,
+}
+
+/// Applies.
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
+    if let Some(file) = args.what.as_ref().map(|what| context.surroundings.folder.join(what))
+        && file.is_file()
+    {
+        let saved = super::show::read(&file)?;
+        return apply_saved(saved, &args, context).await;
+    }
+    let fresh = Fresh { command: "apply", plan: args.what.as_deref(), mode: Mode::Normal, selection: args.selection };
+    plan_and_apply(fresh, &args.consent, context).await
+}
+
+/// Applies exactly what was saved, and shown to whoever approved it.
+async fn apply_saved(saved: Saved, args: &Args, context: &Context) -> Result<Exit> {
+    if !args.selection.target.is_empty() || !args.selection.replace.is_empty() {
+        return Err(Error::usage("flags_with_plan", "a saved plan is applied as it is")
+            .hint("leave --target and --replace away, or make another plan with them"));
+    }
+    if context.global.env.as_deref().is_some_and(|env| env != &*saved.content.header.env) {
+        let message = format!("the plan is for environment {}", saved.content.header.env);
+        return Err(Error::usage("flags_with_plan", message).hint("leave --env away"));
+    }
+    let loaded = loaded::from_saved(context, &saved)?;
+    let chosen = loaded.choose_as_saved(context, &saved)?;
+    let variables = variables::again(context, &loaded, &saved.content.variables)?;
+    let stage = stage::set(context, loaded, chosen, variables).await?;
+    super::plan::show(&saved, context);
+    if !saved.content.has_changes() {
+        return Ok(Exit::Done);
+    }
+    consent::ask(&saved.content, &args.consent, context)?;
+    let store = place::open_store(context, &stage.loaded.place.project, &stage.ledger, "apply").await?;
+    drive(stage, saved, store, "apply", args.consent.reason.as_deref(), true, context).await
+}
+
+/// Plans, shows, asks, applies. The state is locked from before the plan is made, so that nothing moves while a person
+/// reads.
+pub(crate) async fn plan_and_apply(fresh: Fresh<'_>, consent: &Consent, context: &Context) -> Result<Exit> {
+    let loaded = load(context, fresh.plan)?;
+    let chosen = loaded.choose(context)?;
+    let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
+    let project = loaded.place.project.clone();
+    let mut stage = stage::set(context, loaded, chosen, variables).await?;
+    let store = place::open_store(context, &project, &stage.ledger, fresh.command).await?;
+    stage.subject.state = store.snapshot();
+    match prepare(&stage, fresh.mode, fresh.selection, consent, context).await {
+        Ok(Some(saved)) => drive(stage, saved, store, fresh.command, consent.reason.as_deref(), false, context).await,
+        Ok(None) => {
+            store.close().await?;
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            // What went wrong first is what is told.
+            let _ = store.close().await;
+            Err(error)
+        }
+    }
+}
+
+/// A plan that somebody agreed to; nothing where there is nothing to do.
+async fn prepare(
+    stage: &Stage,
+    mode: Mode,
+    selection: Selection,
+    consent: &Consent,
+    context: &Context,
+) -> Result<Option<Saved>> {
+    place::no_open_run(&stage.subject.state)?;
+    let request = Request { mode, targets: selection.target, replace: selection.replace, ..Request::default() };
+    let saved = stage::save(stage.make(context, &request).await?)?;
+    super::plan::show(&saved, context);
+    let agreed = if saved.content.has_changes() {
+        consent::ask(&saved.content, consent, context).map(|()| true)
+    } else {
+        Ok(false)
+    };
+    if !matches!(agreed, Ok(true)) {
+        stage.discard(&saved.attachment, context).await;
+    }
+    Ok(agreed?.then_some(saved))
+}
+
+async fn drive(
+    stage: Stage,
+    saved: Saved,
+    store: Store,
+    command: &str,
+    reason: Option<&str>,
+    check_fresh: bool,
+    context: &Context,
+) -> Result<Exit> {
+    let options = running::options(context, &stage, command, reason, check_fresh).await;
+    let view = Arc::new(View::new(&context.terminal));
+    let listener = running::listen(&options.interrupt, &view);
+    let ended = apply::run(stage.subject.clone(), saved, store, options, view.clone()).await;
+    listener.abort();
+    view.finish();
+    running::finish(ended.map_err(|e| stage.explained(e))?, &stage, context)
+}

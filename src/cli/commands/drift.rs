@@ -1,0 +1,142 @@
+//! `terrace drift`: what changed behind Terrace's back, and the decision to leave some of it alone.
+
+use crate::{
+    base::{ActionWord, Address},
+    cli::{
+        args::PlanArg,
+        context::Context,
+        error::{Error, Result},
+        exit::Exit,
+        loaded::load,
+        place,
+        stage::{self, Stage},
+        style::green,
+        surroundings::Surroundings,
+        variables,
+        views::{self, diagnostics::plural, json::answer},
+    },
+    kinds::{Cause, FieldChange},
+    plan::{Drift, Plan, Request},
+    state::{IgnoredDrift, Record},
+};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Arguments of `drift`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    plan: PlanArg,
+    /// Leave the drift of this alone from now on; may be repeated
+    #[arg(long, value_name = "ADDR", requires = "reason", conflicts_with = "heed")]
+    ignore: Vec<Address>,
+    /// Tell of the drift of this again; may be repeated
+    #[arg(long, value_name = "ADDR")]
+    heed: Vec<Address>,
+    /// Why it is left alone
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// End with 2 where something drifted
+    #[arg(long)]
+    detailed_exitcode: bool,
+    #[arg(long, hide = true)]
+    revert: bool,
+    #[arg(long, hide = true)]
+    accept: bool,
+}
+
+/// Looks for drift, or decides about it.
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
+    if args.revert || args.accept {
+        return Err(Error::usage("not_in_this_version", "`drift --revert` and `--accept` are not in this version")
+            .hint("an apply puts back what charts, manifests and add-ons drifted; terrace plan --refresh-only takes over what is live"));
+    }
+    let loaded = load(context, args.plan.plan.as_deref())?;
+    let chosen = loaded.choose(context)?;
+    let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
+    let stage = stage::set(context, loaded, chosen, variables).await?;
+    if !args.ignore.is_empty() || !args.heed.is_empty() {
+        return decide(&args, &stage, context).await;
+    }
+    let request = Request { change_sets: false, ..Request::default() };
+    let made = stage.make(context, &request).await?;
+    stage.discard(&made.attachment, context).await;
+    let drift = of_plan(&made.plan, &stage);
+    let counted = drift.iter().filter(|d| d.ignored.is_none()).count();
+    if context.terminal.json {
+        context.terminal.json_line(&answer("drift", json!({ "drift": drift })));
+    } else if drift.is_empty() {
+        context.terminal.status(&format!("{}: everything is as it was applied", green("no drift")));
+    } else {
+        context.terminal.data(&views::plan::drift(&drift, context.terminal.width));
+        context.terminal.status(&format!("{} drifted.", plural(counted, "thing")));
+    }
+    Ok(if args.detailed_exitcode && counted > 0 { Exit::Changes } else { Exit::Done })
+}
+
+/// All drift of a plan: what applying leaves, what it puts back, and what is gone.
+fn of_plan(plan: &Plan, stage: &Stage) -> Vec<Drift> {
+    let mut found: BTreeMap<Address, Drift> = plan.drift.iter().map(|d| (d.address.clone(), d.clone())).collect();
+    for node in &plan.nodes {
+        let drifted = |f: &&FieldChange| f.cause != Cause::Declared;
+        let fields: Vec<FieldChange> = node.fields.iter().filter(drifted).map(as_it_happened).collect();
+        let gone =
+            matches!(node.action, ActionWord::Create) && stage.subject.state.resources.contains_key(&node.address);
+        if fields.is_empty() && !gone {
+            continue;
+        }
+        let drift = found.entry(node.address.clone()).or_insert_with(|| Drift {
+            address: node.address.clone(),
+            fields: Vec::new(),
+            children: Vec::new(),
+            ignored: None,
+            gone,
+        });
+        for field in fields {
+            if !drift.fields.contains(&field) {
+                drift.fields.push(field);
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+/// A field that will be put back, the other way round: from what was applied to what somebody made of it.
+fn as_it_happened(field: &FieldChange) -> FieldChange {
+    match field.cause {
+        Cause::Drift => FieldChange { before: field.after.clone(), after: field.before.clone(), ..field.clone() },
+        Cause::Declared | Cause::DriftLeft => field.clone(),
+    }
+}
+
+async fn decide(args: &Args, stage: &Stage, context: &Context) -> Result<Exit> {
+    let store = place::open_store(context, &stage.loaded.place.project, &stage.ledger, "drift").await?;
+    let by = context.surroundings.person().unwrap_or("somebody").to_owned();
+    let checked = store.with(|snapshot| {
+        place::no_open_run(snapshot)?;
+        for address in args.ignore.iter().chain(&args.heed) {
+            if !snapshot.resources.contains_key(address) {
+                return Err(Error::new("not_in_state", format!("nothing is remembered under {address}"))
+                    .hint("terrace state list shows what there is"));
+            }
+        }
+        Ok(())
+    });
+    if checked.is_ok() {
+        let reason = args.reason.clone().unwrap_or_default();
+        let decision = IgnoredDrift { reason, by, at: Surroundings::now() };
+        let ignored = args.ignore.iter().map(|a| (a, Some(decision.clone())));
+        let records = ignored.chain(args.heed.iter().map(|a| (a, None)));
+        let records = records.map(|(address, decision)| Record::Ignored { address: address.clone(), decision });
+        store.commit(records.collect()).await?;
+    }
+    store.close().await?;
+    checked?;
+    for address in &args.ignore {
+        context.terminal.status(&format!("drift of {address} is left alone from now on"));
+    }
+    for address in &args.heed {
+        context.terminal.status(&format!("drift of {address} is told of again"));
+    }
+    Ok(Exit::Done)
+}

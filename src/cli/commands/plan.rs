@@ -1,0 +1,130 @@
+//! `terrace plan`: the difference between what is declared and what is live.
+#![expect(clippy::disallowed_methods, reason = "writes the plan's file")]
+
+use crate::{
+    cli::{
+        args::{PlanArg, Selection},
+        context::Context,
+        error::{Error, Result, defect},
+        exit::Exit,
+        loaded::load,
+        place,
+        stage::{self, Stage},
+        style::bold,
+        variables,
+        views::{self, json},
+    },
+    plan::{self, Mode, Request, Saved},
+};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    plan: PlanArg,
+    /// Save the plan, to apply exactly that
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
+    /// A plan to destroy everything that is remembered
+    #[arg(long, conflicts_with_all = ["refresh_only", "replace"])]
+    destroy: bool,
+    /// Only take over into state what is live
+    #[arg(long, conflicts_with_all = ["replace", "offline"])]
+    refresh_only: bool,
+    /// Do not ask the world: state stands in for what is live
+    #[arg(long)]
+    offline: bool,
+    /// Do not make change sets: what stacks would change is told from their templates
+    #[arg(long)]
+    no_change_sets: bool,
+    /// End with 2 where there are changes
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// Makes and shows the plan.
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let loaded = load(context, args.plan.plan.as_deref())?;
+    let chosen = loaded.choose(context)?;
+    let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
+    let stage = stage::set(context, loaded, chosen, variables).await?;
+    place::no_open_run(&stage.subject.state)?;
+    let request = Request {
+        mode: match (args.destroy, args.refresh_only) {
+            (true, _) => Mode::Destroy,
+            (_, true) => Mode::RefreshOnly,
+            _ => Mode::Normal,
+        },
+        targets: args.selection.target,
+        replace: args.selection.replace,
+        offline: args.offline,
+        change_sets: !args.no_change_sets && !args.offline,
+        ..Request::default()
+    };
+    let saved = stage::save(stage.make(context, &request).await?)?;
+    show(&saved, context);
+    if let Some(file) = &args.out {
+        let path = context.surroundings.folder.join(file);
+        if let Err(error) = write(&path, &saved) {
+            stage.discard(&saved.attachment, context).await;
+            return Err(error);
+        }
+    } else {
+        stage.discard(&saved.attachment, context).await;
+    }
+    if !context.terminal.json {
+        next(&saved, &stage, args.out.as_deref(), context);
+    }
+    Ok(if args.detailed_exitcode && saved.content.has_changes() { Exit::Changes } else { Exit::Done })
+}
+
+/// Shows a plan: on screen, or as JSON.
+pub(crate) fn show(saved: &Saved, context: &Context) {
+    if context.terminal.json {
+        context.terminal.json_line(&json::of_plan(saved));
+    } else {
+        context.terminal.data(&views::plan::render(&saved.content, context.terminal.width));
+    }
+}
+
+/// Writes a plan's file, which only its owner may read.
+///
+/// # Errors
+/// A disk that refuses.
+pub(crate) fn write(path: &Path, saved: &Saved) -> Result<()> {
+    let bytes = plan::write(saved).map_err(|e| defect(&e))?;
+    let unwritable = |e: &dyn std::fmt::Display| Error::new("file_unwritable", format!("{}: {e}", path.display()));
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|e| unwritable(&e))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| unwritable(&e))?;
+    std::io::Write::write_all(&mut file, &bytes).map_err(|e| unwritable(&e))?;
+    file.persist(path).map_err(|e| unwritable(&e.error))?;
+    Ok(())
+}
+
+fn next(saved: &Saved, stage: &Stage, out: Option<&Path>, context: &Context) {
+    let header = &saved.content.header;
+    let command = match out {
+        _ if !saved.content.has_changes() => return,
+        Some(file) => {
+            context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));
+            format!("terrace apply {}", file.display())
+        }
+        None => {
+            let sandbox = if context.global.sandbox { " --sandbox" } else { "" };
+            let verb = if header.mode == Mode::Destroy { "destroy" } else { "apply" };
+            let targets: String = header.targets.iter().map(|t| format!(" --target '{t}'")).collect();
+            let only = stage.loaded.configuration.environments.len() == 1 && context.global.env.is_none();
+            let env = if only { String::new() } else { format!(" --env {}", header.env) };
+            let plan = match stage.loaded.place.spoken.as_str() {
+                "." => "",
+                spoken => &format!(" {spoken}"),
+            };
+            format!("terrace {verb}{plan}{env}{sandbox}{targets}")
+        }
+    };
+    context.terminal.status(&format!("Next: {}", bold(command)));
+}

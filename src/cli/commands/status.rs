@@ -1,0 +1,197 @@
+//! `terrace status`: what is remembered of each environment, and how it stood when it was last looked at.
+
+use crate::{
+    cli::{
+        args::PlanArg,
+        context::Context,
+        error::Result,
+        exit::Exit,
+        loaded::{self, Chosen, Loaded, load},
+        place,
+        style::{bold, dim, green, red, yellow},
+        views::{diagnostics::plural, json::answer, table},
+    },
+    state::{Snapshot, Status},
+    world::LockOwner,
+};
+use serde_json::json;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    plan: PlanArg,
+}
+
+/// What is known of one environment.
+struct Standing {
+    chosen: Chosen,
+    snapshot: Snapshot,
+    holder: Option<LockOwner>,
+}
+
+/// Prints one environment in detail, or all in a table.
+pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
+    let loaded = load(context, args.plan.plan.as_deref())?;
+    let environments = &loaded.configuration.environments;
+    if context.global.env.is_some() || environments.len() == 1 {
+        let standing = look(&loaded, loaded.choose(context)?).await?;
+        if context.terminal.json {
+            context.terminal.json_line(&answer("status", as_json(&standing)));
+        } else {
+            context.terminal.data(&detail(&standing));
+        }
+        return Ok(Exit::Done);
+    }
+    let mut all = Vec::new();
+    for environment in environments.values() {
+        all.push(look(&loaded, loaded::choose(environment, context.global.sandbox)).await?);
+    }
+    if context.terminal.json {
+        all.iter().for_each(|standing| context.terminal.json_line(&answer("status", as_json(standing))));
+    } else {
+        let rows: Vec<Vec<String>> = all.iter().map(row).collect();
+        context.terminal.data(&table::render(&["environment", "world", "holds", "state", "last run"], &rows));
+    }
+    Ok(Exit::Done)
+}
+
+async fn look(loaded: &Loaded, chosen: Chosen) -> Result<Standing> {
+    let ledger = place::ledger(loaded, &chosen);
+    let snapshot = place::snapshot(&ledger).await?;
+    let holder = ledger.holder().await?;
+    Ok(Standing { chosen, snapshot, holder })
+}
+
+fn world(chosen: &Chosen) -> String {
+    let name = if chosen.sandbox { "sandbox" } else { "aws" };
+    format!("{name} {} {}", chosen.connection.account_id, chosen.connection.region)
+}
+
+/// The environment in a word, worst first.
+fn health(snapshot: &Snapshot) -> String {
+    let of = |status| snapshot.resources.values().filter(|r| r.status == status).count();
+    let failing = snapshot.verdicts.values().filter(|v| !v.passed).count();
+    if snapshot.open_run().is_some() {
+        yellow("a run is open")
+    } else if of(Status::Tainted) > 0 {
+        red(format!("{} tainted", of(Status::Tainted)))
+    } else if failing > 0 {
+        red(plural(failing, "failing check"))
+    } else if of(Status::Applied) > 0 {
+        yellow(format!("{} not verified", of(Status::Applied)))
+    } else if snapshot.resources.is_empty() {
+        dim("empty")
+    } else {
+        green("verified")
+    }
+}
+
+fn row(standing: &Standing) -> Vec<String> {
+    let snapshot = &standing.snapshot;
+    let last = snapshot.runs.last().map_or_else(String::new, |run| {
+        format!("{} {}", run.command, super::history::end(run.end.map(|(end, _)| end)))
+    });
+    vec![
+        standing.chosen.environment.name.to_string(),
+        world(&standing.chosen),
+        plural(snapshot.resources.len(), "thing"),
+        health(snapshot),
+        last,
+    ]
+}
+
+fn detail(standing: &Standing) -> String {
+    let snapshot = &standing.snapshot;
+    let mut out = format!(
+        "{}  {}  {}\n",
+        bold(&standing.chosen.environment.name),
+        dim(world(&standing.chosen)),
+        health(snapshot)
+    );
+    if let Some(holder) = &standing.holder {
+        out.push_str(&format!(
+            "{} by {} on {} since {} (`{}`, id {})\n",
+            yellow("locked"),
+            holder.who,
+            holder.host,
+            holder.since,
+            holder.command,
+            holder.id
+        ));
+    }
+    if let Some(run) = snapshot.open_run() {
+        out.push_str(&format!(
+            "{} of `{}` since {}: terrace resume goes on with it\n",
+            yellow("open run"),
+            run.command,
+            run.started
+        ));
+    } else if let Some(run) = snapshot.runs.last() {
+        let end = super::history::end(run.end.map(|(end, _)| end));
+        out.push_str(&format!("last run {} {end}, {}\n", run.command, run.started));
+    }
+    let mut phases: BTreeMap<&Arc<str>, Vec<Vec<String>>> = BTreeMap::new();
+    for resource in snapshot.resources.values() {
+        let prefix = format!("{}/", resource.address);
+        let verdicts: Vec<String> = snapshot
+            .verdicts
+            .iter()
+            .filter_map(|(subject, verdict)| {
+                let label = subject.strip_prefix(&prefix)?;
+                Some(if verdict.passed {
+                    green(format!("{label} ok"))
+                } else {
+                    red(format!("{label} failed: {}", verdict.said))
+                })
+            })
+            .collect();
+        let status = match resource.status {
+            Status::Verified => green("verified"),
+            Status::Applied => yellow("not verified"),
+            Status::Tainted => red("tainted"),
+        };
+        let ignored = snapshot.ignored.get(&resource.address).map(|d| format!("drift ignored: {}", d.reason));
+        let mut row = vec![format!("  {}", resource.address), status, verdicts.join(", ")];
+        row.extend(ignored);
+        phases.entry(&resource.phase).or_default().push(row);
+    }
+    for (phase, rows) in phases {
+        let text = table::render(&["", "", ""], &rows);
+        let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
+        out.push_str(&format!("\n{}\n{rest}", bold(format!("Phase {phase}"))));
+    }
+    let checks: Vec<String> = snapshot
+        .verdicts
+        .iter()
+        .filter(|(subject, _)| subject.starts_with("check.") || subject.starts_with("phase."))
+        .map(|(subject, v)| {
+            let word = if v.passed { green("passed") } else { red("failed") };
+            format!("  {subject} {word} {}\n", dim(format!("{} ({})", v.said, v.at)))
+        })
+        .collect();
+    if !checks.is_empty() {
+        out.push_str(&format!("\n{}\n{}", bold("Gates and checks"), checks.concat()));
+    }
+    out
+}
+
+fn as_json(standing: &Standing) -> serde_json::Value {
+    let snapshot = &standing.snapshot;
+    let resources: Vec<_> = snapshot
+        .resources
+        .values()
+        .map(|r| json!({ "address": r.address, "phase": r.phase, "status": r.status, "at": r.at }))
+        .collect();
+    json!({
+        "environment": standing.chosen.environment.name,
+        "world": {
+            "name": if standing.chosen.sandbox { "sandbox" } else { "aws" },
+            "account": standing.chosen.connection.account_id,
+            "region": standing.chosen.connection.region,
+        },
+        "serial": snapshot.serial, "resources": resources, "verdicts": snapshot.verdicts,
+        "last_run": snapshot.runs.last(), "lock": standing.holder,
+    })
+}

@@ -1,0 +1,198 @@
+//! A plan, loaded and free of errors, and the environment that is meant.
+
+use crate::{
+    base::{Diagnostics, SourceMap},
+    cli::{
+        context::Context,
+        error::{Error, Result},
+        exit::Exit,
+        project::PlanPlace,
+        sources::{BundledSources, RecordingSources},
+    },
+    kinds,
+    lang::{
+        self, Configuration,
+        configuration::{Environment, WorldBlock},
+        suggest,
+    },
+    plan::Saved,
+    world::{AssumeRole, AwsConnection},
+};
+use std::sync::Arc;
+
+/// A plan that has no errors.
+pub(crate) struct Loaded {
+    /// Where it lies.
+    pub(crate) place: PlanPlace,
+    /// What it says.
+    pub(crate) configuration: Arc<Configuration>,
+    /// Its files, and what was read of them.
+    pub(crate) sources: Arc<RecordingSources>,
+    /// Warnings.
+    pub(crate) warnings: Diagnostics,
+}
+
+/// Where the plan is applied: an environment with its world decided.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    /// The environment.
+    pub(crate) environment: Environment,
+    /// The account and region.
+    pub(crate) connection: AwsConnection,
+    /// True for the embedded world: declared, or by `--sandbox`.
+    pub(crate) sandbox: bool,
+}
+
+/// A plan's folder read, with everything that is wrong with it.
+pub(crate) struct Read {
+    /// What it says, as far as it can be understood.
+    pub(crate) configuration: Option<Arc<Configuration>>,
+    /// What is wrong.
+    pub(crate) diagnostics: Diagnostics,
+    /// Its files.
+    pub(crate) sources: Arc<RecordingSources>,
+}
+
+impl Read {
+    /// The texts for excerpts.
+    pub(crate) fn texts(&self) -> SourceMap {
+        texts(&self.sources)
+    }
+}
+
+fn texts(sources: &RecordingSources) -> SourceMap {
+    let mut texts = SourceMap::default();
+    for (path, bytes) in sources.recorded().files {
+        texts.insert(path.into(), String::from_utf8_lossy(&bytes).into());
+    }
+    texts
+}
+
+/// Reads a plan's folder, errors and all.
+pub(crate) fn read(place: &PlanPlace) -> Read {
+    let sources = Arc::new(RecordingSources::new(Arc::new(place.project.sources.clone())));
+    let (configuration, diagnostics) = lang::load(&*sources, &place.folder, kinds::schema());
+    Read { configuration: configuration.map(Arc::new), diagnostics, sources }
+}
+
+/// Loads the plan that is meant.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn load(context: &Context, plan: Option<&str>) -> Result<Loaded> {
+    let place = context.plan(plan)?;
+    let sources = Arc::new(RecordingSources::new(Arc::new(place.project.sources.clone())));
+    checked(place, sources)
+}
+
+fn checked(place: PlanPlace, sources: Arc<RecordingSources>) -> Result<Loaded> {
+    let (configuration, diagnostics) = lang::load(&*sources, &place.folder, kinds::schema());
+    match configuration {
+        Some(configuration) if !diagnostics.has_errors() => {
+            Ok(Loaded { place, configuration: Arc::new(configuration), sources, warnings: diagnostics })
+        }
+        _ => Err(Error::from(diagnostics).with_sources(texts(&sources))),
+    }
+}
+
+/// The plan that a saved plan was made from, out of what it brings along.
+///
+/// # Errors
+/// A project that is not the plan's, or files that do not make a plan.
+pub(crate) fn from_saved(context: &Context, saved: &Saved) -> Result<Loaded> {
+    let header = &saved.content.header;
+    let project = context.project()?;
+    if project.name != header.project {
+        let message = format!("the plan is of the project {}, and this is {}", header.project, project.name);
+        return Err(Error::new("plan_stale", message)
+            .exit(Exit::Stale)
+            .hint("run it in the project's folder, or name that with --project"));
+    }
+    let bundled = BundledSources::new(&saved.content.sources)?;
+    let place = PlanPlace { project, folder: header.folder.to_string(), spoken: header.plan.to_string() };
+    checked(place, Arc::new(RecordingSources::new(Arc::new(bundled))))
+}
+
+impl Loaded {
+    /// The environment that a saved plan was made for, in the world that it was made for.
+    ///
+    /// # Errors
+    /// An environment that its files do not declare.
+    pub(crate) fn choose_as_saved(&self, context: &Context, saved: &Saved) -> Result<Chosen> {
+        let header = &saved.content.header;
+        let environment = self.configuration.environments.get(&header.env).ok_or_else(|| {
+            Error::new("unknown_environment", format!("the plan has no environment `{}`", header.env))
+        })?;
+        Ok(choose(environment, context.global.sandbox || &*header.world.name == "sandbox"))
+    }
+
+    /// The texts of all files that were read so far, for excerpts.
+    pub(crate) fn texts(&self) -> SourceMap {
+        texts(&self.sources)
+    }
+
+    /// The environment that `--env` means; the only one where there is one.
+    ///
+    /// # Errors
+    /// None or several, or one that is not declared.
+    pub(crate) fn choose(&self, context: &Context) -> Result<Chosen> {
+        let all = &self.configuration.environments;
+        let names: Vec<&str> = all.keys().map(|n| &**n).collect();
+        let environment = match context.global.env.as_deref() {
+            Some(name) => all.get(name).ok_or_else(|| {
+                let error = Error::usage("unknown_environment", format!("the plan has no environment `{name}`"));
+                match suggest::nearest(name, names.iter().copied()) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint(format!("environments: {}", names.join(", "))),
+                }
+            })?,
+            None if all.len() == 1 => all.values().next().ok_or_else(|| self.no_environment(&names))?,
+            None => return Err(self.no_environment(&names)),
+        };
+        Ok(choose(environment, context.global.sandbox))
+    }
+
+    fn no_environment(&self, names: &[&str]) -> Error {
+        if names.is_empty() {
+            return Error::new(
+                "no_environment",
+                format!("the plan {} declares no environment", self.configuration.label),
+            )
+            .hint("write environment \"dev\" { sandbox {} }");
+        }
+        Error::usage("environment_needed", "which environment?")
+            .hint(format!("name it with --env: {}", names.join(", ")))
+    }
+}
+
+/// Decides an environment's world (rules 1 and 3).
+pub(crate) fn choose(environment: &Environment, sandbox: bool) -> Chosen {
+    let text = |value: Option<&serde_json::Value>| value.and_then(|v| v.as_str()).map(str::to_owned);
+    match &environment.world {
+        WorldBlock::Sandbox { region, account_id } => Chosen {
+            environment: environment.clone(),
+            connection: AwsConnection { region: region.clone(), account_id: account_id.clone(), ..Default::default() },
+            sandbox: true,
+        },
+        WorldBlock::Aws(aws) => {
+            let role = aws.rest.get("assume_role").map(|role| AssumeRole {
+                role_arn: text(role.get("role_arn")).unwrap_or_default(),
+                session_name: text(role.get("session_name")),
+                external_id: text(role.get("external_id")),
+                mfa_serial: text(role.get("mfa_serial")),
+                duration_seconds: text(role.get("duration"))
+                    .and_then(|d| crate::base::parse_duration(&d).ok())
+                    .and_then(|d| u32::try_from(d.as_secs()).ok()),
+            });
+            let account = aws.account_id.clone().unwrap_or_else(|| "000000000000".to_owned());
+            let connection = AwsConnection {
+                region: aws.region.clone(),
+                account_id: account,
+                endpoint_url: aws.endpoint_url.clone().filter(|_| !sandbox),
+                profile: aws.profile.clone().filter(|_| !sandbox),
+                assume_role: role.filter(|_| !sandbox),
+            };
+            Chosen { environment: environment.clone(), connection, sandbox }
+        }
+    }
+}

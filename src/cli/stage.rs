@@ -1,0 +1,135 @@
+//! A plan in an environment with its world open: what plan, apply, resume, drift and doctor all begin with.
+
+use crate::{
+    base::{Diagnostics, SourceMap, Value},
+    cli::{
+        context::Context,
+        error::{Error, Result, defect},
+        exit::Exit,
+        loaded::{Chosen, Loaded},
+        place::{self, Random},
+        variables::{self, Variables},
+        views::View,
+    },
+    graph,
+    kinds::{self, PlanOutputs},
+    plan::{self, Attachment, Made, Plan, Request, Saved, Subject},
+    state,
+    world::{Class, Failure, Ledger},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A plan in an environment, with its world open.
+pub(crate) struct Stage {
+    /// The plan.
+    pub(crate) loaded: Loaded,
+    /// What plans are made from.
+    pub(crate) subject: Subject,
+    /// The state's storage.
+    pub(crate) ledger: Arc<dyn Ledger>,
+}
+
+/// Opens the world and reads the state.
+///
+/// # Errors
+/// A plan whose graph is wrong, a world that cannot be opened, a state that cannot be read.
+pub(crate) async fn set(context: &Context, loaded: Loaded, chosen: Chosen, variables: Variables) -> Result<Stage> {
+    let (graph, problems) = graph::build(&loaded.configuration, kinds::schema());
+    if problems.has_errors() {
+        return Err(Error::from(problems).with_sources(loaded.texts()));
+    }
+    let project = &loaded.place.project;
+    let world = place::open_world(context, project, &chosen).map_err(|e| e.with_sources(loaded.texts()))?;
+    let ledger = place::ledger(&loaded, &chosen);
+    let state = place::snapshot(&ledger).await?;
+    let seal = state::seal_key(&*ledger, &Random).await?;
+    let subject = Subject {
+        graph: Arc::new(graph),
+        given: variables::given(&chosen, variables, world.clock().now()),
+        sources: loaded.sources.clone(),
+        world,
+        aws: chosen.connection.clone(),
+        project: project.name.clone(),
+        protected: chosen.environment.protected,
+        state,
+        seal,
+        ledger: ledger.clone(),
+        plan_outputs: other_outputs(&loaded, &chosen).await,
+        configuration: loaded.configuration.clone(),
+    };
+    Ok(Stage { loaded, subject, ledger })
+}
+
+/// The outputs of the project's other plans in the same environment and world; read once, and only where the plan asks
+/// for any.
+async fn other_outputs(loaded: &Loaded, chosen: &Chosen) -> PlanOutputs {
+    let asks = loaded.configuration.declarations().iter().any(|d| &*d.kind == "data.plan_outputs");
+    let mut known: BTreeMap<String, Result<Option<Value>, Failure>> = BTreeMap::new();
+    let labels = if asks { loaded.place.project.labels_in_state() } else { Vec::new() };
+    for label in labels {
+        let ledger = place::ledger_of(&loaded.place.project, &label, chosen);
+        let outputs = match state::load(&*ledger).await {
+            Ok(snapshot) if snapshot.runs.is_empty() => Ok(None),
+            Ok(snapshot) => Ok(Some(Value::object(snapshot.outputs))),
+            Err(error) => Err(Failure::new(Class::Local, "read state", &label, error.to_string())),
+        };
+        known.insert(label, outputs);
+    }
+    Arc::new(move |label: &str| known.get(label).cloned().unwrap_or(Ok(None)))
+}
+
+impl Stage {
+    /// The texts for excerpts: everything read so far, templates included.
+    pub(crate) fn texts(&self) -> SourceMap {
+        self.loaded.texts()
+    }
+
+    /// An error with this plan's texts beneath it.
+    pub(crate) fn explained<E: Into<Error>>(&self, error: E) -> Error {
+        error.into().with_sources(self.texts())
+    }
+
+    /// Makes a plan, and tells of it. Ctrl-C ends it: nothing is changed by making a plan.
+    ///
+    /// # Errors
+    /// Everything that keeps the plan from being made.
+    pub(crate) async fn make(&self, context: &Context, request: &Request) -> Result<Made> {
+        let view = View::new(&context.terminal);
+        let made = tokio::select! {
+            made = plan::make(&self.subject, request, &view) => made,
+            _ = tokio::signal::ctrl_c() => {
+                view.finish();
+                return Err(Error::silent(Exit::Interrupted));
+            }
+        };
+        view.finish();
+        let mut made = made.map_err(|e| self.explained(e))?;
+        self.complete(&mut made.plan);
+        Ok(made)
+    }
+
+    /// What a plan cannot know by itself: the files it was made from, and the warnings of loading them.
+    fn complete(&self, plan: &mut Plan) {
+        plan.sources = self.loaded.sources.recorded().into_texts();
+        let mut notes = Diagnostics(std::mem::take(&mut plan.notes));
+        notes.extend(self.loaded.warnings.clone());
+        notes.normalize();
+        plan.notes = notes.0;
+    }
+
+    /// Takes away what making a plan left in the world, where nobody will apply it (rule 11).
+    pub(crate) async fn discard(&self, attachment: &Attachment, context: &Context) {
+        if let Err(failure) = plan::discard(&self.subject, &attachment.previews).await {
+            context.terminal.status(&format!("what the plan left could not be taken away: {failure}"));
+            context.terminal.status("terrace doctor finds it");
+        }
+    }
+}
+
+/// A plan with its digest.
+///
+/// # Errors
+/// A defect: something that is not sealed.
+pub(crate) fn save(made: Made) -> Result<Saved> {
+    plan::saved(made.plan, made.attachment).map_err(|e| defect(&e))
+}

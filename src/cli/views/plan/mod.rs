@@ -1,0 +1,176 @@
+//! A plan on screen: which world first, then phase by phase what changes, then removals, drift, outputs and a summary.
+//!
+//! The JSON form is the plan itself in an envelope, see `json.rs`.
+
+mod drift;
+mod field;
+mod node;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    base::{Diagnostics, SourceMap},
+    cli::style::{bold, clean, dim, red, wrap, yellow},
+    plan::{Mode, Moment, Plan, Planned, SourceText},
+};
+
+/// The text of a plan, with colours.
+pub(crate) fn render(plan: &Plan, width: usize) -> String {
+    let mut page = Page { text: String::new(), width };
+    header(plan, &mut page);
+    phases(plan, &mut page);
+    removals(plan, &mut page);
+    drift::write(plan, &mut page);
+    outputs(plan, &mut page);
+    notes(plan, &mut page);
+    summary::write(plan, &mut page);
+    page.text
+}
+
+/// The text of drift alone, with colours.
+pub(crate) fn drift(drift: &[crate::plan::Drift], width: usize) -> String {
+    let mut page = Page { text: String::new(), width };
+    drift.iter().for_each(|drift| drift::one(drift, &mut page));
+    page.text
+}
+
+/// Lines as they are gathered.
+struct Page {
+    text: String,
+    width: usize,
+}
+
+impl Page {
+    /// One line, as it is.
+    fn line(&mut self, text: &str) {
+        self.text.push_str(text.trim_end());
+        self.text.push('\n');
+    }
+
+    /// An empty line, where the last is not empty already.
+    fn gap(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    /// Words in lines of the page's width: the first begins with `lead`, the rest stands under its end.
+    fn prose(&mut self, lead: &str, words: &str) {
+        let indent = crate::cli::style::width(lead);
+        let room = self.width.saturating_sub(indent).max(24);
+        for (at, line) in wrap(&clean(words), room).iter().enumerate() {
+            let lead = if at == 0 { lead.to_owned() } else { " ".repeat(indent) };
+            self.line(&format!("{lead}{line}"));
+        }
+    }
+}
+
+fn header(plan: &Plan, page: &mut Page) {
+    let header = &plan.header;
+    let world = &header.world;
+    let place = format!("{}, account {}, region {}", world.name, world.account, world.region);
+    page.line(&format!("World  {}", bold(clean(&place))));
+    let protected = if header.protected { yellow(" (protected)") } else { String::new() };
+    page.line(&format!("Plan   {} in environment {}{protected}", bold(&header.plan), bold(&header.env)));
+    match header.mode {
+        Mode::Normal => {}
+        Mode::Destroy => page.line(&format!("       {}", red("destroys everything that state remembers"))),
+        Mode::RefreshOnly => page.line("       only takes over into state what is live; changes nothing"),
+    }
+    if !header.targets.is_empty() {
+        let targets: Vec<&str> = header.targets.iter().map(crate::base::Address::as_str).collect();
+        page.prose("       ", &format!("limited to {} and what they need", targets.join(", ")));
+    }
+    if header.offline {
+        page.line(&yellow("       offline: state stands in for what is live"));
+    }
+    if header.state.lineage.is_empty() {
+        page.line(&dim("State  nothing remembered yet"));
+    } else {
+        page.line(&dim(format!("State  serial {}", header.state.serial)));
+    }
+}
+
+/// True for a node that has a place in the plan's text.
+fn shown(node: &Planned) -> bool {
+    use crate::base::ActionWord::{NoOp, Read};
+    node.moved_from.is_some() || !matches!(node.action, NoOp | Read)
+}
+
+fn phases(plan: &Plan, page: &mut Page) {
+    let of = |phase: &str| -> Vec<&Planned> {
+        plan.nodes.iter().filter(|n| n.moment == Moment::Phase && &*n.phase == phase && shown(n)).collect()
+    };
+    let loose: Vec<&Planned> = plan
+        .nodes
+        .iter()
+        .filter(|n| n.moment == Moment::Phase && shown(n) && !plan.phases.iter().any(|p| p.name == n.phase))
+        .collect();
+    if !loose.is_empty() {
+        page.gap();
+        page.line(&bold("Read later"));
+        loose.iter().for_each(|planned| node::write(planned, page));
+    }
+    // Where no phase is declared there is one, and it goes without saying.
+    let implicit = plan.phases.len() == 1 && plan.phases[0].description.is_none() && &*plan.phases[0].name == "main";
+    for phase in &plan.phases {
+        let nodes = of(&phase.name);
+        if nodes.is_empty() {
+            continue;
+        }
+        page.gap();
+        if !implicit {
+            let mut facts = vec![summary::counted(nodes.iter().copied())];
+            if phase.on_failure == crate::lang::configuration::OnFailure::Rollback {
+                facts.push("undone as a whole where something fails".to_owned());
+            }
+            if !phase.gate.is_empty() {
+                let gate: Vec<&str> = phase.gate.iter().map(|g| &**g).collect();
+                facts.push(format!("gate: {}", gate.join(", ")));
+            }
+            page.line(&format!("{}  {}", bold(format!("Phase {}", phase.name)), dim(facts.join("; "))));
+        }
+        nodes.iter().for_each(|planned| node::write(planned, page));
+    }
+}
+
+fn removals(plan: &Plan, page: &mut Page) {
+    let nodes: Vec<&Planned> = plan.nodes.iter().filter(|n| n.moment == Moment::Removal && shown(n)).collect();
+    if nodes.is_empty() {
+        return;
+    }
+    page.gap();
+    let when = if plan.header.mode == Mode::Destroy { "In this order" } else { "After all phases" };
+    page.line(&format!("{}  {}", bold(when), dim(summary::counted(nodes.iter().copied()))));
+    nodes.iter().for_each(|planned| node::write(planned, page));
+}
+
+fn outputs(plan: &Plan, page: &mut Page) {
+    if plan.outputs.is_empty() {
+        return;
+    }
+    page.gap();
+    page.line(&bold("Outputs"));
+    let room = page.width.saturating_sub(2);
+    for (name, change) in &plan.outputs {
+        for line in super::difference::lines(name, change.before.as_ref(), change.after.as_ref(), room) {
+            page.line(&line.paint(2));
+        }
+    }
+}
+
+fn notes(plan: &Plan, page: &mut Page) {
+    if plan.notes.is_empty() {
+        return;
+    }
+    let mut sources = SourceMap::default();
+    for (path, text) in &plan.sources {
+        if let SourceText::Text(text) = text {
+            sources.insert(path.as_str().into(), text.clone());
+        }
+    }
+    page.gap();
+    let text = super::diagnostics::render(&Diagnostics(plan.notes.clone()), &sources, page.width);
+    page.text.push_str(&text);
+}

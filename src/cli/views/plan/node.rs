@@ -1,0 +1,172 @@
+//! One node: what is done with it, why, what differs in it and in its parts, and what cannot be undone.
+
+use super::{Page, field};
+use crate::{
+    base::ActionWord,
+    cli::{
+        style::{bold, clean, cyan, dim, of_action, red, sign, width, yellow},
+        views::{diagnostics::plural, value::inline},
+    },
+    kinds::{ChildChange, ConditionEffect, Undo},
+    plan::{DeferReason, Deferral, Planned},
+};
+use std::collections::BTreeMap;
+
+/// So many parts that are only created are listed; more are counted by type.
+const CHILDREN_LISTED: usize = 40;
+
+pub(super) fn write(node: &Planned, page: &mut Page) {
+    if let Some(deferral) = &node.deferral {
+        return deferred(node, deferral, page);
+    }
+    head(node, page);
+    for reason in &node.reasons {
+        page.prose(&format!("        {} ", dim("because")), reason);
+    }
+    warnings(node, page);
+    field::write(&node.fields, 8, page);
+    children(node, page);
+    after(node, page);
+}
+
+fn head(node: &Planned, page: &mut Page) {
+    let mut text = format!(
+        "  {} {}",
+        of_action(node.action, format!("{:>3}", sign(node.action))),
+        bold(clean(node.address.as_str()))
+    );
+    let word = match (node.action, &node.moved_from) {
+        (ActionWord::NoOp, Some(_)) => "moved",
+        (action, _) => action.word(),
+    };
+    text.push_str(&format!("  {}", of_action(node.action, word)));
+    if let Some(from) = &node.moved_from {
+        text.push_str(&format!("  (moved from {from})"));
+    }
+    if let Some(id) = &node.import {
+        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+        text.push_str(&format!("  (id {})", clean(&id)));
+    }
+    if node.action == ActionWord::Verify && !node.verify.is_empty() {
+        let labels: Vec<&str> = node.verify.iter().map(|v| &**v).collect();
+        text.push_str(&format!(" again: {}", labels.join(", ")));
+    }
+    page.line(&text);
+}
+
+fn warnings(node: &Planned, page: &mut Page) {
+    if let Some(condition) = &node.condition {
+        let word = match condition.effect {
+            ConditionEffect::Note => dim("is now"),
+            ConditionEffect::MustReplace => yellow("is now"),
+            ConditionEffect::Blocks => red("blocked by"),
+        };
+        let hint = condition.hint.as_deref().map(|h| format!(" ({h})")).unwrap_or_default();
+        page.prose(&format!("        {word} "), &format!("{}{hint}", condition.word));
+    }
+    let destroys = matches!(node.action, ActionWord::Replace | ActionWord::Delete);
+    if node.stateful && destroys {
+        page.line(&format!("      {}", red("! holds data, which is lost with it")));
+    }
+    match &node.undo {
+        // Everybody knows that what is destroyed is gone; the summary counts it.
+        Undo::Full => {}
+        Undo::None(_) if node.action == ActionWord::Delete => {}
+        Undo::None(why) => page.prose(&format!("      {} ", red("! cannot be undone:")), why),
+        Undo::Partly(why) => page.prose(&format!("      {} ", yellow("! undone only in part:")), why),
+    }
+}
+
+fn children(node: &Planned, page: &mut Page) {
+    if node.children.is_empty() {
+        return;
+    }
+    let noun = if node.address.kind() == "stack" { "resource" } else { "object" };
+    let plain = |c: &&ChildChange| c.action == ActionWord::Create && !c.maybe_replace;
+    page.line(&format!("        {}", dim(format!("{}:", plural(node.children.len(), noun)))));
+    let created = node.children.iter().filter(plain).count();
+    if created > CHILDREN_LISTED {
+        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+        node.children.iter().filter(plain).for_each(|c| *kinds.entry(&c.kind).or_default() += 1);
+        for (kind, count) in kinds {
+            page.line(&format!("        {} {count} x {}", of_action(ActionWord::Create, "  +"), clean(kind)));
+        }
+    }
+    for child in node.children.iter().filter(|c| created <= CHILDREN_LISTED || !plain(c)) {
+        one_child(child, page);
+    }
+}
+
+fn one_child(child: &ChildChange, page: &mut Page) {
+    let action = child.action;
+    let mut text = format!("        {} {}", of_action(action, format!("{:>3}", sign(action))), clean(&child.name));
+    if !child.kind.is_empty() {
+        text.push_str(&dim(format!("  {}", clean(&child.kind))));
+    }
+    if child.maybe_replace {
+        text.push_str(&yellow("  may be replaced"));
+    } else if matches!(action, ActionWord::Replace | ActionWord::Delete) {
+        text.push_str(&format!("  {}", of_action(action, action.word())));
+    }
+    let goes = child.maybe_replace || matches!(action, ActionWord::Replace | ActionWord::Delete);
+    match (goes, child.policy.as_deref()) {
+        (true, Some("Retain")) => text.push_str("  (the old one is kept)"),
+        (true, Some("Snapshot")) => text.push_str("  (a snapshot of the old one is kept)"),
+        (true, _) if child.stateful => text.push_str(&red("  ! holds data")),
+        _ => {}
+    }
+    page.line(&text);
+    if matches!(action, ActionWord::Update | ActionWord::Replace) {
+        field::write(&child.fields, 14, page);
+    }
+}
+
+fn after(node: &Planned, page: &mut Page) {
+    if matches!(node.action, ActionWord::Delete | ActionWord::Forget | ActionWord::Verify | ActionWord::NoOp) {
+        return;
+    }
+    if let Some(rollout) = &node.rollout {
+        let text = inline(&crate::base::Value::from_json(rollout));
+        page.prose(&format!("        {} ", dim("rollout")), &text);
+    }
+    if !node.verify.is_empty() {
+        let labels: Vec<&str> = node.verify.iter().map(|v| &**v).collect();
+        page.prose(&format!("        {} ", dim("then verifies")), &labels.join(", "));
+    }
+}
+
+fn deferred(node: &Planned, deferral: &Deferral, page: &mut Page) {
+    let ceiling: Vec<&str> = deferral.ceiling.iter().map(|a| a.word()).collect();
+    let waits: Vec<&str> = deferral.waits_for.iter().map(crate::base::Address::as_str).collect();
+    let reason = match &deferral.reason {
+        DeferReason::Connection { connection } => format!("its connection {connection} is not known before"),
+        DeferReason::Instances => "its instances are not known before".to_owned(),
+        DeferReason::Identity => "what identifies it is not known before".to_owned(),
+        DeferReason::AbsentPrerequisite { what } => format!("it reads {what}, which is not there yet"),
+        DeferReason::DeferredPrerequisite => "what it depends on is itself planned later".to_owned(),
+        DeferReason::NotAsked => "the world was not asked".to_owned(),
+    };
+    let mark = of_action(ActionWord::Defer, format!("{:>3}", sign(ActionWord::Defer)));
+    let lead = format!("  {mark} {}  ", bold(clean(node.address.as_str())));
+    let mut words = "planned later".to_owned();
+    if !waits.is_empty() {
+        words.push_str(&format!(
+            ", once {} {} applied",
+            waits.join(" and "),
+            if waits.len() == 1 { "is" } else { "are" }
+        ));
+    }
+    words.push_str(&format!(": {reason}"));
+    if !ceiling.is_empty() {
+        words.push_str(&format!("; at most: {}", ceiling.join(", ")));
+    }
+    if width(&lead) + words.chars().count() <= page.width {
+        page.line(&format!("{lead}{}", cyan(words)));
+    } else {
+        page.line(&lead);
+        page.prose("        ", &words);
+    }
+    if let Some(from) = &node.moved_from {
+        page.line(&format!("        moved from {from}"));
+    }
+}

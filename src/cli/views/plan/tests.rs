@@ -1,0 +1,282 @@
+//! What a plan looks like, by hand-made plans. Snapshots are without colour: what they say must not hang on it.
+
+use super::render;
+use crate::{
+    base::{ActionWord, Address, Data, Diagnostic, Digest, Value},
+    kinds::{Cause, ChildChange, FieldChange, Undo},
+    lang::configuration::OnFailure,
+    plan::{
+        DeferReason, Deferral, Drift, FORMAT, Header, Mode, Moment, OutputChange, Plan, Planned, PlannedPhase, StateId,
+        WorldId,
+    },
+};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+fn text(plan: &Plan) -> String {
+    anstream::adapter::strip_str(&render(plan, 100)).to_string()
+}
+
+fn plan(nodes: Vec<Planned>) -> Plan {
+    let phase = |name: &str, after: &[&str], on_failure| PlannedPhase {
+        name: name.into(),
+        description: None,
+        after: after.iter().map(|a| (*a).into()).collect(),
+        on_failure,
+        gate: if name == "cluster" { vec!["nodes".into()] } else { Vec::new() },
+    };
+    Plan {
+        header: Header {
+            format: FORMAT,
+            terrace: "0.1.0".to_owned(),
+            project: "shop".into(),
+            plan: "platform".into(),
+            folder: "plans/platform".into(),
+            env: "dev".into(),
+            protected: false,
+            world: WorldId { name: "sandbox".into(), account: "111111111111".into(), region: "us-east-1".into() },
+            mode: Mode::Normal,
+            targets: Vec::new(),
+            replace: Vec::new(),
+            offline: false,
+            configuration: Digest::of(b""),
+            state: StateId { lineage: "l".into(), serial: 12 },
+        },
+        phases: vec![
+            phase("foundation", &[], OnFailure::Halt),
+            phase("cluster", &["foundation"], OnFailure::Halt),
+            phase("services", &["cluster"], OnFailure::Rollback),
+        ],
+        nodes,
+        outputs: BTreeMap::new(),
+        drift: Vec::new(),
+        notes: Vec::new(),
+        variables: BTreeMap::new(),
+        sources: BTreeMap::new(),
+    }
+}
+
+fn node(address: &str, phase: &str, action: ActionWord) -> Planned {
+    Planned {
+        address: address.parse().unwrap(),
+        phase: phase.into(),
+        moment: Moment::Phase,
+        action,
+        reasons: Vec::new(),
+        fields: Vec::new(),
+        children: Vec::new(),
+        facts: BTreeMap::new(),
+        undo: Undo::Full,
+        stateful: false,
+        condition: None,
+        fingerprint: None,
+        deferral: None,
+        moved_from: None,
+        import: None,
+        inputs: Value::NULL,
+        documents: BTreeMap::new(),
+        identity: serde_json::Value::Null,
+        verify: Vec::new(),
+        controls: Vec::new(),
+        rollout: None,
+        after: Vec::new(),
+    }
+}
+
+fn field(path: &str, before: Option<Value>, after: Option<Value>) -> FieldChange {
+    FieldChange {
+        path: path.to_owned(),
+        before,
+        after,
+        cause: Cause::Declared,
+        forces_replacement: false,
+        because: None,
+    }
+}
+
+fn child(name: &str, kind: &str, action: ActionWord) -> ChildChange {
+    ChildChange {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        action,
+        maybe_replace: false,
+        policy: None,
+        stateful: false,
+        fields: Vec::new(),
+    }
+}
+
+fn some(value: impl Into<Value>) -> Option<Value> {
+    Some(value.into())
+}
+
+#[test]
+fn creating_shows_inputs_and_parts_by_phase() {
+    let mut network = node("stack.network", "foundation", ActionWord::Create);
+    network.fields = vec![
+        field("parameters.VpcCidr", None, some("10.0.0.0/16")),
+        field("parameters.NatGateways", None, some(1)),
+        field("tags", None, Some(Value::from_json(&json!({"Project": "shop", "Environment": "dev"})))),
+        field("parameters.Password", None, Some(Value::from(Data::Sealed("x".into())).sensitive())),
+    ];
+    network.children = vec![
+        child("Vpc", "AWS::EC2::VPC", ActionWord::Create),
+        child("PrivateSubnetA", "AWS::EC2::Subnet", ActionWord::Create),
+    ];
+    let mut cluster = node("stack.cluster", "cluster", ActionWord::Create);
+    cluster.fields =
+        vec![field("parameters.VpcId", None, Some(Value::unknown_until("stack.network".parse().unwrap())))];
+    cluster.verify = vec!["api".into()];
+    let mut plan = plan(vec![network, cluster]);
+    plan.header.state.lineage = "".into();
+    let after = some(Value::unknown_until("stack.cluster".parse().unwrap()));
+    plan.outputs.insert("endpoint".into(), OutputChange { before: None, after });
+    insta::assert_snapshot!(text(&plan));
+}
+
+#[test]
+fn updating_shows_structure_inside_strings() {
+    let mut helm = node("helm.istiod", "services", ActionWord::Update);
+    let before = "global:\n  proxy:\n    image: a\n  hub: gcr.io\nports: [80, 443]\n";
+    let after = "global:\n  proxy:\n    image: b\n  hub: gcr.io\n  debug: true\nports: [80, 8443]\n";
+    helm.fields = vec![
+        field("version", some("1.24.2"), some("1.24.3")),
+        field("values.meshConfig", some(before), some(after)),
+        field("values.policy", some("{\"a\": [1, 2]}"), some("{\"a\":[1,2,3]}")),
+        FieldChange { cause: Cause::Drift, ..field("values.replicas", some(5), some(2)) },
+    ];
+    let mut deployment = child("istio-system/istiod", "apps/v1 Deployment", ActionWord::Update);
+    deployment.fields = vec![field("spec.replicas", some(5), some(2))];
+    helm.children = vec![deployment, child("istio-system/old", "v1 ConfigMap", ActionWord::Delete)];
+    helm.undo = Undo::Partly("custom resources are kept".to_owned());
+    helm.rollout = Some(json!({"strategy": "rolling"}));
+    helm.verify = vec!["ready".into()];
+    insta::assert_snapshot!(text(&plan(vec![helm])));
+}
+
+#[test]
+fn replacing_says_what_forces_it_and_what_is_lost() {
+    let mut database = node("stack.database", "foundation", ActionWord::Replace);
+    database.fields = vec![
+        FieldChange { forces_replacement: true, ..field("name", some("shop-a"), some("shop-b")) },
+        FieldChange { because: Some("parameter Size".to_owned()), ..field("parameters.Size", some("m"), some("l")) },
+    ];
+    database.reasons = vec!["the name of a stack cannot change".to_owned()];
+    database.stateful = true;
+    database.undo = Undo::None("a destroyed database does not come back".to_owned());
+    let mut table = child("Table", "AWS::DynamoDB::Table", ActionWord::Replace);
+    table.stateful = true;
+    table.policy = Some("Retain".to_owned());
+    let mut volume = child("Volume", "AWS::EC2::Volume", ActionWord::Update);
+    volume.maybe_replace = true;
+    volume.stateful = true;
+    volume.fields = vec![field("Properties.Size", some(10), some(20))];
+    database.children = vec![table, volume];
+    let mut plan = plan(vec![database]);
+    plan.header.protected = true;
+    insta::assert_snapshot!(text(&plan));
+}
+
+#[test]
+fn what_is_planned_later_says_why_and_what_it_may_do() {
+    let deferral = |reason, waits: &[&str], ceiling: &[ActionWord]| {
+        Some(Deferral {
+            reason,
+            waits_for: waits.iter().map(|w| w.parse::<Address>().unwrap()).collect(),
+            ceiling: ceiling.to_vec(),
+            declaration: Digest::of(b""),
+        })
+    };
+    let mut loki = node("helm.loki", "services", ActionWord::Defer);
+    let reason = DeferReason::Connection { connection: "kubernetes.main".to_owned() };
+    loki.deferral = deferral(reason, &["stack.cluster"], &[ActionWord::Create]);
+    let mut many = node("manifest.team[*]", "services", ActionWord::Defer);
+    many.deferral = deferral(
+        DeferReason::Instances,
+        &["stack.cluster", "data.secret.grafana_admin"],
+        &[ActionWord::Create, ActionWord::Update],
+    );
+    let mut secret = node("data.secret.grafana_admin", "", ActionWord::Defer);
+    let what = "the secret grafana".to_owned();
+    secret.deferral = deferral(DeferReason::AbsentPrerequisite { what }, &["stack.secrets"], &[ActionWord::Read]);
+    insta::assert_snapshot!(text(&plan(vec![secret, loki, many])));
+}
+
+#[test]
+fn destroying_moving_importing_and_forgetting_have_their_words() {
+    let gone = |address: &str| Planned {
+        moment: Moment::Removal,
+        undo: Undo::None("destroying it is not undone".to_owned()),
+        ..node(address, "services", ActionWord::Delete)
+    };
+    let mut moved = node("helm.logs", "services", ActionWord::NoOp);
+    moved.moved_from = Some("helm.loki".parse().unwrap());
+    let mut import = node("stack.legacy", "foundation", ActionWord::Import);
+    import.import = Some(json!("legacy-network"));
+    let forget = Planned { moment: Moment::Removal, ..node("stack.given_away", "foundation", ActionWord::Forget) };
+    let mut verify = node("helm.web", "services", ActionWord::Verify);
+    verify.verify = vec!["ready".into(), "errors".into()];
+    insta::assert_snapshot!(text(&plan(vec![import, moved, verify, gone("helm.old"), gone("stack.old"), forget])));
+}
+
+#[test]
+fn drift_stands_apart_from_what_was_asked_for() {
+    let mut plan = plan(vec![node("stack.network", "foundation", ActionWord::NoOp)]);
+    let mut subnet = child("SubnetA", "AWS::EC2::Subnet", ActionWord::Update);
+    subnet.fields = vec![FieldChange {
+        cause: Cause::DriftLeft,
+        ..field("Properties.MapPublicIpOnLaunch", some(false), some(true))
+    }];
+    plan.drift = vec![
+        Drift {
+            address: "stack.network".parse().unwrap(),
+            fields: Vec::new(),
+            children: vec![subnet, child("SubnetB", "AWS::EC2::Subnet", ActionWord::Delete)],
+            ignored: None,
+            gone: false,
+        },
+        Drift {
+            address: "helm.web".parse().unwrap(),
+            fields: vec![FieldChange { cause: Cause::DriftLeft, ..field("values.replicas", some(2), some(5)) }],
+            children: Vec::new(),
+            ignored: Some("load test until Friday (ada)".to_owned()),
+            gone: false,
+        },
+    ];
+    plan.notes = vec![
+        Diagnostic::warning("bake_unwatched", "while no process runs, nothing aborts the rollout")
+            .hint("keep `terrace apply` running until it is done"),
+    ];
+    insta::assert_snapshot!(text(&plan));
+}
+
+#[test]
+fn no_changes_is_said_in_a_line() {
+    let nodes = (0..3).map(|n| node(&format!("value.v{n}"), "services", ActionWord::NoOp)).collect();
+    insta::assert_snapshot!(text(&plan(nodes)));
+}
+
+#[test]
+fn hostile_names_and_values_cannot_steer_the_terminal() {
+    let mut evil = node("value.x[\"\u{1b}[2J\"]", "services", ActionWord::Create);
+    evil.fields = vec![field("input", None, some("\u{1b}]0;owned\u{7}"))];
+    evil.reasons = vec!["\u{1b}[31mred".to_owned()];
+    assert!(!render(&plan(vec![evil]), 100).contains("\u{1b}[2J"));
+    let shown = text(&plan(vec![node("value.y", "services", ActionWord::Create)]));
+    assert!(!shown.contains('\u{1b}'));
+}
+
+#[test]
+fn a_narrow_page_loses_nothing() {
+    let mut helm = node("helm.a", "services", ActionWord::Update);
+    helm.fields = vec![field(
+        "values.image",
+        some("registry.example.com/team/app:1.0.0"),
+        some("registry.example.com/team/app:1.0.1"),
+    )];
+    let narrow = anstream::adapter::strip_str(&render(&plan(vec![helm]), 44)).to_string();
+    assert!(
+        narrow.contains("app:1.0.0\"") && narrow.contains("-> \"registry.example.com/team/app:1.0.1\""),
+        "{narrow}"
+    );
+}
