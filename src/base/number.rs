@@ -3,6 +3,8 @@
 //! Whole numbers that fit 64 bits, which is nearly all of them, take a fast path. Knows nothing of values, JSON or
 //! functions: they are built on it.
 
+#![expect(clippy::cast_possible_wrap, reason = "counts of bits and digits are far below what 63 bits hold")]
+
 use dashu_int::{
     UBig,
     ops::{BitTest, DivRem},
@@ -261,13 +263,12 @@ impl Number {
     /// The number as one digit, so many places, and a power of ten: `1.5e+03`. `None` for as many places as it needs.
     #[must_use]
     pub fn to_scientific(&self, places: Option<usize>) -> String {
-        let (negative, digits, point) = match places {
-            Some(places) => self.rounded(|_| places as i64 + 1),
-            None => {
-                let float = self.float();
-                let (digits, point) = float.shortest();
-                (float.negative, digits, point)
-            }
+        let (negative, digits, point) = if let Some(places) = places {
+            self.rounded(|_| places as i64 + 1)
+        } else {
+            let float = self.float();
+            let (digits, point) = float.shortest();
+            (float.negative, digits, point)
         };
         let exponent = if digits.is_empty() { 0 } else { point - 1 };
         let digit = |at: usize| digits.get(at).map_or('0', |d| char::from(*d));

@@ -58,8 +58,7 @@ pub fn convert(value: &Value, ty: &Type) -> Result<Value, Mismatch> {
         return Ok(value.clone());
     }
     let converted = match (ty, value.data()) {
-        (Type::Any, _) | (_, Data::Sealed(_)) => return Ok(value.clone()),
-        (_, Data::Null) => return Ok(value.clone()),
+        (Type::Any, _) | (_, Data::Sealed(_) | Data::Null) => return Ok(value.clone()),
         (Type::Bool, _) => to_bool(value)?,
         (Type::Number, _) => to_number(value)?,
         (Type::String, _) => to_string(value)?,

@@ -20,6 +20,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// How deep one evaluation may go, references and parentheses together.
 const DEPTH: usize = 1_000;
+/// Less stack than this left, and the evaluation goes on on a new piece.
+const RED_ZONE: usize = 128 << 10;
+/// The size of such a piece.
+const SEGMENT: usize = 2 << 20;
 
 impl Evaluator {
     /// The value of an expression.
@@ -30,7 +34,7 @@ impl Evaluator {
             ));
         }
         self.depth += 1;
-        let outcome = self.eval_node(expr, frame);
+        let outcome = stacker::maybe_grow(RED_ZONE, SEGMENT, || self.eval_node(expr, frame));
         self.depth -= 1;
         outcome
     }
@@ -223,12 +227,11 @@ pub(super) fn key_text(key: &Value, span: &Span) -> Outcome<Arc<str>> {
     if key.is_null() {
         return Err(Diagnostic::error("null_value", "a key must not be null").at(span, "").into());
     }
-    match convert::convert(key, &Type::String).ok().map(Value::into_data) {
-        Some(Data::String(text)) => Ok(text),
-        _ => {
-            let found = convert::word(key);
-            Err(Diagnostic::error("wrong_type", format!("a key must be a string, not {found}")).at(span, "").into())
-        }
+    if let Some(Data::String(text)) = convert::convert(key, &Type::String).ok().map(Value::into_data) {
+        Ok(text)
+    } else {
+        let found = convert::word(key);
+        Err(Diagnostic::error("wrong_type", format!("a key must be a string, not {found}")).at(span, "").into())
     }
 }
 
@@ -238,9 +241,10 @@ pub(super) fn attribute(value: &Value, name: &str, span: &Span) -> Outcome<Value
     match value.data() {
         Data::Unknown(_) => Ok(value.clone()),
         Data::Sealed(_) => Ok(Value::UNKNOWN.sensitive()),
-        Data::Mapping(kind, entries) => match entries.get(name) {
-            Some(entry) => Ok(entry.clone().with_mark(mark)),
-            None => {
+        Data::Mapping(kind, entries) => {
+            if let Some(entry) = entries.get(name) {
+                Ok(entry.clone().with_mark(mark))
+            } else {
                 let what = match kind {
                     MappingKind::Object => "this object has no attribute",
                     MappingKind::Map => "this map has no element",
@@ -251,7 +255,7 @@ pub(super) fn attribute(value: &Value, name: &str, span: &Span) -> Outcome<Value
                 }
                 Err(problem.into())
             }
-        },
+        }
         Data::Null => Err(Diagnostic::error("null_value", format!("null has no attribute `{name}`"))
             .at(span, "")
             .hint("guard it: x == null ? null : x.y, or try(x.y, null)")

@@ -76,10 +76,7 @@ impl Evaluator {
         let mut out = Gathered { sensitive: collection.is_sensitive(), ..Gathered::default() };
         let mut failures = Failures::default();
         for (key, value) in found {
-            let outer = match &each.key {
-                Some(name) => Some(Bound { name, value: key, outer: frame.bound }),
-                None => None,
-            };
+            let outer = each.key.as_ref().map(|name| Bound { name, value: key, outer: frame.bound });
             let inner = Bound { name: &each.value, value, outer: outer.as_ref().or(frame.bound) };
             let outcome = self.one(each, span, Frame { bound: Some(&inner), ..frame }, &mut out);
             if let Err(failure) = &outcome

@@ -174,7 +174,7 @@ impl Evaluator {
             colors: HashMap::new(),
             depth: 0,
         };
-        let mut diagnostics = evaluator.take_root_variables(given.variables);
+        let mut diagnostics = evaluator.take_root_variables(&given.variables);
         diagnostics.normalize();
         (evaluator, diagnostics)
     }
@@ -259,9 +259,10 @@ impl Evaluator {
         each: Option<&Address>,
         verify: &Verify,
     ) -> Result<Value, Diagnostics> {
-        self.top(|e| match each {
-            Some(address) => e.within(address, |e, frame| e.probe_value(verify, frame)),
-            None => {
+        self.top(|e| {
+            if let Some(address) = each {
+                e.within(address, |e, frame| e.probe_value(verify, frame))
+            } else {
                 let scope = e.scope_at(module)?;
                 e.probe_value(verify, Frame::of(scope))
             }

@@ -151,19 +151,17 @@ fn number(value: &Value, span: &Span, symbol: &str) -> Outcome<Number> {
             .at(span, "")
             .into());
     }
-    match convert::convert(value, &Type::Number).map(Value::into_data) {
-        Ok(Data::Number(number)) => Ok(number),
-        _ => {
-            let found = convert::word(value);
-            let problem =
-                Diagnostic::error("wrong_type", format!("an operand of {symbol} must be a number, not {found}"))
-                    .at(span, "");
-            Err(if symbol == "+" && value.as_str().is_some() {
-                problem.hint("texts are joined in a template: \"${a}${b}\"").into()
-            } else {
-                problem.into()
-            })
-        }
+    if let Ok(Data::Number(number)) = convert::convert(value, &Type::Number).map(Value::into_data) {
+        Ok(number)
+    } else {
+        let found = convert::word(value);
+        let problem = Diagnostic::error("wrong_type", format!("an operand of {symbol} must be a number, not {found}"))
+            .at(span, "");
+        Err(if symbol == "+" && value.as_str().is_some() {
+            problem.hint("texts are joined in a template: \"${a}${b}\"").into()
+        } else {
+            problem.into()
+        })
     }
 }
 

@@ -144,14 +144,13 @@ impl Evaluator {
             Begin::Known(outcome) => outcome,
             Begin::Compute => {
                 let module = self.scope(scope).module.clone();
-                let outcome = match module.locals.get(name) {
-                    Some(expr) => self.eval(expr, Frame::of(scope)),
-                    None => {
-                        let mut problem =
-                            Diagnostic::error("unknown_reference", format!("there is no local.{name}")).at(span, "");
-                        problem.hint = suggest::hint(name, module.locals.keys().map(|k| &**k));
-                        Err(problem.into())
-                    }
+                let outcome = if let Some(expr) = module.locals.get(name) {
+                    self.eval(expr, Frame::of(scope))
+                } else {
+                    let mut problem =
+                        Diagnostic::error("unknown_reference", format!("there is no local.{name}")).at(span, "");
+                    problem.hint = suggest::hint(name, module.locals.keys().map(|k| &**k));
+                    Err(problem.into())
                 };
                 self.memo.finish(outcome.map(Stored::Value))
             }
@@ -166,17 +165,15 @@ impl Evaluator {
             Begin::Known(outcome) => outcome,
             Begin::Compute => {
                 let module = self.scope(scope).module.clone();
-                let outcome = match module.outputs.get(name) {
-                    Some(output) => self.eval(&output.value, Frame::of(scope)).map(|v| v.with_mark(output.sensitive)),
-                    None => {
-                        let mut problem =
-                            Diagnostic::error("unknown_reference", format!("there is no output `{name}`"));
-                        if let Some(span) = span {
-                            problem = problem.at(span, "");
-                        }
-                        problem.hint = suggest::hint(name, module.outputs.keys().map(|k| &**k));
-                        Err(problem.into())
+                let outcome = if let Some(output) = module.outputs.get(name) {
+                    self.eval(&output.value, Frame::of(scope)).map(|v| v.with_mark(output.sensitive))
+                } else {
+                    let mut problem = Diagnostic::error("unknown_reference", format!("there is no output `{name}`"));
+                    if let Some(span) = span {
+                        problem = problem.at(span, "");
                     }
+                    problem.hint = suggest::hint(name, module.outputs.keys().map(|k| &**k));
+                    Err(problem.into())
                 };
                 self.memo.finish(outcome.map(Stored::Value))
             }

@@ -31,8 +31,8 @@ impl Evaluator {
     /// Everything that is wrong with it and with the arguments of the modules around it; an instance that is not there.
     pub fn evaluate(&mut self, address: &Address) -> Result<Evaluated, Diagnostics> {
         let evaluated = self.top(|e| {
-            let (module, key) = e.declared(address)?;
-            let resource = module.resources.get(&key).ok_or_else(|| no_such(&key.0, &key.1))?;
+            let module = e.module_of(address)?;
+            let resource = declared(&module, address)?;
             let mut failures = Failures::default();
             let evaluated = failures.note(e.within(address, |e, frame| e.evaluate_in(resource, frame)));
             let scope = e.scope_at(address.module())?;
@@ -58,8 +58,8 @@ impl Evaluator {
     /// What is wrong with a condition itself.
     pub fn conditions(&mut self, address: &Address, which: Conditions) -> Result<Vec<FailedCondition>, Diagnostics> {
         self.top(|e| {
-            let (module, key) = e.declared(address)?;
-            let resource = module.resources.get(&key).ok_or_else(|| no_such(&key.0, &key.1))?;
+            let module = e.module_of(address)?;
+            let resource = declared(&module, address)?;
             let conditions = match which {
                 Conditions::Before => &resource.lifecycle.preconditions,
                 Conditions::After => &resource.lifecycle.postconditions,
@@ -86,8 +86,8 @@ impl Evaluator {
     /// What is wrong with them.
     pub fn replacement_triggers(&mut self, address: &Address) -> Result<Value, Diagnostics> {
         self.top(|e| {
-            let (module, key) = e.declared(address)?;
-            let resource = module.resources.get(&key).ok_or_else(|| no_such(&key.0, &key.1))?;
+            let module = e.module_of(address)?;
+            let resource = declared(&module, address)?;
             e.within(address, |e, frame| {
                 let mut failures = Failures::default();
                 let values: Vec<Value> = resource
@@ -109,8 +109,8 @@ impl Evaluator {
     /// What is wrong with it.
     pub fn rollout(&mut self, address: &Address) -> Result<Option<Value>, Diagnostics> {
         self.top(|e| {
-            let (module, key) = e.declared(address)?;
-            let resource = module.resources.get(&key).ok_or_else(|| no_such(&key.0, &key.1))?;
+            let module = e.module_of(address)?;
+            let resource = declared(&module, address)?;
             let Some(rollout) = &resource.rollout else { return Ok(None) };
             e.within(address, |e, frame| {
                 let strategy = match &rollout.strategy {
@@ -180,10 +180,9 @@ impl Evaluator {
         out.failures.or(value)
     }
 
-    /// The module that an address is declared in, and its key there.
-    fn declared(&mut self, address: &Address) -> Outcome<(Arc<Module>, (Arc<str>, Arc<str>))> {
+    fn module_of(&mut self, address: &Address) -> Outcome<Arc<Module>> {
         let scope = self.scope_at(address.module())?;
-        Ok((self.scope(scope).module.clone(), (address.kind().into(), address.name().into())))
+        Ok(self.scope(scope).module.clone())
     }
 
     /// Runs something as an instance sees it: in its module instance, with its `each` and `self`.
@@ -206,15 +205,15 @@ impl Evaluator {
             (Instances::Single(Presence::Off), None) => return Err(gone("its `when` is false".to_owned()).into()),
             _ => {}
         }
-        let each = match address.is_pattern() {
-            true => Some(Each { key: Value::UNKNOWN, value: Value::UNKNOWN }),
-            false => Self::each_of(&instances, address.key()),
+        let each = if address.is_pattern() {
+            Some(Each { key: Value::UNKNOWN, value: Value::UNKNOWN })
+        } else {
+            Self::each_of(&instances, address.key())
         };
         let frame = Frame { this: Some(address), ..Frame::of(scope).with_each(each.as_ref()) };
         run(self, frame)
     }
 
-    #[expect(clippy::type_complexity, reason = "the parts of `Evaluated` before its references are known")]
     fn evaluate_in(
         &mut self,
         resource: &Resource,
@@ -341,4 +340,10 @@ impl Evaluator {
         };
         Ok(ConnectionRef { kind: kind.into(), name, key })
     }
+}
+
+/// The declaration of an instance.
+fn declared<'m>(module: &'m Module, address: &Address) -> Outcome<&'m Resource> {
+    let key = (address.kind().into(), address.name().into());
+    module.resources.get(&key).ok_or_else(|| no_such(address.kind(), address.name()))
 }

@@ -19,7 +19,7 @@ use crate::{
 /// What a template has come to so far.
 #[derive(Default)]
 struct Text {
-    text: String,
+    known: String,
     unknown: Option<Value>,
     sensitive: bool,
 }
@@ -30,14 +30,14 @@ impl Evaluator {
         let mut text = Text::default();
         let mut failures = Failures::default();
         self.parts(parts, frame, &mut text, &mut failures);
-        let value = text.unknown.unwrap_or_else(|| Value::string(text.text));
+        let value = text.unknown.unwrap_or_else(|| Value::string(text.known));
         failures.or(value.with_mark(text.sensitive))
     }
 
     fn parts(&mut self, parts: &[TemplatePart], frame: Frame<'_>, out: &mut Text, failures: &mut Failures) {
         for part in parts {
             match part {
-                TemplatePart::Text(text) => out.text.push_str(text),
+                TemplatePart::Text(text) => out.known.push_str(text),
                 TemplatePart::Interpolation(expr) => {
                     if let Some(value) = failures.note(self.eval(expr, frame)) {
                         interpolate(&value, expr, out, failures);
@@ -61,10 +61,7 @@ impl Evaluator {
                     match failures.note(items(&whole, &collection.span)) {
                         Some(Items::Known(found)) => {
                             for (k, v) in found {
-                                let outer = match key {
-                                    Some(name) => Some(Bound { name, value: k, outer: frame.bound }),
-                                    None => None,
-                                };
+                                let outer = key.as_ref().map(|name| Bound { name, value: k, outer: frame.bound });
                                 let inner = Bound { name: value, value: v, outer: outer.as_ref().or(frame.bound) };
                                 self.parts(body, Frame { bound: Some(&inner), ..frame }, out, failures);
                             }
@@ -95,7 +92,7 @@ fn interpolate(value: &Value, expr: &Expr, out: &mut Text, failures: &mut Failur
                 .hint("guard it with a condition, or give it a default: coalesce(x, \"-\")"),
         ),
         _ => match convert::convert(value, &Type::String) {
-            Ok(text) => out.text.push_str(text.as_str().unwrap_or_default()),
+            Ok(text) => out.known.push_str(text.as_str().unwrap_or_default()),
             Err(_) => failures.push(
                 Diagnostic::error("wrong_type", format!("{} cannot be put into a text", convert::word(value)))
                     .at(&expr.span, "")

@@ -1,10 +1,31 @@
 //! Tests of evaluation: whole small plans.
 
+#![expect(clippy::format_push_string, reason = "plans of thousands of lines are written by the tests")]
+
 use super::*;
 use crate::lang::{Declaration, MemorySources, load, parse::parse_expression, test_schema::SCHEMA};
 
 const HEAD: &str =
     "plan \"p\" {}\nenvironment \"dev\" {\n  sandbox {}\n}\nkubernetes \"main\" {\n  eks {\n    name = \"c\"\n  }\n}\n";
+
+/// The project's own plans and modules, from disk.
+fn project() -> MemorySources {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = MemorySources::default();
+    let mut waiting = vec![root.join("plans"), root.join("modules")];
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                sources.0.insert(name, std::fs::read(&path).unwrap().into());
+            }
+        }
+    }
+    sources
+}
 
 /// An evaluator over files in memory; `plan/a.hcl` holds what every plan needs.
 fn of(files: &[(&str, &str)], variables: &[(&str, Value)]) -> (Evaluator, Diagnostics) {
@@ -294,6 +315,24 @@ fn a_long_chain_of_locals_ends_in_a_diagnostic_and_not_in_a_crash() {
 }
 
 #[test]
+fn deep_expressions_in_long_chains_do_not_overflow_the_stack() {
+    let shapes: [(&str, &str); 5] =
+        [("[for x in [", "] : x][0]"), ("upper(", ")"), ("true ? ", " : 1"), ("\"a${", "}\""), ("{ a = ", " }.a")];
+    for (open, close) in shapes {
+        let mut text = "locals {\n l0 = \"x\"\n".to_owned();
+        for i in 1..=100 {
+            let inner = format!("{}local.l{}{}", open.repeat(30), i - 1, close.repeat(30));
+            text.push_str(&format!(" l{i} = {inner}\n"));
+        }
+        text.push_str("}\n");
+        let mut evaluator = plan(&text);
+        let found = ask(&mut evaluator, "local.l100");
+        assert!(said(&found.unwrap_err()).contains("too deep"), "{open}");
+        assert!(ask(&mut evaluator, "local.l10").is_ok(), "{open}");
+    }
+}
+
+#[test]
 fn a_module_sees_its_arguments_and_its_caller_its_outputs() {
     let root = r#"
 module "m" {
@@ -477,4 +516,52 @@ fn a_large_plan_evaluates_in_time_linear_in_its_references() {
         assert!(!evaluated.inputs.has_unknown());
         evaluator.set(&at, Value::object([("id", "i".into())]));
     }
+}
+
+#[test]
+fn the_reference_plan_evaluates_with_its_stacks_unknown() {
+    let sources = Arc::new(project());
+    let (configuration, diagnostics) = load(&*sources, "plans/eks-platform", &SCHEMA);
+    assert!(!diagnostics.has_errors(), "{diagnostics:#?}");
+    let configuration = Arc::new(configuration.unwrap());
+    let nodes = Value::object([
+        ("instance_type", "t3a.xlarge".into()),
+        ("min", 2.into()),
+        ("desired", 3.into()),
+        ("max", 10.into()),
+    ]);
+    let given = Given {
+        env: EnvValues { name: "prd".into(), region: "us-east-1".into(), account_id: "333333333333".into() },
+        variables: [("nodes".into(), nodes)].into(),
+        plan_time: "2026-01-02T03:04:05Z".parse().unwrap(),
+    };
+    let (mut evaluator, diagnostics) = Evaluator::new(configuration.clone(), given, sources, &SCHEMA);
+    assert!(diagnostics.is_empty(), "{diagnostics:#?}");
+    for declaration in configuration.declarations() {
+        let expansion = evaluator.expand(&declaration).unwrap();
+        assert!(expansion.unknown.is_empty());
+        for address in expansion.instances {
+            let evaluated = evaluator.evaluate(&address).unwrap_or_else(|d| panic!("{address}: {d:#?}"));
+            assert!(!evaluated.inputs.as_map().unwrap().is_empty() || address.kind() == "check", "{address}");
+            let resource = configuration.resource(&declaration).unwrap();
+            for verify in &resource.verify {
+                evaluator.probe(address.module(), Some(&address), verify).unwrap();
+            }
+        }
+    }
+    let cluster = evaluator.evaluate(&address("stack.cluster")).unwrap();
+    assert_eq!(texts(&cluster.references), ["stack.network"]);
+    let parameters = cluster.inputs.get("parameters").unwrap();
+    assert_eq!(parameters.get("ClusterName"), Some(&"agentinfra-prd".into()));
+    assert!(parameters.get("SubnetIds").unwrap().is_unknown());
+    let addon = evaluator.evaluate(&address("eks_addon.managed[\"coredns\"]")).unwrap();
+    assert_eq!(addon.inputs.get("addon"), Some(&"coredns".into()));
+    let headlamp = address("helm.headlamp");
+    evaluator.set_color(&headlamp, Some("green"));
+    let rollout = evaluator.rollout(&headlamp).unwrap().unwrap();
+    assert_eq!(rollout.get("strategy"), Some(&"blue_green".into()));
+    assert_eq!(rollout.get("traffic"), Some(&"traffic.headlamp".into()));
+    assert_eq!(rollout.get("backend").unwrap().get("service"), Some(&"headlamp-green".into()));
+    assert_eq!(evaluator.connection("kubernetes", "main", None).unwrap().waits_for(), [address("stack.cluster")]);
+    assert!(evaluator.fixture("traffic", "headlamp").unwrap().get("alb").is_some());
 }

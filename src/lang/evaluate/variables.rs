@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 impl Evaluator {
     /// Takes the root's variables.
-    pub(super) fn take_root_variables(&mut self, given: BTreeMap<Arc<str>, Value>) -> Diagnostics {
+    pub(super) fn take_root_variables(&mut self, given: &BTreeMap<Arc<str>, Value>) -> Diagnostics {
         let root = self.configuration.root.clone();
         let mut failures = Failures::default();
         for name in given.keys().filter(|name| !root.variables.contains_key(*name)) {
@@ -55,7 +55,7 @@ impl Evaluator {
             other => other,
         };
         match given {
-            Some(value) if !(value.is_null() && !variable.nullable) => {
+            Some(value) if variable.nullable || !value.is_null() => {
                 fit(value, variable, &variable.span, "the value given for")
             }
             _ => self.default_of(variable, ScopeId(0))?.ok_or_else(|| {
@@ -111,7 +111,7 @@ impl Evaluator {
         let Some(call) = calling.calls.get(call_name) else { return Ok(Value::NULL) };
         if let Some(expr) = call.arguments.get(name) {
             let value = self.eval(expr, Frame::of(caller).with_each(each))?;
-            if !(value.is_null() && !variable.nullable) {
+            if variable.nullable || !value.is_null() {
                 let value = fit(&value, variable, &expr.span, "the value of")?;
                 return Ok(value.with_mark(variable.sensitive));
             }

@@ -110,9 +110,8 @@ fn contains(arguments: &[Value], _: &Context<'_>) -> Answer {
 
 fn host(arguments: &[Value], _: &Context<'_>) -> Answer {
     let network = Network::read(arguments, 0)?;
-    let number = match num(arguments, 1).to_string().parse::<i128>() {
-        Ok(number) => number,
-        Err(_) => return blame(1, "it must be a whole number"),
+    let Ok(number) = num(arguments, 1).to_string().parse::<i128>() else {
+        return blame(1, "it must be a whole number");
     };
     let room = network.last() - network.bits;
     let found = if number < 0 {
@@ -137,9 +136,8 @@ fn netmask(arguments: &[Value], _: &Context<'_>) -> Answer {
 fn subnet(arguments: &[Value], _: &Context<'_>) -> Answer {
     let network = Network::read(arguments, 0)?;
     let length = longer(network, size(arguments, 1)?, 1)?;
-    let number = match num(arguments, 2).to_string().parse::<u128>() {
-        Ok(number) => number,
-        Err(_) => return blame(2, "it must be a whole number, not negative"),
+    let Ok(number) = num(arguments, 2).to_string().parse::<u128>() else {
+        return blame(2, "it must be a whole number, not negative");
     };
     let newbits = length - network.length;
     if newbits < 128 && number >> newbits != 0 {

@@ -44,10 +44,9 @@ fn coalescelist(arguments: &[Value], _: &Context<'_>) -> Answer {
     let mut mark = false;
     for (at, value) in arguments.iter().enumerate() {
         match value.data() {
-            Data::Unknown(_) => return Ok(value.clone().with_mark(mark)),
             Data::Null => {}
             Data::Sequence(_, elements) if elements.is_empty() => {}
-            Data::Sequence(..) => return Ok(value.clone().with_mark(mark)),
+            Data::Unknown(_) | Data::Sequence(..) => return Ok(value.clone().with_mark(mark)),
             _ => return blame(at, format!("a list is required, not {}", convert::word(value))),
         }
         mark |= value.is_sensitive();

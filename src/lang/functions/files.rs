@@ -67,7 +67,7 @@ fn read(arguments: &[Value], context: &Context<'_>) -> Result<Arc<[u8]>, Problem
 
 fn file(arguments: &[Value], context: &Context<'_>) -> Answer {
     match std::str::from_utf8(&read(arguments, context)?) {
-        Ok(content) => Ok(Value::string(content)),
+        Ok(read) => Ok(Value::string(read)),
         Err(_) => blame(0, format!("{:?} is not UTF-8; read it with filebase64", text(arguments, 0))),
     }
 }

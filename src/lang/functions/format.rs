@@ -28,6 +28,7 @@ const WIDTH_LIMIT: usize = 10_000;
 
 /// A `%` sequence.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag that may be written")]
 struct Verb {
     letter: char,
     written: String,

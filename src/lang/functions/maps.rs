@@ -46,16 +46,15 @@ fn lookup(arguments: &[Value], _: &Context<'_>) -> Answer {
     if let Some(found) = entries.get(key) {
         return Ok(found.clone());
     }
-    match arguments.get(2) {
-        Some(default) => match arguments.first().map(convert::type_of) {
+    if let Some(default) = arguments.get(2) {
+        match arguments.first().map(convert::type_of) {
             Some(Type::Map(element)) => convert::convert(default, &element)
                 .or_else(|mismatch| blame(2, format!("it must have the type of the map's elements: {mismatch}"))),
             _ => Ok(default.clone()),
-        },
-        None => {
-            let hint = suggest::hint(key, entries.keys().map(|k| &**k));
-            blame(1, format!("there is no {key:?} in it{}", hint.map(|h| format!("; {h}")).unwrap_or_default()))
         }
+    } else {
+        let hint = suggest::hint(key, entries.keys().map(|k| &**k));
+        blame(1, format!("there is no {key:?} in it{}", hint.map(|h| format!("; {h}")).unwrap_or_default()))
     }
 }
 

@@ -4,6 +4,8 @@
 //! plain values. Called by the evaluator; printed by `terrace functions` and docs/functions.md. A function reads
 //! files through [`Sources`] and takes the time as a value.
 
+#![expect(clippy::unnecessary_wraps, reason = "every entry of the table has one signature")]
+
 mod address;
 mod collections;
 mod encoding;
@@ -172,24 +174,26 @@ impl Function {
     }
 }
 
+/// The functions by what they are about.
+pub const FAMILIES: [(&str, &[Function]); 14] = [
+    ("Strings", strings::TABLE),
+    ("Regular expressions", patterns::TABLE),
+    ("Format", format::TABLE),
+    ("Numbers", numbers::TABLE),
+    ("Collections", collections::TABLE),
+    ("Lists", lists::TABLE),
+    ("Maps", maps::TABLE),
+    ("Sets", sets::TABLE),
+    ("Types and marks", types::TABLE),
+    ("Encodings", encoding::TABLE),
+    ("Hashes", hash::TABLE),
+    ("Time", time::TABLE),
+    ("Files", files::TABLE),
+    ("Networks", address::TABLE),
+];
+
 static TABLE: LazyLock<Vec<&'static Function>> = LazyLock::new(|| {
-    let families: [&'static [Function]; 14] = [
-        address::TABLE,
-        collections::TABLE,
-        encoding::TABLE,
-        files::TABLE,
-        format::TABLE,
-        hash::TABLE,
-        lists::TABLE,
-        maps::TABLE,
-        numbers::TABLE,
-        patterns::TABLE,
-        sets::TABLE,
-        strings::TABLE,
-        time::TABLE,
-        types::TABLE,
-    ];
-    let mut all: Vec<&'static Function> = families.into_iter().flatten().collect();
+    let mut all: Vec<&'static Function> = FAMILIES.iter().flat_map(|(_, table)| table.iter()).collect();
     all.sort_by_key(|f| f.name);
     all
 });

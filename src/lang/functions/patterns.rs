@@ -51,11 +51,11 @@ fn matched(pattern: &Regex, captures: &Captures<'_>) -> Answer {
     if names.is_empty() {
         return Ok(group(0));
     }
-    let named = names.iter().filter(|n| n.is_some()).count();
-    if named == 0 {
+    let with_name = names.iter().filter(|n| n.is_some()).count();
+    if with_name == 0 {
         return Ok(Value::tuple((1..=names.len()).map(group).collect()));
     }
-    if named < names.len() {
+    if with_name < names.len() {
         return blame(0, "either all groups have a name, or none");
     }
     Ok(Value::object(names.iter().enumerate().filter_map(|(at, name)| Some(((*name)?, group(at + 1))))))

@@ -1,6 +1,8 @@
 //! Functions and expressions against what `terraform console` printed for them, as recorded in terraform.txt by
 //! tools/record-functions/record; and the functions that read files or the time, against the project's own sources.
 
+#![expect(clippy::format_push_string, reason = "a page is put together once")]
+
 use super::*;
 use crate::{
     base::Diagnostics,
@@ -97,6 +99,19 @@ fn the_table_is_in_order_and_says_of_every_function_what_it_does() {
         assert!(!function.doc.is_empty(), "{}", function.name);
         assert_eq!(find(function.name).map(|f| f.name), Some(function.name));
     }
+}
+
+#[test]
+fn the_documentation_lists_every_function() {
+    let mut expected = String::new();
+    for (family, table) in FAMILIES {
+        expected.push_str(&format!("\n## {family}\n\n| function | gives |\n|---|---|\n"));
+        for function in table {
+            expected.push_str(&format!("| `{}` | {} |\n", function.signature(), function.doc));
+        }
+    }
+    let documented = include_str!("../../../docs/functions.md");
+    assert!(documented.ends_with(&expected), "docs/functions.md should end with:\n{expected}");
 }
 
 #[test]

@@ -272,7 +272,7 @@ impl Writer {
         }
         for line in body.split('\n') {
             if line.is_empty() {
-                self.out.push('\n')
+                self.out.push('\n');
             } else {
                 self.line(indent);
                 self.out.push_str(line);
