@@ -4,7 +4,7 @@
 use crate::{
     apply::journal::{Desk, Effect, Undone},
     base::{ActionWord, Address, Digest, Event, Value},
-    kinds::{Applied, Context, Observed, Step},
+    kinds::{Applied, Context, Desired, Observed, Step},
     lang::configuration::Resource as Declared,
     plan::{
         Planned, connect,
@@ -164,17 +164,26 @@ impl Task<'_> {
         let none = BTreeMap::new();
         let approved = approved.unwrap_or(&none);
         match action {
-            ActionWord::Create => self.make(None, None, attachment.or(own), approved).await,
+            ActionWord::Create => self.make(&self.instance.desired, None, None, attachment.or(own), approved).await,
             ActionWord::Update if change.action == ActionWord::NoOp => self.remember(observed, decided.exports).await,
-            ActionWord::Update => self.make(observed, None, attachment.or(own), approved).await,
+            ActionWord::Update => {
+                self.make(
+                    seen.kept.as_ref().unwrap_or(&self.instance.desired),
+                    observed,
+                    None,
+                    attachment.or(own),
+                    approved,
+                )
+                .await
+            }
             ActionWord::Replace => {
                 if self.declared.lifecycle.create_before_destroy {
-                    let end = self.make(None, None, None, approved).await?;
+                    let end = self.make(&self.instance.desired, None, None, None, approved).await?;
                     self.destroy(observed, false).await?;
                     Ok(end)
                 } else {
                     self.destroy(observed, true).await?;
-                    self.make(None, Some(ActionWord::Replace), None, approved).await
+                    self.make(&self.instance.desired, None, Some(ActionWord::Replace), None, approved).await
                 }
             }
             _ => self.remember(observed, decided.exports).await,
@@ -201,6 +210,7 @@ impl Task<'_> {
     /// Creates or updates.
     async fn make(
         &self,
+        desired: &Desired,
         observed: Option<&Observed>,
         told_as: Option<ActionWord>,
         attachment: Option<&Json>,
@@ -218,15 +228,7 @@ impl Task<'_> {
             connection: &connection,
             former: self.remembered.as_ref().filter(|_| observed.is_some()),
             image: observed.map(|o| &o.image),
-            step: Step {
-                action,
-                desired: Some(&self.instance.desired),
-                observed,
-                identity,
-                token: "",
-                attachment,
-                facts,
-            },
+            step: Step { action, desired: Some(desired), observed, identity, token: "", attachment, facts },
         };
         match self.desk.perform(&effect).await {
             Ok((id, applied)) => self.made(&id, &applied, told_as.unwrap_or(action)).await,
@@ -347,7 +349,7 @@ impl Task<'_> {
             Ok(applied) if deleting => {
                 let records = vec![Record::Gone { address: self.instance.address.clone() }];
                 self.desk.done(self.instance.kind, &intent.id, &applied.note, records).await?;
-                self.make(None, Some(ActionWord::Replace), None, &facts).await.map(Some)
+                self.make(&self.instance.desired, None, Some(ActionWord::Replace), None, &facts).await.map(Some)
             }
             Ok(applied) => self.made(&intent.id, &applied, self.planned.action).await.map(Some),
             Err(undone) => Err(self.after_failure(&context, intent.action, undone).await),

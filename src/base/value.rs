@@ -155,6 +155,26 @@ impl Value {
         self.data
     }
 
+    /// The same shape in which every unknown part of no known origin waits for this address.
+    #[must_use]
+    pub fn waiting_for(&self, address: &Address) -> Self {
+        if !self.has_unknown() {
+            return self.clone();
+        }
+        let data = match &self.data {
+            Data::Unknown(None) => Data::Unknown(Some(address.clone())),
+            Data::Sequence(kind, elements) => {
+                Data::Sequence(*kind, Arc::new(elements.iter().map(|v| v.waiting_for(address)).collect()))
+            }
+            Data::Mapping(kind, entries) => Data::Mapping(
+                *kind,
+                Arc::new(entries.iter().map(|(k, v)| (k.clone(), v.waiting_for(address))).collect()),
+            ),
+            other => other.clone(),
+        };
+        Self { data, sensitive: self.sensitive }
+    }
+
     /// The same value, marked sensitive.
     #[must_use]
     pub fn sensitive(mut self) -> Self {

@@ -6,7 +6,7 @@
 
 use crate::{
     base::{ActionWord, Address, Diagnostics, Digest, Path, Span, Value},
-    kinds::{Context, Marks},
+    kinds::{Context, Marks, keep_ignored},
     lang::{Sources, schema::KindSchema},
     world::Outcome,
 };
@@ -380,6 +380,12 @@ pub trait Kind: Send + Sync {
     async fn discard(&self, context: &Context, attachment: &Json) -> Outcome<()> {
         let _ = (context, attachment);
         Ok(())
+    }
+
+    /// What is wanted with every path that `ignore_changes` names as it is live: what an update sends, so that it leaves
+    /// those alone. Pure.
+    fn leave_ignored(&self, desired: &Desired, observed: &Observed, ignore: &[String]) -> Desired {
+        Desired { inputs: keep_ignored(&desired.inputs, &observed.inputs, ignore), ..desired.clone() }
     }
 
     /// The difference. Pure, total, deterministic.

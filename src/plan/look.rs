@@ -2,7 +2,8 @@
 
 use crate::{
     base::{Address, Digest},
-    kinds::{ChildChange, Context, Kind, Observed, Owner, Preview},
+    kinds::{ChildChange, Context, Desired, Kind, Observed, Owner, Preview},
+    lang::Declaration,
     plan::{Left, Subject, connect, decide::prior, instance::Instance},
     state::Resource,
     world::{Failure, Ledger, Outcome},
@@ -19,6 +20,8 @@ pub struct Look {
     pub preview: Option<Preview>,
     /// What drifted inside, or why that could not be found out.
     pub drift: Option<Outcome<Vec<ChildChange>>>,
+    /// What is wanted, where `ignore_changes` makes that another thing than what is declared.
+    pub kept: Option<Desired>,
 }
 
 /// How to look.
@@ -59,11 +62,20 @@ pub async fn look(
     let context = connect::context(subject, &instance.address, &instance.connections, how.timeout, quiet())?;
     let observed = context.patiently(|| kind.read(&context, identity, Some(&instance.desired))).await?;
     let known = known.is_some() || observed.is_none();
+    let ignore = subject
+        .configuration
+        .resource(&Declaration::from(&instance.address))
+        .map_or(&[][..], |r| r.lifecycle.ignore_changes.as_slice());
+    let kept = observed
+        .as_ref()
+        .filter(|_| !ignore.is_empty())
+        .map(|live| kind.leave_ignored(&instance.desired, live, ignore));
+    let wanted = kept.as_ref().unwrap_or(&instance.desired);
     let preview = async {
-        if !how.preview || !known || instance.desired.inputs.has_unknown() {
+        if !how.preview || !known || wanted.inputs.has_unknown() {
             return Ok(None);
         }
-        preview(subject, &context, kind, instance, observed.as_ref()).await
+        preview(subject, &context, kind, instance, wanted, observed.as_ref()).await
     };
     let drift = async {
         match (&observed, remembered) {
@@ -72,7 +84,7 @@ pub async fn look(
         }
     };
     let (preview, drift) = tokio::join!(preview, drift);
-    Ok(Look { preview: preview?, observed, drift })
+    Ok(Look { preview: preview?, observed, drift, kept })
 }
 
 /// A progress listener for looks, which are too short to be told.
@@ -87,10 +99,11 @@ async fn preview(
     context: &Context,
     kind: &dyn Kind,
     instance: &Instance,
+    wanted: &Desired,
     observed: Option<&Observed>,
 ) -> Outcome<Option<Preview>> {
     let token = format!("terrace-{:016x}", subject.world.entropy().next());
-    let preview = kind.preview(context, &instance.desired, observed, &token).await?;
+    let preview = kind.preview(context, wanted, observed, &token).await?;
     if let Some(attachment) = preview.as_ref().and_then(|p| p.attachment.clone()) {
         let left = Left { connections: instance.connections.clone(), attachment };
         note(&*subject.ledger, &instance.address, &left).await?;

@@ -328,7 +328,8 @@ impl<'s> Maker<'s> {
                 let mut planned = decided.planned;
                 self.preconditions(address, resource);
                 planned.rollout = self.rollout(address, resource);
-                let attributes = instance::attributes(&instance.evaluated.inputs, &decided.exports);
+                let exports = decided.exports.waiting_for(address);
+                let attributes = instance::attributes(&instance.evaluated.inputs, &exports);
                 self.evaluator.set(address, attributes);
                 self.add_drift(decided.drift, address, look.drift);
                 if let Some(attachment) = look.preview.and_then(|p| p.attachment) {
