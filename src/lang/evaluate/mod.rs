@@ -13,6 +13,7 @@ mod failure;
 mod instances;
 mod iterate;
 mod memo;
+mod modules;
 mod operators;
 mod references;
 mod resource;
