@@ -1,5 +1,6 @@
 //! Tests of evaluation: whole small plans.
 
+#![expect(clippy::disallowed_methods, reason = "reads the project's own plans from disk")]
 #![expect(clippy::format_push_string, reason = "plans of thousands of lines are written by the tests")]
 
 use super::*;
