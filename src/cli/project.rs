@@ -1,6 +1,7 @@
 //! The project a command works in, and the plan that is meant.
 //!
-//! The project is the nearest folder upwards that holds terrace.toml; without one, a plan's folder is its own project.
+//! The project is the nearest folder upwards that holds terrace.toml; without one it is the folder around `plans/` for a plan
+//! in there, and a plan's own folder for any other.
 #![expect(clippy::disallowed_methods, reason = "this is where project folders are looked for on disk")]
 
 use crate::{
@@ -171,7 +172,7 @@ fn plan_in(surroundings: &Surroundings, explicit: Option<&Path>, path: &Path, sp
     let path = fs::canonicalize(path).map_err(|e| unreadable(path, &e))?;
     let folder = match explicit {
         Some(explicit) => existing(&surroundings.folder, explicit)?,
-        None => upwards(&path).unwrap_or_else(|| path.clone()),
+        None => upwards(&path).or_else(|| around_plans(&path)).unwrap_or_else(|| path.clone()),
     };
     let project = Project::open(folder)?;
     let Ok(inside) = path.strip_prefix(&project.folder) else {
@@ -198,6 +199,12 @@ fn unreadable(path: &Path, e: &io::Error) -> Error {
 
 fn upwards(start: &Path) -> Option<PathBuf> {
     start.ancestors().find(|folder| folder.join(settings::FILE).is_file()).map(Path::to_path_buf)
+}
+
+/// The folder around `plans/`, for a plan in it where no terrace.toml says where the project is.
+fn around_plans(plan: &Path) -> Option<PathBuf> {
+    let plans = plan.parent().filter(|folder| folder.file_name().is_some_and(|name| name == PLANS))?;
+    plans.parent().map(Path::to_path_buf)
 }
 
 fn hcl_files(folder: &Path) -> impl Iterator<Item = PathBuf> {
