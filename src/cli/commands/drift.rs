@@ -15,7 +15,7 @@ use crate::{
         variables,
         views::{self, diagnostics::plural, json::answer},
     },
-    kinds::{Cause, FieldChange},
+    kinds::{Cause, ChildChange, FieldChange},
     plan::{Drift, Plan, Request},
     state::{IgnoredDrift, Record},
 };
@@ -58,8 +58,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     if !args.ignore.is_empty() || !args.heed.is_empty() {
         return decide(&args, &stage, context).await;
     }
-    let request = Request { change_sets: false, ..Request::default() };
-    let made = stage.make(context, &request).await?;
+    // Only a look ahead tells what drifted inside charts and manifests.
+    let made = stage.make(context, &Request::default()).await?;
     stage.discard(&made.attachment, context).await;
     let drift = of_plan(&made.plan, &stage);
     let counted = drift.iter().filter(|d| d.ignored.is_none()).count();
@@ -80,9 +80,15 @@ fn of_plan(plan: &Plan, stage: &Stage) -> Vec<Drift> {
     for node in &plan.nodes {
         let drifted = |f: &&FieldChange| f.cause != Cause::Declared;
         let fields: Vec<FieldChange> = node.fields.iter().filter(drifted).map(as_it_happened).collect();
+        let children: Vec<ChildChange> = node
+            .children
+            .iter()
+            .map(|c| ChildChange { fields: c.fields.iter().filter(drifted).map(as_it_happened).collect(), ..c.clone() })
+            .filter(|c| !c.fields.is_empty())
+            .collect();
         let gone =
             matches!(node.action, ActionWord::Create) && stage.subject.state.resources.contains_key(&node.address);
-        if fields.is_empty() && !gone {
+        if fields.is_empty() && children.is_empty() && !gone {
             continue;
         }
         let drift = found.entry(node.address.clone()).or_insert_with(|| Drift {
@@ -97,6 +103,7 @@ fn of_plan(plan: &Plan, stage: &Stage) -> Vec<Drift> {
                 drift.fields.push(field);
             }
         }
+        drift.children.extend(children);
     }
     found.into_values().collect()
 }

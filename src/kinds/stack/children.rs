@@ -31,6 +31,10 @@ fn of_resource(change: &ResourceChange, secrets: &[String]) -> ChildChange {
     };
     let shown = |text: &Option<String>| {
         text.as_ref().map(|text| {
+            // How a change set writes what only executing it will tell.
+            if text == "{{changeSet:KNOWN_AFTER_APPLY}}" {
+                return Value::UNKNOWN;
+            }
             let secret = secrets.iter().any(|s| !s.is_empty() && text.contains(s.as_str()));
             Value::from(if secret { "(sensitive)" } else { text.as_str() })
         })
