@@ -106,7 +106,9 @@ impl Task<'_> {
             }
         }
         let planned = self.planned;
-        let again = planned.deferral.is_some() || planned.inputs.has_unknown();
+        // A change set that the plan made is executed as it is; anything else that was looked ahead at is looked at again.
+        let changes = matches!(planned.action, ActionWord::Update | ActionWord::Replace) && self.attachment.is_none();
+        let again = planned.deferral.is_some() || planned.inputs.has_unknown() || changes;
         let how = How { offline: false, preview: again, drift: false, timeout: self.read_timeout };
         let subject = self.desk.subject;
         let seen = look(subject, &self.instance, self.remembered.as_ref(), planned.import.as_ref(), how)

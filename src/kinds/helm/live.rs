@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Digest, Value, format_duration},
-    kinds::{Condition, ConditionEffect, Context, Desired, Observed},
+    kinds::{Condition, ConditionEffect, Context, Desired, Observed, helm::preview::drifted},
     world::{Outcome, Release},
 };
 use serde_json::{Value as Json, json};
@@ -51,9 +51,13 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         ("version", base.version.as_str().into()),
         ("values", Value::from_json(&base.values)),
     ]);
+    let drifted = match &deployed {
+        Some(release) if !newest.is_pending() => drifted(context, release).await?,
+        _ => Vec::new(),
+    };
     // Values may hold secrets, and none of them changes without a new revision.
-    let fingerprint =
-        Digest::of(json!([newest.revision, newest.status, newest.version, newest.labels]).to_string().as_bytes());
+    let marks = json!([newest.revision, newest.status, newest.version, newest.labels, drifted]);
+    let fingerprint = Digest::of(marks.to_string().as_bytes());
     Ok(Some(Observed {
         identity: json!({ "namespace": newest.namespace, "name": newest.name }),
         inputs,

@@ -10,7 +10,7 @@ use crate::{
         },
         objects::{self, ThreeWays, live, placed, secrets_of, three_ways},
     },
-    world::{ObjectRef, Outcome},
+    world::{ObjectRef, Outcome, Release},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value as Json, json};
@@ -69,6 +69,26 @@ pub(super) async fn preview(
         ("digest", chart.digest.as_str().into()),
     ]);
     Ok(Some(Preview { children, facts, attachment: None, nothing: false, exports: Some(exports) }))
+}
+
+/// What was changed behind our back in what a release made: a word for each field, without secrets. Part of the fingerprint.
+pub(super) async fn drifted(context: &Context, deployed: &Release) -> Outcome<Vec<String>> {
+    let last = placed_all(context, &deployed.manifest, &deployed.namespace).await?;
+    let there = live(context, last.keys().cloned().collect()).await?;
+    let mut words = Vec::new();
+    for (reference, object) in &last {
+        let ways = ThreeWays { last: Some(object), live: there.get(reference), next: Some(object), secrets: &[] };
+        let Some(child) = three_ways(reference, &ways) else { continue };
+        if child.fields.is_empty() {
+            words.push(format!("{reference}: {}", child.action.word()));
+        }
+        for field in &child.fields {
+            let live = field.before.as_ref().filter(|v| !v.has_sensitive());
+            let live = live.map(|v| v.to_json_lossy().to_string()).unwrap_or_default();
+            words.push(format!("{reference}: {} = {live}", field.path));
+        }
+    }
+    Ok(words)
 }
 
 async fn placed_all(context: &Context, items: &[Json], namespace: &str) -> Outcome<BTreeMap<ObjectRef, Json>> {
