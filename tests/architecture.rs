@@ -33,8 +33,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", &["*"]),
 ];
 
-/// What the tests within any room may import besides: a test needs some world to stand on.
-const FOR_TESTS: &[&str] = &["world", "world/live", "world/sandbox"];
+/// What the tests within any room may import besides: a test needs some world to stand on,
+/// and something to declare.
+const FOR_TESTS: &[&str] = &["world", "world/live", "world/sandbox", "kinds"];
 
 /// The rooms that do what the others only ask for. `src/lib.rs` and `src/main.rs` hold
 /// no logic; `main.rs` may do it too, `lib.rs` may not.
@@ -159,6 +160,26 @@ fn tests_within_a_room_may_stand_on_a_world_but_on_no_other_room() {
 }
 
 #[test]
+fn a_file_counts_as_tests_where_it_is_declared_for_tests_only() {
+    let mut files = [
+        File::new(
+            "src/lang/mod.rs",
+            "#[cfg(test)]\npub(crate) mod bench;\nmod eval;\n#[cfg(test)]\nuse x::y;\nmod load;",
+        ),
+        File::new("src/lang/bench.rs", "mod deep;"),
+        File::new("src/lang/bench/deep.rs", ""),
+        File::new("src/lang/eval.rs", "mod inner { #[cfg(test)] #[expect(dead_code)] mod probe; }"),
+        File::new("src/lang/eval/inner/probe.rs", ""),
+        File::new("src/lang/load.rs", "#[cfg(test)] fn f() {} mod walk;"),
+        File::new("src/lang/load/walk.rs", ""),
+        File::new("src/plan/bench.rs", ""),
+    ];
+    mark_tests(&mut files);
+    let tests: Vec<&str> = files.iter().filter(|file| file.tests).map(|file| file.path.as_str()).collect();
+    assert_eq!(tests, ["src/lang/bench.rs", "src/lang/bench/deep.rs", "src/lang/eval/inner/probe.rs"]);
+}
+
+#[test]
 fn an_effect_in_the_core_is_found_and_one_behind_a_seam_is_not() {
     let text = "use std::{env, fs as f, fmt, net::IpAddr};\n\
                 fn now() { std::time::SystemTime::now(); }\n\
@@ -199,6 +220,8 @@ fn a_file_without_an_opening_is_found() {
 struct File {
     path: String,
     text: String,
+    /// The whole file is tests: it is reached only through a `#[cfg(test)] mod`.
+    tests: bool,
 }
 
 struct Violation {
@@ -215,7 +238,7 @@ impl std::fmt::Display for Violation {
 
 impl File {
     fn new(path: &str, text: &str) -> Self {
-        Self { path: path.to_owned(), text: text.to_owned() }
+        Self { path: path.to_owned(), text: text.to_owned(), tests: false }
     }
 
     /// The module that the file is: `src/kinds/helm/diff.rs` is `kinds`, `helm`, `diff`.
@@ -226,11 +249,6 @@ impl File {
             return Vec::new();
         }
         path.split('/').map(str::to_owned).collect()
-    }
-
-    /// The whole file is tests, as its name says.
-    fn is_tests(&self) -> bool {
-        self.path.ends_with("/tests.rs")
     }
 
     fn violation(&self, line: usize, what: String) -> Violation {
@@ -255,7 +273,7 @@ fn source() -> Vec<File> {
     }
     paths.sort();
     assert!(!paths.is_empty(), "no source found under {}", root.display());
-    paths
+    let mut files: Vec<File> = paths
         .iter()
         .map(|path| {
             let name = path.strip_prefix(root).expect("found under the root");
@@ -263,7 +281,24 @@ fn source() -> Vec<File> {
             let text = std::fs::read_to_string(path).expect("source is UTF-8");
             File::new(&name, &text)
         })
-        .collect()
+        .collect();
+    mark_tests(&mut files);
+    files
+}
+
+/// Marks the files that are reached only through a `#[cfg(test)] mod`, and what they declare.
+fn mark_tests(files: &mut [File]) {
+    let declared: Vec<Vec<String>> = files
+        .iter()
+        .flat_map(|file| {
+            let module = file.module();
+            test_modules(&file.text).into_iter().map(move |inner| [module.as_slice(), &inner].concat())
+        })
+        .collect();
+    for file in files {
+        let module = file.module();
+        file.tests = declared.iter().any(|tests| module.starts_with(tests));
+    }
 }
 
 fn report(violations: &[Violation]) {
@@ -309,7 +344,7 @@ fn imports(file: &File) -> Vec<Violation> {
             continue; // the crate itself, or a macro, which always lives at its root
         }
         let to = room(&absolute);
-        if (found.in_tests || file.is_tests()) && FOR_TESTS.contains(&to.as_str()) {
+        if (found.in_tests || file.tests) && FOR_TESTS.contains(&to.as_str()) {
             continue;
         }
         if !rooms.contains_key(to.as_str()) {
@@ -330,7 +365,7 @@ fn effects(file: &File) -> Vec<Violation> {
     if file.path == "src/main.rs"
         || SHARED_BY_THE_WORLDS.contains(&file.path.as_str())
         || OUTSIDE_THE_CORE.contains(&room(&module).as_str())
-        || file.is_tests()
+        || file.tests
     {
         return Vec::new();
     }
@@ -401,8 +436,18 @@ impl Found {
 
 /// Finds every path and every macro call in the text.
 fn paths(text: &str) -> Vec<Found> {
+    read(text).0
+}
+
+/// Finds the modules that are declared for tests only and stand in files of their own.
+fn test_modules(text: &str) -> Vec<Vec<String>> {
+    read(text).1
+}
+
+fn read(text: &str) -> (Vec<Found>, Vec<Vec<String>>) {
     let tokens = tokens(text);
     let mut found = Vec::new();
+    let mut test_modules = Vec::new();
     let mut inside: Vec<(String, usize, bool)> = Vec::new(); // name, depth, for tests only
     let mut depth = 0;
     let mut tests_next = false;
@@ -415,6 +460,13 @@ fn paths(text: &str) -> Vec<Found> {
         } else if is(0, "mod") && is(2, "{") {
             depth += 1;
             inside.push((tokens[at + 1].text.clone(), depth, tests_next));
+            tests_next = false;
+            at += 3;
+        } else if is(0, "mod") && is(2, ";") {
+            if tests_next {
+                let outer = inside.iter().map(|(name, ..)| name.clone());
+                test_modules.push(outer.chain([tokens[at + 1].text.clone()]).collect());
+            }
             tests_next = false;
             at += 3;
         } else if is(0, "{") {
@@ -441,7 +493,7 @@ fn paths(text: &str) -> Vec<Found> {
             at += 1;
         }
     }
-    found
+    (found, test_modules)
 }
 
 /// Reads the path or group of paths at `at`, adds what it names to `found`, and returns

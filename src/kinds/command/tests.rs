@@ -1,3 +1,5 @@
+//! How commands are prepared and compared.
+
 use super::*;
 use crate::{
     base::Address,

@@ -1,3 +1,5 @@
+//! How add-ons are prepared and compared.
+
 use super::*;
 use crate::{
     base::{Address, Digest},

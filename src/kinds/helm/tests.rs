@@ -1,3 +1,5 @@
+//! Releases on the sandbox's cluster.
+
 use super::*;
 use crate::{
     base::Address,

@@ -1,3 +1,5 @@
+//! Manifests on the sandbox's cluster.
+
 use super::*;
 use crate::{
     base::Address,

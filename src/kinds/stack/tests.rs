@@ -1,3 +1,5 @@
+//! Stacks prepared, compared and carried through the sandbox's CloudFormation.
+
 use super::*;
 use crate::{
     base::{Address, Digest},

@@ -1,3 +1,5 @@
+//! Properties of values and their triggers.
+
 use super::*;
 use crate::{
     base::Address,
