@@ -33,9 +33,9 @@ check "subnets_in_two_zones" {
   }
 }
 
-check "machine_has_helm" {
+check "machine_has_room" {
   command {
-    program = ["helm", "version"]
+    program = ["sh", "-c", "df -Pk . | awk 'NR == 2 { exit $4 < 1024 }'"] # a megabyte for state and journal
   }
   severity = "warning" # said, and no more
 }

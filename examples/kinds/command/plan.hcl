@@ -19,7 +19,7 @@ command "note" {
   delete = ["${path.root}/bin/note", "delete"]
   undo   = ["${path.root}/bin/note", "delete"]
 
-  working_dir = path.root
+  # Programs and paths are relative to the project, where a program runs unless `working_dir` names another folder.
   environment = {
     NOTE_FILE = "${path.root}/.terrace/note-${env.name}.txt"
     NOTE_TEXT = "Written by terrace for ${env.name}."

@@ -1,0 +1,125 @@
+//! Every example is taken through its life: checked, planned, applied, planned again without a change, destroyed, and
+//! nothing is left. Each in a copy of its own, in a world of its own, all at the same time.
+
+#![expect(clippy::disallowed_methods, reason = "copies the examples and starts the program")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+#[test]
+fn every_example_lives_and_dies_on_the_sandbox() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut found = Vec::new();
+    plans(&examples, &mut found);
+    assert!(found.len() >= 12, "only {} examples found", found.len());
+    let problems: Vec<String> = thread::scope(|scope| {
+        let examples = &examples;
+        let start = |folder: &PathBuf| {
+            let name = name(examples, folder);
+            (
+                scope.spawn({
+                    let name = name.clone();
+                    move || life(examples, &name)
+                }),
+                name,
+            )
+        };
+        let started: Vec<_> = found.iter().map(start).collect();
+        started
+            .into_iter()
+            .filter_map(|(thread, name)| {
+                let result = thread.join().unwrap_or_else(|_| Err("panicked".to_owned()));
+                result.err().map(|problem| format!("examples/{name}: {problem}"))
+            })
+            .collect()
+    });
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+}
+
+#[test]
+fn every_example_is_told_of_in_the_list() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let list = fs::read_to_string(examples.join("README.md")).unwrap();
+    let mut found = Vec::new();
+    plans(&examples, &mut found);
+    for folder in found {
+        let name = name(&examples, &folder);
+        assert!(list.contains(&format!("[{name}]({name})")), "examples/README.md does not tell of {name}");
+    }
+}
+
+/// What an example is called: its path below the folder of all of them.
+fn name(examples: &Path, folder: &Path) -> String {
+    folder.strip_prefix(examples).unwrap().display().to_string()
+}
+
+/// Folders that hold a plan, in order.
+fn plans(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    let declares = |path: &PathBuf| {
+        path.extension().is_some_and(|end| end == "hcl")
+            && fs::read_to_string(path).unwrap().lines().any(|line| line.starts_with("plan \""))
+    };
+    if entries.iter().any(declares) {
+        found.push(folder.to_path_buf());
+    }
+    for entry in entries.iter().filter(|entry| entry.is_dir() && !entry.ends_with(".terrace")) {
+        plans(entry, found);
+    }
+}
+
+/// The life of one example: of the folder of this name, in a copy of all of them, for some share templates.
+fn life(examples: &Path, name: &str) -> Result<(), String> {
+    let place = tempfile::tempdir().unwrap();
+    copy(examples, &place.path().join("examples"));
+    fs::write(place.path().join("terrace.toml"), "name = \"examples\"\n").unwrap();
+    let plan = &*format!("examples/{name}");
+    let terrace = |words: &[&str], says: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_terrace"))
+            .args(words)
+            .current_dir(place.path())
+            .env("TERRACE_SANDBOX_SPEED", "instant")
+            .env("NO_COLOR", "1")
+            .output()
+            .unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if !output.status.success() {
+            return Err(format!("`terrace {}` ended with {}\n{said}", words.join(" "), output.status));
+        }
+        if !said.contains(says) {
+            return Err(format!("`terrace {}` did not say `{says}`\n{said}", words.join(" ")));
+        }
+        Ok(())
+    };
+    terrace(&["fmt", plan, "--check"], "")?;
+    terrace(&["validate", plan], "valid: ")?;
+    terrace(&["plan", plan], "Plan: ")?;
+    terrace(&["apply", plan, "--auto-approve"], "Done: ")?;
+    terrace(&["plan", plan, "--detailed-exitcode"], "No changes.")?;
+    terrace(&["drift", plan, "--detailed-exitcode"], "")?;
+    terrace(&["destroy", plan, "--auto-approve"], "Done: ")?;
+    terrace(&["state", "list", plan], "nothing is remembered")?;
+    terrace(&["sandbox", "show"], "nothing is in it")
+}
+
+/// Copies a folder, but not what a run of somebody else left in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_name() == ".terrace" {
+            continue;
+        }
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
