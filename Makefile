@@ -8,7 +8,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 CARGO ?= cargo
-SHELL_SCRIPTS := testbed/build .ci/run tools/record-functions/record
+SHELL_SCRIPTS := testbed/build .ci/run scripts/tour
 
 .PHONY: help
 help: ## say what there is
