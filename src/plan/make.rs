@@ -246,11 +246,7 @@ impl<'s> Maker<'s> {
                 }
                 if instance.desired.identity.is_none() && fixed.is_none() && instance.desired.inputs.has_unknown() {
                     let waits_for = instance.desired.inputs.waits_for();
-                    let reason = if instance.role == Role::Data {
-                        DeferReason::AbsentPrerequisite { what: "what it names is not known yet".to_owned() }
-                    } else {
-                        DeferReason::Identity
-                    };
+                    let reason = DeferReason::Identity;
                     if instance.kind.reads(&Json::Null) {
                         let inputs = instance.desired.inputs.clone();
                         self.defer(address, reason, waits_for, &inputs, instance.evaluated.controls.clone());

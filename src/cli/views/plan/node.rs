@@ -142,7 +142,7 @@ fn deferred(node: &Planned, deferral: &Deferral, page: &mut Page) {
         DeferReason::Connection { connection } => format!("its connection {connection} is not known before"),
         DeferReason::Instances => "its instances are not known before".to_owned(),
         DeferReason::Identity => "what identifies it is not known before".to_owned(),
-        DeferReason::AbsentPrerequisite { what } => format!("it reads {what}, which is not there yet"),
+        DeferReason::AbsentPrerequisite { what } => what.clone(),
         DeferReason::DeferredPrerequisite => "what it depends on is itself planned later".to_owned(),
         DeferReason::NotAsked => "the world was not asked".to_owned(),
     };
@@ -169,4 +169,5 @@ fn deferred(node: &Planned, deferral: &Deferral, page: &mut Page) {
     if let Some(from) = &node.moved_from {
         page.line(&format!("        moved from {from}"));
     }
+    after(node, page);
 }

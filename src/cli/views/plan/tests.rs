@@ -197,7 +197,7 @@ fn what_is_planned_later_says_why_and_what_it_may_do() {
         &[ActionWord::Create, ActionWord::Update],
     );
     let mut secret = node("data.secret.grafana_admin", "", ActionWord::Defer);
-    let what = "the secret grafana".to_owned();
+    let what = "the secret grafana does not exist yet".to_owned();
     secret.deferral = deferral(DeferReason::AbsentPrerequisite { what }, &["stack.secrets"], &[ActionWord::Read]);
     insta::assert_snapshot!(text(&plan(vec![secret, loki, many])));
 }
