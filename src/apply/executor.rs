@@ -57,7 +57,7 @@ pub(super) enum Stop {
 enum Job<'r> {
     Effect(Id, Box<Task<'r>>),
     Read(Id, Box<Instance>),
-    Measures { id: Id, measures: Vec<(Measure, bool)>, connections: Connections, of: Measured },
+    Measures { id: Id, measures: Vec<(Measure, bool)>, connections: Box<Connections>, of: Measured },
 }
 
 /// What a list of measurements is for.
@@ -540,7 +540,7 @@ impl<'r> Executor<'r> {
             Ok(connections) => connections,
             Err(why) => return self.fail_instance(id, address, &why),
         };
-        self.waiting.push_back(Job::Measures { id, measures, connections, of });
+        self.waiting.push_back(Job::Measures { id, measures, connections: Box::new(connections), of });
     }
 
     /// The connections of probes: a thing's own, and the default cluster where it has none.
@@ -590,7 +590,12 @@ impl<'r> Executor<'r> {
             Err(why) => return self.fail_instance(id, address, &why),
         };
         let of = Measured::Check { address: address.clone() };
-        self.waiting.push_back(Job::Measures { id, measures: vec![(measure, is_error)], connections, of });
+        self.waiting.push_back(Job::Measures {
+            id,
+            measures: vec![(measure, is_error)],
+            connections: Box::new(connections),
+            of,
+        });
     }
 
     /// The gate of a phase: runs where something in the phase was changed, or where it did not pass last time.
@@ -625,7 +630,7 @@ impl<'r> Executor<'r> {
             Ok(connections) => {
                 self.begin(&address, phase, ActionWord::Verify);
                 let of = Measured::Gate { phase: phase.clone() };
-                self.waiting.push_back(Job::Measures { id, measures, connections, of });
+                self.waiting.push_back(Job::Measures { id, measures, connections: Box::new(connections), of });
             }
             Err(why) => self.fail_gate(id, phase, &why),
         }
@@ -853,7 +858,6 @@ impl<'r> Executor<'r> {
                     planned,
                     remembered: remembered.clone(),
                     open: self.history(&address).open,
-                    read_timeout: READ_TIMEOUT,
                 };
                 let slots = self.slots(crate::kinds::kind(address.kind()).map_or("local", |k| k.service()));
                 let phase = remembered.phase.clone();

@@ -178,26 +178,25 @@ impl Desk<'_> {
 
     /// Undoes one effect, journaled like any other. Idempotent by the token: after a crash the same intent goes on.
     pub(super) async fn undo(&self, undo: &Undo<'_>) -> Result<String, Undone> {
-        let id = match undo.resumed {
-            Some(id) => id.clone(),
-            None => {
-                let id = self.intent_id();
-                let intent = Intent {
-                    id: id.clone(),
-                    run: self.run.clone(),
-                    address: undo.address.clone(),
-                    phase: undo.phase.clone(),
-                    action: if undo.image.is_some() { ActionWord::Update } else { ActionWord::Delete },
-                    purpose: Purpose::Undo,
-                    identity: undo.identity.clone(),
-                    connection: Json::Null,
-                    image: undo.image.map(|i| self.subject.seal.seal_value(i)),
-                    former: undo.former.cloned().map(Box::new),
-                    start_by: undo.context.deadline,
-                };
-                self.store.commit(vec![Record::Intent(Box::new(intent))]).await?;
-                id
-            }
+        let id = if let Some(id) = undo.resumed {
+            id.clone()
+        } else {
+            let id = self.intent_id();
+            let intent = Intent {
+                id: id.clone(),
+                run: self.run.clone(),
+                address: undo.address.clone(),
+                phase: undo.phase.clone(),
+                action: if undo.image.is_some() { ActionWord::Update } else { ActionWord::Delete },
+                purpose: Purpose::Undo,
+                identity: undo.identity.clone(),
+                connection: Json::Null,
+                image: undo.image.map(|i| self.subject.seal.seal_value(i)),
+                former: undo.former.cloned().map(Box::new),
+                start_by: undo.context.deadline,
+            };
+            self.store.commit(vec![Record::Intent(Box::new(intent))]).await?;
+            id
         };
         let mut tries = 0;
         let result = loop {

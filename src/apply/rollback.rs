@@ -133,9 +133,8 @@ async fn undo_one(
     let connections = connections
         .unwrap_or_else(|| crate::plan::connect::Connections { aws: desk.subject.aws.clone(), cluster: None });
     let action = if creates { ActionWord::Delete } else { ActionWord::Update };
-    let context = match work::context(desk, address, &connections, kind.default_timeout(action)) {
-        Ok(context) => context,
-        Err(_) => return Ok(("cannot be undone: there is no connection to it".to_owned(), false)),
+    let Ok(context) = work::context(desk, address, &connections, kind.default_timeout(action)) else {
+        return Ok(("cannot be undone: there is no connection to it".to_owned(), false));
     };
     let undo = Undo {
         address,

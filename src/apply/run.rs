@@ -133,8 +133,8 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
     store.ledger().put(&plan_name(&id), &plan::write(saved)?).await?;
     let mut records = vec![Record::RunStarted(Box::new(run.clone()))];
     let mut problems = crate::base::Diagnostics::new();
-    let moves = Moves::new(&subject.configuration, &subject.state, &mut problems);
-    for (from, to) in moves.iter() {
+    let renamed = Moves::new(&subject.configuration, &subject.state, &mut problems);
+    for (from, to) in renamed.iter() {
         let planned = saved.content.node(to).is_some_and(|n| n.moved_from.as_ref() == Some(from));
         if planned {
             records.push(Record::Moved { from: from.clone(), to: to.clone() });
@@ -236,11 +236,10 @@ async fn forward(
     match executor.stop.clone() {
         Some(Stop::Rollback { phase, because }) => return back(desk, report, &phase, &because).await,
         Some(Stop::Interrupted) => report.end = RunEnd::Interrupted,
-        Some(Stop::State) => {}
         None if !report.stuck.is_empty() => report.end = RunEnd::Stuck,
         None if !report.failures.is_empty() => report.end = RunEnd::Failed,
         None if !report.beyond.is_empty() => report.end = RunEnd::BeyondPlan,
-        None => {}
+        Some(Stop::State) | None => {}
     }
     let whole = saved.content.header.targets.is_empty();
     match saved.content.header.mode {

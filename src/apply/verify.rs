@@ -30,15 +30,15 @@ pub(super) struct Measure {
 pub(super) async fn measure(measure: &Measure, context: &Context) -> Verdict {
     let clock = &context.clock;
     let end = clock.now().checked_add(measure.within).unwrap_or(jiff::Timestamp::MAX);
-    let mut passes = 0;
+    let mut in_a_row = 0;
     loop {
         let (passed, said) = match probe(context, &measure.probe).await {
             Ok(measured) => (measured.passed, measured.said),
             Err(failure) => (false, failure.to_string()),
         };
-        passes = if passed { passes + 1 } else { 0 };
+        in_a_row = if passed { in_a_row + 1 } else { 0 };
         let now = clock.now();
-        let enough = passes >= measure.consecutive.max(1);
+        let enough = in_a_row >= measure.consecutive.max(1);
         if enough || now >= end {
             return Verdict { passed: enough, said, declaration: measure.declaration.clone(), at: now };
         }

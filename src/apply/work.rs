@@ -288,7 +288,7 @@ impl Task<'_> {
 
     /// Nothing to do in the world: state takes over what is live.
     async fn remember(&self, observed: Option<&Observed>, exports: Value) -> Result<End, End> {
-        let identity = observed.map(|o| o.identity.clone()).unwrap_or(Json::Null);
+        let identity = observed.map_or(Json::Null, |o| o.identity.clone());
         let former = self.remembered.as_ref();
         let verified = self.declared.verify.is_empty() || former.is_some_and(|r| r.status == Status::Verified);
         let status = if verified { Status::Verified } else { Status::Applied };
@@ -325,7 +325,7 @@ impl Task<'_> {
     async fn recover(&self, intent: &Intent) -> Result<Option<End>, End> {
         let context = self.context(intent.action)?;
         let facts = self.planned.facts.clone();
-        let observed = self.observed_before(intent);
+        let observed = Self::observed_before(intent);
         let deleting = intent.action == ActionWord::Delete;
         let connection = connection(&self.instance.connections);
         let identity = (!intent.identity.is_null()).then_some(&intent.identity);
@@ -359,7 +359,7 @@ impl Task<'_> {
     }
 
     /// What was live before the effect, as far as the journal holds it.
-    fn observed_before(&self, intent: &Intent) -> Option<Observed> {
+    fn observed_before(intent: &Intent) -> Option<Observed> {
         let image = intent.image.clone()?;
         let former = intent.former.as_deref()?;
         let owner = crate::kinds::Owner::Ours(intent.address.to_string());
@@ -402,7 +402,6 @@ pub(super) struct Removal<'r> {
     pub planned: &'r Planned,
     pub remembered: Resource,
     pub open: Option<Intent>,
-    pub read_timeout: Duration,
 }
 
 impl Removal<'_> {

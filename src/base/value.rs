@@ -371,8 +371,7 @@ impl Value {
             Data::Null | Data::Unknown(_) => Json::Null,
             Data::Bool(b) => Json::Bool(*b),
             Data::Number(n) => number_to_json(n),
-            Data::String(s) => Json::String(s.to_string()),
-            Data::Sealed(s) => Json::String(s.to_string()),
+            Data::String(s) | Data::Sealed(s) => Json::String(s.to_string()),
             Data::Sequence(_, elements) => Json::Array(elements.iter().map(Self::to_json_lossy).collect()),
             Data::Mapping(_, entries) => {
                 Json::Object(entries.iter().map(|(k, v)| (k.to_string(), v.to_json_lossy())).collect())
@@ -461,22 +460,17 @@ impl fmt::Debug for Value {
 /// A known sensitive part that was not sealed: nothing stored holds a secret in clear.
 impl serde::Serialize for Value {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::{Error as _, SerializeMap as _};
-        let tagged = |serializer: S, value: &dyn Fn(&mut S::SerializeMap) -> Result<(), S::Error>| {
-            let mut map = serializer.serialize_map(Some(1))?;
-            value(&mut map)?;
-            map.end()
-        };
+        use serde::ser::Error as _;
         match &self.data {
-            Data::Sealed(seal) => tagged(serializer, &|m| m.serialize_entry("$terrace:sealed", seal)),
+            Data::Sealed(seal) => tagged(serializer, "$terrace:sealed", seal),
             _ if self.sensitive && self.has_unknown() => {
                 let inner = Self { data: self.data.clone(), sensitive: false };
-                tagged(serializer, &|m| m.serialize_entry("$terrace:sensitive", &inner))
+                tagged(serializer, "$terrace:sensitive", &inner)
             }
             _ if self.sensitive => {
                 Err(S::Error::custom("invariant: a sensitive value was not sealed before it was stored"))
             }
-            Data::Unknown(origin) => tagged(serializer, &|m| m.serialize_entry("$terrace:unknown", origin)),
+            Data::Unknown(origin) => tagged(serializer, "$terrace:unknown", origin),
             Data::Null => serializer.serialize_unit(),
             Data::Bool(b) => serializer.serialize_bool(*b),
             Data::Number(n) => {
@@ -484,17 +478,29 @@ impl serde::Serialize for Value {
                 if matches!(Self::from_json(&json).data, Data::Number(back) if back == *n) {
                     return json.serialize(serializer);
                 }
-                tagged(serializer, &|m| m.serialize_entry("$terrace:number", &n.to_string()))
+                tagged(serializer, "$terrace:number", &n.to_string())
             }
             Data::String(s) => serializer.serialize_str(s),
             Data::Sequence(_, elements) => serializer.collect_seq(elements.iter()),
             Data::Mapping(_, entries) if entries.len() == 1 && entries.keys().all(|k| k.starts_with("$terrace:")) => {
                 let inner: BTreeMap<&str, &Self> = entries.iter().map(|(k, v)| (&**k, v)).collect();
-                tagged(serializer, &|m| m.serialize_entry("$terrace:object", &inner))
+                tagged(serializer, "$terrace:object", &inner)
             }
             Data::Mapping(_, entries) => serializer.collect_map(entries.iter().map(|(k, v)| (&**k, v))),
         }
     }
+}
+
+/// An object whose only key is a tag.
+fn tagged<S: serde::Serializer>(
+    serializer: S,
+    tag: &str,
+    value: &(impl serde::Serialize + ?Sized),
+) -> Result<S::Ok, S::Error> {
+    use serde::ser::SerializeMap as _;
+    let mut map = serializer.serialize_map(Some(1))?;
+    map.serialize_entry(tag, value)?;
+    map.end()
 }
 
 impl<'de> serde::Deserialize<'de> for Value {

@@ -154,7 +154,7 @@ fn consistent(name: &str, declared: &ParameterDecl, tree: &Tree, problems: &mut 
     if let Some(default) = default {
         let mut found = Diagnostics::new();
         declared.check(name, &default, &mut found);
-        for problem in found.iter() {
+        for problem in &found {
             let shown = if no_echo { "its Default".to_owned() } else { format!("its Default `{default}`") };
             bad("Default", format!("{shown} is not allowed: {}", problem.detail));
         }

@@ -23,6 +23,7 @@ pub(crate) struct Cli {
 /// Flags of all commands.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Everywhere")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(crate) struct Global {
     /// The environment; the plan's only one where it has one
     #[arg(long, short, global = true, value_name = "ENV")]

@@ -19,13 +19,13 @@ use std::{ffi::OsString, process::ExitCode};
 /// Runs the program with the process's own arguments.
 pub fn main() -> ExitCode {
     let surroundings = Surroundings::read();
-    start(Surroundings::arguments(), surroundings).into()
+    start(&Surroundings::arguments(), surroundings).into()
 }
 
-fn start(arguments: Vec<OsString>, surroundings: Surroundings) -> Exit {
-    let cli = match Cli::try_parse_from(&arguments) {
+fn start(arguments: &[OsString], surroundings: Surroundings) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return wrong_words(&error, &arguments, &surroundings),
+        Err(error) => return wrong_words(&error, arguments, &surroundings),
     };
     let global = &cli.global;
     let wishes = Wishes { json: global.json, quiet: global.quiet, no_color: global.no_color };
@@ -34,13 +34,13 @@ fn start(arguments: Vec<OsString>, surroundings: Surroundings) -> Exit {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
-            return report(Error::new("local_failure", format!("no threads can be started: {e}")), &context.terminal);
+            return report(&Error::new("local_failure", format!("no threads can be started: {e}")), &context.terminal);
         }
     };
     let end = runtime.block_on(dispatch(cli.command, &context));
     // What still runs in the background (a read that nobody waits for) must not hold up the end.
     runtime.shutdown_background();
-    end.unwrap_or_else(|error| report(error, &context.terminal))
+    end.unwrap_or_else(|error| report(&error, &context.terminal))
 }
 
 async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
@@ -52,10 +52,10 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Graph(args) => commands::graph::run(&args, context),
         Command::Plan(args) => commands::plan::run(args, context).await,
         Command::Show(args) => commands::show::run(&args, context),
-        Command::Apply(args) => commands::apply::run(args, context).await,
+        Command::Apply(args) => Box::pin(commands::apply::run(args, context)).await,
         Command::Resume(args) => commands::resume::run(args, context).await,
         Command::Doctor(args) => commands::doctor::run(args, context).await,
-        Command::Destroy(args) => commands::destroy::run(args, context).await,
+        Command::Destroy(args) => Box::pin(commands::destroy::run(args, context)).await,
         Command::Status(args) => commands::status::run(&args, context).await,
         Command::History(args) => commands::history::run(&args, context).await,
         Command::Output(args) => commands::output::run(&args, context).await,
@@ -74,14 +74,14 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
 }
 
 /// Shows what a command ended with.
-fn report(error: Error, terminal: &Terminal) -> Exit {
-    show(terminal, &error);
+fn report(error: &Error, terminal: &Terminal) -> Exit {
+    show(terminal, error);
     error.exit
 }
 
 fn show(terminal: &Terminal, error: &Error) {
     if terminal.json {
-        for diagnostic in error.diagnostics.iter() {
+        for diagnostic in &error.diagnostics {
             terminal.json_line(&diagnostics::json(diagnostic, &error.sources));
         }
     } else if !error.diagnostics.is_empty() {
@@ -105,7 +105,7 @@ fn wrong_words(error: &clap::Error, arguments: &[OsString], surroundings: &Surro
         _ if terminal.json => {
             let plain = error.render().to_string();
             let first = plain.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            report(Error::from(Diagnostic::error("usage", first)).exit(Exit::Usage), &terminal)
+            report(&Error::from(Diagnostic::error("usage", first)).exit(Exit::Usage), &terminal)
         }
         _ => {
             terminal.complain(text.trim_end());

@@ -13,6 +13,7 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 40..=160;
 
 /// The streams of this process and how they are used.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "streams and wishes are independent of each other")]
 pub(crate) struct Terminal {
     /// `--json`.
     pub(crate) json: bool,
@@ -65,6 +66,7 @@ impl Terminal {
     }
 
     /// Data that is bytes.
+    #[expect(clippy::unused_self, reason = "whoever prints holds the terminal")]
     pub(crate) fn bytes(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(bytes).and_then(|()| out.flush());

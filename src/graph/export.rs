@@ -54,11 +54,15 @@ pub fn dot(graph: &Graph) -> String {
     let mut out = String::from("digraph plan {\n  rankdir = LR\n  node [shape = box]\n");
     for (at, (phase, nodes)) in picture.clusters.iter().enumerate() {
         if phase.is_empty() {
-            nodes.iter().for_each(|n| drop(writeln!(out, "  {}", quote(n))));
+            for n in nodes {
+                let _ = writeln!(out, "  {}", quote(n));
+            }
             continue;
         }
         let _ = writeln!(out, "  subgraph cluster_{at} {{\n    label = {}", quote(&format!("phase {phase}")));
-        nodes.iter().for_each(|n| drop(writeln!(out, "    {}", quote(n))));
+        for n in nodes {
+            let _ = writeln!(out, "    {}", quote(n));
+        }
         out.push_str("  }\n");
     }
     for (from, to) in &picture.edges {

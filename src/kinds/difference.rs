@@ -249,14 +249,14 @@ mod tests {
         Comparison { seal: &seal, ignore }.fields(&Path::default(), sides)
     }
 
-    fn json(json: serde_json::Value) -> Value {
-        Value::from_json(&json)
+    fn json(json: &serde_json::Value) -> Value {
+        Value::from_json(json)
     }
 
     #[test]
     fn a_field_that_we_set_and_somebody_changed_is_drift_and_a_foreign_one_is_nothing() {
-        let desired = json(serde_json::json!({"a": 1, "b": {"c": "x"}}));
-        let live = json(serde_json::json!({"a": 2, "b": {"c": "x", "theirs": true}}));
+        let desired = json(&serde_json::json!({"a": 1, "b": {"c": "x"}}));
+        let live = json(&serde_json::json!({"a": 2, "b": {"c": "x", "theirs": true}}));
         let changes = compare(&[], Sides { desired: Some(&desired), live: Some(&live), prior: Some(&desired) });
         assert_eq!(changes.len(), 1);
         assert_eq!((changes[0].path.as_str(), changes[0].cause), ("a", Cause::Drift));
@@ -264,8 +264,8 @@ mod tests {
 
     #[test]
     fn a_field_that_we_no_longer_want_is_a_declared_removal() {
-        let prior = json(serde_json::json!({"a": 1, "b": 2}));
-        let desired = json(serde_json::json!({"a": 1}));
+        let prior = json(&serde_json::json!({"a": 1, "b": 2}));
+        let desired = json(&serde_json::json!({"a": 1}));
         let changes = compare(&[], Sides { desired: Some(&desired), live: Some(&prior), prior: Some(&prior) });
         assert_eq!((changes[0].path.as_str(), changes[0].cause), ("b", Cause::Declared));
         assert!(changes[0].after.is_none());
@@ -293,10 +293,10 @@ mod tests {
 
     #[test]
     fn what_is_ignored_is_sent_as_it_is_live() {
-        let desired = json(serde_json::json!({"p": {"Nodes": "3", "Type": "m5"}}));
-        let live = json(serde_json::json!({"p": {"Nodes": "7", "Type": "t3"}}));
+        let desired = json(&serde_json::json!({"p": {"Nodes": "3", "Type": "m5"}}));
+        let live = json(&serde_json::json!({"p": {"Nodes": "7", "Type": "t3"}}));
         let kept = keep_ignored(&desired, &live, &["p.Nodes".to_owned()]);
-        assert_eq!(kept, json(serde_json::json!({"p": {"Nodes": "7", "Type": "m5"}})));
+        assert_eq!(kept, json(&serde_json::json!({"p": {"Nodes": "7", "Type": "m5"}})));
         assert_eq!(keep_ignored(&desired, &live, &["*".to_owned()]), live);
     }
 

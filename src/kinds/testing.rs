@@ -202,9 +202,10 @@ impl Bench {
             Some(identity) if kind.reads(identity) => kind.read(&context, identity, Some(&desired)).await?,
             _ => prior.as_ref().map(|p| Observed::remembered(p, crate::kinds::Owner::Nobody)),
         };
-        let preview = match desired.inputs.has_unknown() {
-            false => kind.preview(&context, &desired, observed.as_ref(), &self.token()).await?,
-            true => None,
+        let preview = if desired.inputs.has_unknown() {
+            None
+        } else {
+            kind.preview(&context, &desired, observed.as_ref(), &self.token()).await?
         };
         let change = kind.diff(&Difference {
             desired: &desired,

@@ -40,7 +40,7 @@ fn plan(text: &str) -> (Option<Configuration>, Diagnostics) {
 /// What is wrong, each with its place's text, its hint, its other places.
 fn said(configuration: Option<&Configuration>, diagnostics: &Diagnostics) -> String {
     let mut out = String::new();
-    for d in diagnostics.iter() {
+    for d in diagnostics {
         let at = d.labels.first().map_or_else(String::new, |label| {
             let text =
                 configuration.and_then(|c| c.sources.text(&label.span.file)).map_or("?", |t| &t[label.span.range()]);

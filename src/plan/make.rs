@@ -458,7 +458,7 @@ impl<'s> Maker<'s> {
         let passed = self.passed(&instance.address.to_string(), &instance.declaration);
         let action = if passed { ActionWord::NoOp } else { ActionWord::Verify };
         let mut planned = blank(&instance.address, instance.phase.clone(), action);
-        planned.controls = instance.evaluated.controls.clone();
+        planned.controls.clone_from(&instance.evaluated.controls);
         self.push(planned);
     }
 
@@ -789,14 +789,13 @@ impl<'s> Maker<'s> {
         let former = &self.state.outputs;
         let mut out = BTreeMap::new();
         match self.request.mode {
-            Mode::RefreshOnly => return Ok(out),
             Mode::Destroy if self.request.targets.is_empty() => {
                 for (name, before) in former {
                     out.insert(name.clone(), OutputChange { before: Some(before.clone()), after: None });
                 }
                 return Ok(out);
             }
-            Mode::Destroy => return Ok(out),
+            Mode::RefreshOnly | Mode::Destroy => return Ok(out),
             Mode::Normal if self.targets.is_some() => return Ok(out),
             Mode::Normal => {}
         }

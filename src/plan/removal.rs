@@ -27,10 +27,10 @@ pub fn order(state: &Snapshot, phases: &[Arc<str>], which: &BTreeSet<Address>) -
         which.iter().map(|a| (a, users.get(a).map_or(0, BTreeSet::len))).collect();
     let mut ready: BTreeSet<_> = which.iter().filter(|a| waiting[a] == 0).map(|a| (rank(a), a)).collect();
     let mut out = Vec::with_capacity(which.len());
-    let uses = dependencies(state, which);
+    let dependencies = dependencies(state, which);
     while let Some((_, address)) = ready.pop_first() {
         out.push(address.clone());
-        for used in uses.get(address).into_iter().flatten() {
+        for used in dependencies.get(address).into_iter().flatten() {
             if let Some(count) = waiting.get_mut(used) {
                 *count -= 1;
                 if *count == 0 {

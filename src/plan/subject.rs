@@ -126,6 +126,6 @@ impl From<Diagnostics> for Error {
 pub fn world_problem(address: &Address, failure: &Failure) -> Diagnostic {
     let mut diagnostic =
         Diagnostic::error("world", format!("{address} could not be read")).because(failure.to_string());
-    diagnostic.hint = failure.hint.clone();
+    diagnostic.hint.clone_from(&failure.hint);
     diagnostic
 }

@@ -34,7 +34,7 @@ impl SealKey {
     pub fn seal(&self, plain: &serde_json::Value) -> Arc<str> {
         let mut mac = <Hmac<Sha256>>::new_from_slice(self.0.expose()).unwrap_or_else(|_| {
             // HMAC takes keys of any length, so this arm is never taken; an empty key keeps it total.
-            <Hmac<Sha256> as hmac::KeyInit>::new(&Default::default())
+            <Hmac<Sha256> as hmac::KeyInit>::new(&hmac::digest::Key::<Hmac<Sha256>>::default())
         });
         mac.update(plain.to_string().as_bytes());
         format!("hmac-sha256:{}", hex::encode(mac.finalize().into_bytes())).into()

@@ -110,8 +110,14 @@ pub trait World: Send + Sync {
     /// `sandbox` or `aws`: how plans and state keys name it (rules 1 and 2).
     fn name(&self) -> &'static str;
     /// An account and region.
+    ///
+    /// # Errors
+    /// The world has no such account or region.
     fn aws(&self, connection: &AwsConnection) -> Outcome<Aws>;
     /// A cluster. One that does not exist yet is `NotFound` at the first call, not here.
+    ///
+    /// # Errors
+    /// The connection says too little to find a cluster by.
     fn cluster(&self, connection: &ClusterConnection) -> Outcome<ClusterHandle>;
     /// Programs.
     fn command(&self) -> Arc<dyn Command>;

@@ -44,6 +44,7 @@ pub(crate) struct Fresh<'a> {
 }
 
 /// Applies.
+#[expect(clippy::disallowed_methods, reason = "what is given is a saved plan where there is a file of that name")]
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     if let Some(file) = args.what.as_ref().map(|what| context.surroundings.folder.join(what))
         && file.is_file()

@@ -15,6 +15,7 @@ use crate::{
     },
 };
 use serde_json::json;
+use std::fmt::Write as _;
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -65,8 +66,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
 fn text(diagnosis: &Diagnosis, state: &crate::state::Snapshot) -> String {
     let mut out = String::new();
     if let Some(owner) = &diagnosis.lock {
-        out.push_str(&format!(
-            "{} by {} on {} (process {}) since {}, running `{}`; where that process is gone: terrace unlock {}\n",
+        let _ = writeln!(
+            out,
+            "{} by {} on {} (process {}) since {}, running `{}`; where that process is gone: terrace unlock {}",
             yellow("locked"),
             owner.who,
             owner.host,
@@ -74,29 +76,30 @@ fn text(diagnosis: &Diagnosis, state: &crate::state::Snapshot) -> String {
             owner.since,
             owner.command,
             owner.id
-        ));
+        );
     }
     if diagnosis.open.is_some() {
-        out.push_str(&format!("{}\n", super::resume::tell(state)));
+        let _ = writeln!(out, "{}", super::resume::tell(state));
         out.push_str("terrace resume goes on with it, terrace resume --rollback takes it back\n");
     }
     for (address, finding) in &diagnosis.findings {
         let how = if finding.automatic { "--fix does this" } else { "a person decides" };
-        out.push_str(&format!("{} {}: {}\n", red("wrong"), bold(address), clean(&finding.what)));
-        out.push_str(&format!("    mend: {} ({how})\n", clean(&finding.mend)));
+        let _ = writeln!(out, "{} {}: {}", red("wrong"), bold(address), clean(&finding.what));
+        let _ = writeln!(out, "    mend: {} ({how})", clean(&finding.mend));
     }
     for (address, why) in &diagnosis.unknown {
-        out.push_str(&format!("{} {}: {}\n", yellow("not known"), bold(address), clean(why)));
+        let _ = writeln!(out, "{} {}: {}", yellow("not known"), bold(address), clean(why));
     }
     for (address, _) in &diagnosis.leftovers {
-        out.push_str(&format!(
-            "{} {}: a plan that nobody applied left something (--fix takes it away)\n",
+        let _ = writeln!(
+            out,
+            "{} {}: a plan that nobody applied left something (--fix takes it away)",
             yellow("left over"),
             bold(address)
-        ));
+        );
     }
     if diagnosis.healthy() {
-        out.push_str(&format!("{}: nothing is stuck\n", green("healthy")));
+        let _ = writeln!(out, "{}: nothing is stuck", green("healthy"));
     }
     out
 }

@@ -38,11 +38,12 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     let loaded = load(context, plan)?;
     let chosen = loaded.choose(context)?;
     let snapshot = place::snapshot(&place::ledger(&loaded, &chosen)).await?;
-    match name {
-        Some(name) => one(name, &snapshot, args.raw, context),
-        None => all(&snapshot, context),
+    if let Some(name) = name {
+        one(name, &snapshot, args.raw, context)?;
+    } else {
+        all(&snapshot, context);
     }
-    .map(|()| Exit::Done)
+    Ok(Exit::Done)
 }
 
 fn one(name: &str, snapshot: &Snapshot, raw: bool, context: &Context) -> Result<()> {
@@ -72,7 +73,7 @@ fn sealed(name: &str) -> Error {
         .hint("read it where it comes from, in Secrets Manager or Parameter Store")
 }
 
-fn all(snapshot: &Snapshot, context: &Context) -> Result<()> {
+fn all(snapshot: &Snapshot, context: &Context) {
     if context.terminal.json {
         let entry = |(name, value): (&Arc<str>, &Value)| {
             let hidden = value.has_sealed() || value.has_sensitive();
@@ -86,12 +87,14 @@ fn all(snapshot: &Snapshot, context: &Context) -> Result<()> {
     } else {
         context.terminal.data(&listed(snapshot.outputs.iter(), context.terminal.width));
     }
-    Ok(())
 }
 
 /// Outputs as lines `name = value`.
 pub(crate) fn listed<'a>(outputs: impl Iterator<Item = (&'a Arc<str>, &'a Value)>, width: usize) -> String {
-    outputs.map(|(name, value)| format!("{name} = {}\n", whole(value, width.saturating_sub(name.len() + 3)))).collect()
+    let line = |(name, value): (&Arc<str>, &Value)| {
+        format!("{name} = {}\n", whole(value, width.saturating_sub(name.len() + 3)))
+    };
+    outputs.map(line).collect::<Vec<_>>().concat()
 }
 
 fn whole(value: &Value, width: usize) -> String {

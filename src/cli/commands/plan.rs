@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(crate) struct Args {
     #[command(flatten)]
     plan: PlanArg,
@@ -116,7 +117,8 @@ fn next(saved: &Saved, stage: &Stage, out: Option<&Path>, context: &Context) {
         None => {
             let sandbox = if context.global.sandbox { " --sandbox" } else { "" };
             let verb = if header.mode == Mode::Destroy { "destroy" } else { "apply" };
-            let targets: String = header.targets.iter().map(|t| format!(" --target '{t}'")).collect();
+            let targets: Vec<String> = header.targets.iter().map(|t| format!(" --target '{t}'")).collect();
+            let targets = targets.concat();
             let only = stage.loaded.configuration.environments.len() == 1 && context.global.env.is_none();
             let env = if only { String::new() } else { format!(" --env {}", header.env) };
             let plan = match stage.loaded.place.spoken.as_str() {

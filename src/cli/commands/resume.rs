@@ -17,6 +17,7 @@ use crate::{
     plan::Saved,
     state::{Snapshot, Store},
 };
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Arguments of `resume`.
@@ -101,10 +102,10 @@ pub(crate) fn tell(snapshot: &Snapshot) -> String {
         format!("The run {} of `{}` from {} was cut off after {done} effects.", run.id, run.command, run.started);
     if !open.is_empty() {
         let open: Vec<&str> = open.iter().map(|a| a.as_str()).collect();
-        text.push_str(&format!("\nIts end is not known of: {}", open.join(", ")));
+        let _ = write!(text, "\nIts end is not known of: {}", open.join(", "));
     }
     if let Some((phase, because)) = &journal.undoing {
-        text.push_str(&format!("\nIt was undoing phase {phase}, since {because} had failed."));
+        let _ = write!(text, "\nIt was undoing phase {phase}, since {because} had failed.");
     }
     text
 }

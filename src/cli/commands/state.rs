@@ -20,6 +20,7 @@ use crate::{
     world::Ledger,
 };
 use serde_json::json;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Arguments of `state`.
@@ -141,8 +142,8 @@ fn list(snapshot: &Snapshot, context: &Context) {
     if snapshot.resources.is_empty() {
         context.terminal.status("nothing is remembered");
     }
-    let text: String = snapshot.resources.keys().map(|address| format!("{address}\n")).collect();
-    context.terminal.data(&text);
+    let lines: Vec<String> = snapshot.resources.keys().map(|address| format!("{address}\n")).collect();
+    context.terminal.data(&lines.concat());
 }
 
 fn show(resource: &Resource, context: &Context) {
@@ -169,11 +170,14 @@ fn show(resource: &Resource, context: &Context) {
     for (name, digest) in &resource.documents {
         rows.push(("document", format!("{name} {digest}")));
     }
-    let mut text: String = rows.iter().map(|(name, value)| format!("{} {value}\n", dim(format!("{name:9}")))).collect();
+    let mut text = String::new();
+    for (name, value) in rows {
+        let _ = writeln!(text, "{} {value}", dim(format!("{name:9}")));
+    }
     for (name, whole) in [("inputs", &resource.inputs), ("exports", &resource.exports)] {
-        text.push_str(&format!("{}\n", dim(name)));
+        let _ = writeln!(text, "{}", dim(name));
         for (depth, line) in value::block(whole, context.terminal.width.saturating_sub(2)) {
-            text.push_str(&format!("  {}{line}\n", "  ".repeat(depth)));
+            let _ = writeln!(text, "  {}{line}", "  ".repeat(depth));
         }
     }
     context.terminal.data(&text);

@@ -15,7 +15,7 @@ use crate::{
     world::LockOwner,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
         all.push(look(&loaded, loaded::choose(environment, context.global.sandbox)).await?);
     }
     if context.terminal.json {
-        all.iter().for_each(|standing| context.terminal.json_line(&answer("status", as_json(standing))));
+        for standing in &all {
+            context.terminal.json_line(&answer("status", as_json(standing)));
+        }
     } else {
         let rows: Vec<Vec<String>> = all.iter().map(row).collect();
         context.terminal.data(&table::render(&["environment", "world", "holds", "state", "last run"], &rows));
@@ -111,26 +113,28 @@ fn detail(standing: &Standing) -> String {
         health(snapshot)
     );
     if let Some(holder) = &standing.holder {
-        out.push_str(&format!(
-            "{} by {} on {} since {} (`{}`, id {})\n",
+        let _ = writeln!(
+            out,
+            "{} by {} on {} since {} (`{}`, id {})",
             yellow("locked"),
             holder.who,
             holder.host,
             holder.since,
             holder.command,
             holder.id
-        ));
+        );
     }
     if let Some(run) = snapshot.open_run() {
-        out.push_str(&format!(
-            "{} of `{}` since {}: terrace resume goes on with it\n",
+        let _ = writeln!(
+            out,
+            "{} of `{}` since {}: terrace resume goes on with it",
             yellow("open run"),
             run.command,
             run.started
-        ));
+        );
     } else if let Some(run) = snapshot.runs.last() {
         let end = super::history::end(run.end.map(|(end, _)| end));
-        out.push_str(&format!("last run {} {end}, {}\n", run.command, run.started));
+        let _ = writeln!(out, "last run {} {end}, {}", run.command, run.started);
     }
     let mut phases: BTreeMap<&Arc<str>, Vec<Vec<String>>> = BTreeMap::new();
     for resource in snapshot.resources.values() {
@@ -160,7 +164,7 @@ fn detail(standing: &Standing) -> String {
     for (phase, rows) in phases {
         let text = table::render(&["", "", ""], &rows);
         let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
-        out.push_str(&format!("\n{}\n{rest}", bold(format!("Phase {phase}"))));
+        let _ = write!(out, "\n{}\n{rest}", bold(format!("Phase {phase}")));
     }
     let checks: Vec<String> = snapshot
         .verdicts
@@ -172,7 +176,7 @@ fn detail(standing: &Standing) -> String {
         })
         .collect();
     if !checks.is_empty() {
-        out.push_str(&format!("\n{}\n{}", bold("Gates and checks"), checks.concat()));
+        let _ = write!(out, "\n{}\n{}", bold("Gates and checks"), checks.concat());
     }
     out
 }

@@ -45,13 +45,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit> {
         };
         let (found, more) = environments(context, &loaded);
         problems.extend(found);
-        return finish(problems, merged(&read, texts, more), context);
+        return finish(problems, merged(&read, texts, &more), context);
     }
     finish(problems, texts, context)
 }
 
 /// What was read meanwhile, too: files of variables.
-fn merged(read: &loaded::Read, mut texts: SourceMap, more: SourceMap) -> SourceMap {
+fn merged(read: &loaded::Read, mut texts: SourceMap, more: &SourceMap) -> SourceMap {
     for (file, text) in read.texts().iter().chain(more.iter()) {
         texts.insert(file.clone(), text.clone());
     }

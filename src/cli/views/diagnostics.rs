@@ -6,6 +6,7 @@ use crate::{
 };
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet, renderer::DecorStyle};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// Lines kept around a place.
 const CONTEXT_LINES: usize = 2;
@@ -15,7 +16,7 @@ const EXCERPT_LIMIT: usize = 4_000;
 /// All of them, one after the other, and a last line with their number where there are several.
 pub(crate) fn render(diagnostics: &Diagnostics, sources: &SourceMap, width: usize) -> String {
     let mut out = String::new();
-    for diagnostic in diagnostics.iter() {
+    for diagnostic in diagnostics {
         out.push_str(&one(diagnostic, sources, width));
         out.push('\n');
     }
@@ -59,7 +60,7 @@ fn paragraph(out: &mut String, word: &str, word_width: usize, text: &str, width:
     let room = width.saturating_sub(word_width + 6).max(20);
     for (at, line) in wrap(&clean(text), room).iter().enumerate() {
         let lead = if at == 0 { format!("  {word}: ") } else { " ".repeat(word_width + 4) };
-        out.push_str(&format!("{lead}{line}\n"));
+        let _ = writeln!(out, "{lead}{line}");
     }
 }
 
@@ -70,9 +71,9 @@ fn without_excerpt(diagnostic: &Diagnostic) -> String {
     };
     let mut out = format!("{}{}", bold(head), bold(format!(": {}", clean(&diagnostic.summary))));
     for label in &diagnostic.labels {
-        out.push_str(&format!("\n  at {}", label.span.file));
+        let _ = write!(out, "\n  at {}", label.span.file);
         if !label.text.is_empty() {
-            out.push_str(&format!(": {}", clean(&label.text)));
+            let _ = write!(out, ": {}", clean(&label.text));
         }
     }
     out
@@ -200,10 +201,10 @@ mod tests {
     use super::*;
     use crate::base::Span;
 
-    fn plain(diagnostics: Diagnostics, text: &str) -> String {
+    fn plain(diagnostics: impl Into<Diagnostics>, text: &str) -> String {
         let mut sources = SourceMap::default();
         sources.insert("plan.hcl".into(), text.into());
-        anstream::adapter::strip_str(&render(&diagnostics, &sources, 80)).to_string()
+        anstream::adapter::strip_str(&render(&diagnostics.into(), &sources, 80)).to_string()
     }
 
     #[test]
@@ -214,7 +215,7 @@ mod tests {
             .at(&Span::new("plan.hcl", at..at + 13), "named here")
             .because("phases are declared with `phase` blocks in the plan's own folder")
             .hint("did you mean `phase.services`?");
-        insta::assert_snapshot!(plain(diagnostic.into(), text));
+        insta::assert_snapshot!(plain(diagnostic, text));
     }
 
     #[test]
@@ -224,13 +225,13 @@ mod tests {
             let label = Label { span: Span { file: "plan.hcl".into(), start, end }, text: String::new() };
             let mut diagnostic = Diagnostic::error("x", "y");
             diagnostic.labels.push(label);
-            assert!(plain(diagnostic.into(), text).contains("error[x]: y"));
+            assert!(plain(diagnostic, text).contains("error[x]: y"));
         }
     }
 
     #[test]
     fn a_problem_without_a_place_or_with_an_unknown_file_is_still_readable() {
         let diagnostic = Diagnostic::warning("w", "odd").at(&Span::new("other.hcl", 1..2), "here");
-        assert_eq!(plain(diagnostic.into(), ""), "warning[w]: odd\n  at other.hcl: here\n\n");
+        assert_eq!(plain(diagnostic, ""), "warning[w]: odd\n  at other.hcl: here\n\n");
     }
 }

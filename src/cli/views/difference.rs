@@ -145,13 +145,13 @@ fn sequences(path: &str, left: &[Value], right: &[Value], depth: usize, room: us
         match op {
             DiffOp::Equal { .. } => {}
             DiffOp::Delete { old_index, old_len, .. } => {
-                for at in old_index..old_index + old_len {
-                    whole(Sign::Removed, &element(at), &left[at], depth, room, out);
+                for (at, value) in left.iter().enumerate().skip(old_index).take(old_len) {
+                    whole(Sign::Removed, &element(at), value, depth, room, out);
                 }
             }
             DiffOp::Insert { new_index, new_len, .. } => {
-                for at in new_index..new_index + new_len {
-                    whole(Sign::Added, &element(at), &right[at], depth, room, out);
+                for (at, value) in right.iter().enumerate().skip(new_index).take(new_len) {
+                    whole(Sign::Added, &element(at), value, depth, room, out);
                 }
             }
             DiffOp::Replace { old_index, old_len, new_index, new_len } => {
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn text_of_several_lines_differs_line_by_line() {
-        let before: String = (1..=20).map(|n| format!("line {n}\n")).collect();
+        let before = (1..=20).map(|n| format!("line {n}\n")).collect::<Vec<_>>().concat();
         let after = before.replace("line 10\n", "line ten\n");
         insta::assert_snapshot!(shown(&Value::string(before), &Value::string(after)), @r"
         ~ at (text)

@@ -6,6 +6,7 @@ use crate::{
     plan::{Plan, Saved},
 };
 use serde_json::{Value as Json, json};
+use std::time::Duration;
 
 /// The version of every JSON form that the command line prints.
 pub(crate) const FORMAT: u32 = 1;
@@ -30,8 +31,8 @@ pub(crate) fn of_event(event: &Event) -> Json {
 
 /// A duration, which serde writes in two parts, as seconds.
 fn in_seconds(value: Json) -> Json {
-    match (value.get("secs").and_then(Json::as_u64), value.get("nanos").and_then(Json::as_u64)) {
-        (Some(seconds), Some(nanos)) => json!(seconds as f64 + nanos as f64 / 1e9),
+    match serde_json::from_value::<Duration>(value.clone()) {
+        Ok(duration) if value.is_object() => json!(duration.as_secs_f64()),
         _ => value,
     }
 }

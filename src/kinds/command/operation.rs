@@ -213,7 +213,6 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
         (ActionWord::Delete, None) => {
             Recovered::Done(Applied { identity: Json::Null, exports: Value::NULL, note: String::new() })
         }
-        (ActionWord::Delete, Some(_)) | (_, None) => Recovered::NotDone,
         (ActionWord::Create, Some((result, stdout))) => {
             let id = json!(id_of(step.token));
             let identity = identity(inputs, &id).unwrap_or_else(|| json!({ "id": id }));
@@ -221,7 +220,7 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
             Recovered::Done(Applied { identity, exports, note: "found by `read`".to_owned() })
         }
         // An update is made again: it is given the same inputs.
-        (_, Some(_)) => Recovered::NotDone,
+        _ => Recovered::NotDone,
     })
 }
 

@@ -11,9 +11,9 @@ use crate::{
 };
 use proptest::prelude::*;
 
-fn prepare(inputs: Json) -> Result<Desired, Diagnostics> {
+fn prepare(inputs: &Json) -> Result<Desired, Diagnostics> {
     let address = Address::root("eks_addon", "dns");
-    let inputs = Value::from_json(&inputs);
+    let inputs = Value::from_json(inputs);
     AddonKind.prepare(&Prepare {
         address: &address,
         inputs: &inputs,
@@ -47,12 +47,12 @@ fn diff(desired: &Desired, observed: Option<&Observed>, pinned: Option<&str>, ig
 
 #[test]
 fn a_version_that_is_none_is_refused_before_any_service_is_asked() {
-    assert!(prepare(json!({ "cluster": "c", "addon": "coredns", "version": "1.12" })).is_err());
+    assert!(prepare(&json!({ "cluster": "c", "addon": "coredns", "version": "1.12" })).is_err());
 }
 
 #[test]
 fn latest_is_the_version_that_it_was_pinned_to() {
-    let desired = prepare(json!({ "cluster": "c", "addon": "coredns", "version": "latest" })).unwrap();
+    let desired = prepare(&json!({ "cluster": "c", "addon": "coredns", "version": "latest" })).unwrap();
     let live = observed("v1", &json!({}));
     assert_eq!(diff(&desired, Some(&live), Some("v1"), &[]).action, ActionWord::NoOp);
     let change = diff(&desired, Some(&live), Some("v2"), &[]);
@@ -64,7 +64,7 @@ fn latest_is_the_version_that_it_was_pinned_to() {
 
 #[test]
 fn another_cluster_is_another_add_on() {
-    let desired = prepare(json!({ "cluster": "d", "addon": "coredns", "version": "v1" })).unwrap();
+    let desired = prepare(&json!({ "cluster": "d", "addon": "coredns", "version": "v1" })).unwrap();
     assert_eq!(diff(&desired, Some(&observed("v1", &json!({}))), None, &[]).action, ActionWord::Replace);
 }
 
@@ -72,7 +72,7 @@ proptest! {
     #[test]
     fn what_was_applied_is_no_change(version in "v[0-9]", replicas in 0i64..9) {
         let configuration = json!({ "replicaCount": replicas });
-        let desired = prepare(json!({
+        let desired = prepare(&json!({
             "cluster": "c", "addon": "coredns", "version": version, "configuration": configuration, "resolve_conflicts": "preserve",
         })).unwrap();
         let live = observed(&version, &configuration);

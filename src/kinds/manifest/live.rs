@@ -61,14 +61,14 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     let worst =
         owners.iter().find(|o| matches!(o, Owner::Other(_))).or_else(|| owners.iter().find(|o| **o == Owner::Nobody));
     let whose = worst.or_else(|| owners.first()).cloned().unwrap_or(Owner::Nobody);
-    let content: BTreeMap<String, Json> = there.iter().map(|(r, object)| (r.to_string(), told(object))).collect();
+    let contents: BTreeMap<String, Json> = there.iter().map(|(r, object)| (r.to_string(), told(object))).collect();
     Ok(Some(Observed {
         identity: json!({ "objects": there.keys().collect::<Vec<_>>() }),
         inputs: Value::object([("objects", values)]),
         documents: BTreeMap::new(),
         exports: exports(&there, first),
         owner: whose,
-        fingerprint: Digest::of(json!(content).to_string().as_bytes()),
+        fingerprint: Digest::of(json!(contents).to_string().as_bytes()),
         condition: None,
         image,
     }))

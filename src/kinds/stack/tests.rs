@@ -35,7 +35,7 @@ fn bench() -> (Bench, Address) {
     (bench, Address::root("stack", "queue"))
 }
 
-fn inputs(json: serde_json::Value) -> Value {
+fn inputs(json: &serde_json::Value) -> Value {
     let mut all = json!({ "template": "./queue.yaml" });
     all.as_object_mut().unwrap().extend(json.as_object().cloned().unwrap());
     Value::from_json(&all)
@@ -52,7 +52,7 @@ fn parameters_are_checked_before_any_service_is_asked() {
         (json!({ "name": "no name" }), "no name"),
         (json!({ "tags": { "terrace:x": "y" } }), "terrace:x"),
     ] {
-        let problems = bench.prepare(&queue, &inputs(given)).unwrap_err();
+        let problems = bench.prepare(&queue, &inputs(&given)).unwrap_err();
         assert!(problems.iter().any(|p| p.summary.contains(word)), "{word}: {problems:?}");
     }
     let later = Value::object([
@@ -65,7 +65,7 @@ fn parameters_are_checked_before_any_service_is_asked() {
 #[tokio::test]
 async fn a_stack_is_made_left_alone_changed_put_back_and_deleted() {
     let (bench, queue) = bench();
-    let first = inputs(json!({ "parameters": { "Days": 5 }, "tags": { "team": "a" } }));
+    let first = inputs(&json!({ "parameters": { "Days": 5 }, "tags": { "team": "a" } }));
     let made = bench.apply(&queue, &first).await.unwrap();
     assert_eq!(made.change.action, ActionWord::Create);
     assert_eq!(made.change.children.len(), 2);
@@ -75,7 +75,7 @@ async fn a_stack_is_made_left_alone_changed_put_back_and_deleted() {
     assert_eq!(again.change.action, ActionWord::NoOp, "{:?} {:?}", again.change.fields, again.change.children);
     assert!(again.change.exports.get("outputs").unwrap().get("Name").unwrap().as_str().is_some());
 
-    let second = inputs(json!({ "parameters": { "Days": 6 }, "tags": { "team": "a" } }));
+    let second = inputs(&json!({ "parameters": { "Days": 6 }, "tags": { "team": "a" } }));
     let changed = bench.apply(&queue, &second).await.unwrap();
     assert_eq!(changed.change.action, ActionWord::Update);
     assert_eq!(changed.change.fields[0].path, "parameters.Days");
@@ -101,8 +101,8 @@ async fn a_lost_answer_makes_nothing_twice() {
         for operation in ["CreateChangeSet", "ExecuteChangeSet", "DescribeStacks"] {
             let (bench, queue) = bench();
             bench.fault(&format!("cloudformation:{operation}"), kind.clone());
-            bench.apply(&queue, &inputs(json!({}))).await.unwrap();
-            let again = bench.plan(&queue, &inputs(json!({}))).await.unwrap();
+            bench.apply(&queue, &inputs(&json!({}))).await.unwrap();
+            let again = bench.plan(&queue, &inputs(&json!({}))).await.unwrap();
             assert_eq!(again.change.action, ActionWord::NoOp, "{operation}");
             bench.fault("cloudformation:DeleteStack", kind.clone());
             bench.delete(&queue, &again).await.unwrap();
@@ -114,21 +114,21 @@ async fn a_lost_answer_makes_nothing_twice() {
 async fn a_failure_names_the_first_cause_and_the_line_of_our_template() {
     let (bench, queue) = bench();
     bench.fail("cloudformation:ExecuteChangeSet", Some("Topic"));
-    let failure = bench.apply(&queue, &inputs(json!({}))).await.err().unwrap();
+    let failure = bench.apply(&queue, &inputs(&json!({}))).await.err().unwrap();
     assert!(failure.message.contains("Topic"), "{failure}");
     assert!(failure.hint.as_deref().is_some_and(|h| h.contains("queue.yaml:9")), "{:?}", failure.hint);
-    let next = bench.apply(&queue, &inputs(json!({}))).await.unwrap();
+    let next = bench.apply(&queue, &inputs(&json!({}))).await.unwrap();
     assert_eq!(next.change.action, ActionWord::Replace);
-    assert_eq!(bench.plan(&queue, &inputs(json!({}))).await.unwrap().change.action, ActionWord::NoOp);
+    assert_eq!(bench.plan(&queue, &inputs(&json!({}))).await.unwrap().change.action, ActionWord::NoOp);
 }
 
 #[tokio::test]
 async fn a_secret_parameter_is_shown_nowhere_and_its_change_is_seen() {
     let (bench, queue) = bench();
-    bench.apply(&queue, &inputs(json!({ "parameters": { "Secret": "hunter2" } }))).await.unwrap();
-    let same = bench.plan(&queue, &inputs(json!({ "parameters": { "Secret": "hunter2" } }))).await.unwrap();
+    bench.apply(&queue, &inputs(&json!({ "parameters": { "Secret": "hunter2" } }))).await.unwrap();
+    let same = bench.plan(&queue, &inputs(&json!({ "parameters": { "Secret": "hunter2" } }))).await.unwrap();
     assert_eq!(same.change.action, ActionWord::NoOp, "{:?}", same.change.fields);
-    let other = bench.plan(&queue, &inputs(json!({ "parameters": { "Secret": "hunter3" } }))).await.unwrap();
+    let other = bench.plan(&queue, &inputs(&json!({ "parameters": { "Secret": "hunter3" } }))).await.unwrap();
     let text = serde_json::to_string(&(&other.change.fields, &other.change.children)).unwrap();
     assert!(!text.contains("hunter"), "{text}");
 }
@@ -136,9 +136,9 @@ async fn a_secret_parameter_is_shown_nowhere_and_its_change_is_seen() {
 #[tokio::test]
 async fn what_somebody_changed_is_drift_and_what_is_ignored_stays() {
     let (bench, queue) = bench();
-    let wanted = inputs(json!({ "parameters": { "Days": 5 } }));
+    let wanted = inputs(&json!({ "parameters": { "Days": 5 } }));
     bench.apply(&queue, &wanted).await.unwrap();
-    let other = inputs(json!({ "parameters": { "Days": 7 } }));
+    let other = inputs(&json!({ "parameters": { "Days": 7 } }));
     let ignored = bench.plan_ignoring(&queue, &other, &["parameters.Days".to_owned()]).await.unwrap();
     assert!(ignored.change.fields.is_empty());
     bench.drift("stack/platform-dev-queue/Queue", "MessageRetentionPeriod", "9");
@@ -152,12 +152,12 @@ async fn what_somebody_changed_is_drift_and_what_is_ignored_stays() {
 async fn a_protected_stack_is_deleted_only_once_its_protection_is_lifted() {
     let (mut bench, queue) = bench();
     bench.file("policy.json", "{}");
-    let guarded = inputs(json!({ "termination_protection": true, "stack_policy": "policy.json" }));
+    let guarded = inputs(&json!({ "termination_protection": true, "stack_policy": "policy.json" }));
     let made = bench.apply(&queue, &guarded).await.unwrap();
     assert_eq!(bench.plan(&queue, &guarded).await.unwrap().change.action, ActionWord::NoOp);
     let failure = bench.delete(&queue, &made).await.unwrap_err();
     assert!(failure.message.contains("termination protection"), "{failure}");
-    let lifted = bench.apply(&queue, &inputs(json!({ "termination_protection": false }))).await.unwrap();
+    let lifted = bench.apply(&queue, &inputs(&json!({ "termination_protection": false }))).await.unwrap();
     assert!(lifted.change.fields.iter().any(|f| f.path == "termination_protection"));
     bench.delete(&queue, &lifted).await.unwrap();
 }
@@ -165,8 +165,8 @@ async fn a_protected_stack_is_deleted_only_once_its_protection_is_lifted() {
 #[tokio::test]
 async fn what_a_stack_is_made_of_is_told_when_it_is_to_be_destroyed() {
     let (bench, queue) = bench();
-    bench.apply(&queue, &inputs(json!({}))).await.unwrap();
-    let live = bench.plan(&queue, &inputs(json!({}))).await.unwrap().observed;
+    bench.apply(&queue, &inputs(&json!({}))).await.unwrap();
+    let live = bench.plan(&queue, &inputs(&json!({}))).await.unwrap().observed;
     let removal = StackKind.removal(bench.prior(&queue).as_ref(), live.as_ref());
     let names: Vec<&str> = removal.children.iter().map(|c| c.name.as_str()).collect();
     assert_eq!((removal.action, names), (ActionWord::Delete, vec!["Queue", "Topic"]));

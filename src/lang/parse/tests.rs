@@ -258,7 +258,7 @@ proptest! {
     #[test]
     fn no_input_panics_and_every_place_can_be_shown(text in "(?s)[ a={}\"$%\\[\\]()<EOT\n\\-~:?.,*#/\\\\é0]{0,80}") {
         let (body, diagnostics) = parse_file(&text, &file());
-        for d in diagnostics.iter() {
+        for d in &diagnostics {
             for label in &d.labels {
                 prop_assert!(text.get(label.span.range()).is_some(), "{:?}", d);
             }

@@ -31,7 +31,9 @@ pub(crate) fn render(plan: &Plan, width: usize) -> String {
 /// The text of drift alone, with colours.
 pub(crate) fn drift(drift: &[crate::plan::Drift], width: usize) -> String {
     let mut page = Page { text: String::new(), width };
-    drift.iter().for_each(|drift| drift::one(drift, &mut page));
+    for drift in drift {
+        drift::one(drift, &mut page);
+    }
     page.text
 }
 
@@ -110,7 +112,9 @@ fn phases(plan: &Plan, page: &mut Page) {
     if !loose.is_empty() {
         page.gap();
         page.line(&bold("Read later"));
-        loose.iter().for_each(|planned| node::write(planned, page));
+        for planned in loose {
+            node::write(planned, page);
+        }
     }
     // Where no phase is declared there is one, and it goes without saying.
     let implicit = plan.phases.len() == 1 && plan.phases[0].description.is_none() && &*plan.phases[0].name == "main";
@@ -131,7 +135,9 @@ fn phases(plan: &Plan, page: &mut Page) {
             }
             page.line(&format!("{}  {}", bold(format!("Phase {}", phase.name)), dim(facts.join("; "))));
         }
-        nodes.iter().for_each(|planned| node::write(planned, page));
+        for planned in nodes {
+            node::write(planned, page);
+        }
     }
 }
 
@@ -143,7 +149,9 @@ fn removals(plan: &Plan, page: &mut Page) {
     page.gap();
     let when = if plan.header.mode == Mode::Destroy { "In this order" } else { "After all phases" };
     page.line(&format!("{}  {}", bold(when), dim(summary::counted(nodes.iter().copied()))));
-    nodes.iter().for_each(|planned| node::write(planned, page));
+    for planned in nodes {
+        node::write(planned, page);
+    }
 }
 
 fn outputs(plan: &Plan, page: &mut Page) {

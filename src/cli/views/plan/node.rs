@@ -11,6 +11,7 @@ use crate::{
     plan::{DeferReason, Deferral, Planned},
 };
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// So many parts that are only created are listed; more are counted by type.
 const CHILDREN_LISTED: usize = 40;
@@ -39,17 +40,17 @@ fn head(node: &Planned, page: &mut Page) {
         (ActionWord::NoOp, Some(_)) => "moved",
         (action, _) => action.word(),
     };
-    text.push_str(&format!("  {}", of_action(node.action, word)));
+    let _ = write!(text, "  {}", of_action(node.action, word));
     if let Some(from) = &node.moved_from {
-        text.push_str(&format!("  (moved from {from})"));
+        let _ = write!(text, "  (moved from {from})");
     }
     if let Some(id) = &node.import {
         let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
-        text.push_str(&format!("  (id {})", clean(&id)));
+        let _ = write!(text, "  (id {})", clean(&id));
     }
     if node.action == ActionWord::Verify && !node.verify.is_empty() {
         let labels: Vec<&str> = node.verify.iter().map(|v| &**v).collect();
-        text.push_str(&format!(" again: {}", labels.join(", ")));
+        let _ = write!(text, " again: {}", labels.join(", "));
     }
     page.line(&text);
 }
@@ -106,7 +107,7 @@ fn one_child(child: &ChildChange, page: &mut Page) {
     if child.maybe_replace {
         text.push_str(&yellow("  may be replaced"));
     } else if matches!(action, ActionWord::Replace | ActionWord::Delete) {
-        text.push_str(&format!("  {}", of_action(action, action.word())));
+        let _ = write!(text, "  {}", of_action(action, action.word()));
     }
     let goes = child.maybe_replace || matches!(action, ActionWord::Replace | ActionWord::Delete);
     match (goes, child.policy.as_deref()) {
@@ -150,15 +151,11 @@ fn deferred(node: &Planned, deferral: &Deferral, page: &mut Page) {
     let lead = format!("  {mark} {}  ", bold(clean(node.address.as_str())));
     let mut words = "planned later".to_owned();
     if !waits.is_empty() {
-        words.push_str(&format!(
-            ", once {} {} applied",
-            waits.join(" and "),
-            if waits.len() == 1 { "is" } else { "are" }
-        ));
+        let _ = write!(words, ", once {} {} applied", waits.join(" and "), if waits.len() == 1 { "is" } else { "are" });
     }
-    words.push_str(&format!(": {reason}"));
+    let _ = write!(words, ": {reason}");
     if !ceiling.is_empty() {
-        words.push_str(&format!("; at most: {}", ceiling.join(", ")));
+        let _ = write!(words, "; at most: {}", ceiling.join(", "));
     }
     if width(&lead) + words.chars().count() <= page.width {
         page.line(&format!("{lead}{}", cyan(words)));

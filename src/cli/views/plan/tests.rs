@@ -106,6 +106,7 @@ fn child(name: &str, kind: &str, action: ActionWord) -> ChildChange {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "shortens the calls below")]
 fn some(value: impl Into<Value>) -> Option<Value> {
     Some(value.into())
 }
