@@ -344,9 +344,9 @@ mod tests {
         for (rest, code, at, hint) in [
             ("}\nOutputs: { O: { Value: !Ref Bb } }", "undefined_reference", "!Ref Bb", "did you mean `B`?"),
             (
-                "}\nOutputs: { O: { Value: !Ref AWS::Regio } }",
+                "}\nOutputs: { O: { Value: !Ref AWS::Regio } }", // spellchecker:disable-line
                 "undefined_reference",
-                "!Ref AWS::Regio",
+                "!Ref AWS::Regio", // spellchecker:disable-line
                 "did you mean `AWS::Region`?",
             ),
             (
@@ -456,7 +456,7 @@ Resources:
             ("Resources: { B: { Properties: {} } }", "missing_type", "B"),
             ("Resources: { B: { Type: Bucket } }", "unknown_resource_type", "Bucket"),
             ("Resources: { B: { Type: 'AWS::S3::Buket' } }", "unknown_resource_type", "'AWS::S3::Buket'"),
-            ("Resources: { B: { Type: 'AWS::S3::Bucket', Propertys: {} } }", "unknown_attribute", "Propertys"),
+            ("Resources: { B: { Type: 'AWS::S3::Bucket', Propertys: {} } }", "unknown_attribute", "Propertys"), // spellchecker:disable-line
             ("Resources: { B: { Type: 'AWS::S3::Bucket', Properties: { Name: x } } }", "unknown_property", "Name"),
             ("Resources: { B: { Type: 'AWS::EC2::Subnet' } }", "missing_property", "B"),
             ("Resources: { B: { Type: 'AWS::S3::Bucket', DeletionPolicy: Keep } }", "invalid_policy", "Keep"),

@@ -276,11 +276,11 @@ mod tests {
     #[test]
     fn a_bad_declaration_is_a_problem_of_the_template() {
         for (declaration, code) in [
-            ("{ Type: Strin }", "parameter_type"),
-            ("{ Type: 'List<Strin>' }", "parameter_type"),
+            ("{ Type: Strin }", "parameter_type"),         // spellchecker:disable-line
+            ("{ Type: 'List<Strin>' }", "parameter_type"), // spellchecker:disable-line
             ("{ Type: 'AWS::SSM::Parameter::Value<Number>' }", "parameter_type"),
             ("{ Default: x }", "missing_type"),
-            ("{ Type: String, Defalt: x }", "unknown_attribute"),
+            ("{ Type: String, Defalt: x }", "unknown_attribute"), // spellchecker:disable-line
             ("{ Type: Number, Default: x }", "parameter_declaration"),
             ("{ Type: String, Default: c, AllowedValues: [a, b] }", "parameter_declaration"),
             ("{ Type: Number, MinValue: 3, MaxValue: 2 }", "parameter_declaration"),

@@ -1,8 +1,8 @@
 //! The command line: the only room that prints, reads the environment, the disk and the real clock, or chooses between the
 //! live and the sandbox world.
 //!
-//! Reading order: [`args`], [`commands`] (one file each), then what they share: [`project`], [`loaded`], [`place`],
-//! [`views`].
+//! Reading order: `args`, `commands` (one file each), then what they share: `project`, `loaded`, `place`,
+//! `views`.
 
 mod args;
 mod commands;

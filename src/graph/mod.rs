@@ -162,7 +162,7 @@ impl Graph {
 
     /// Nodes in an order in which whatever comes first stands first; among equals in order of their names.
     ///
-    /// Meaningful only where [`build`] found no cycle.
+    /// Meaningful only where [`build()`] found no cycle.
     #[must_use]
     pub fn order(&self) -> Vec<Id> {
         use std::{cmp::Reverse, collections::BinaryHeap};

@@ -197,7 +197,7 @@ fn tag_value(address: &str) -> String {
     out
 }
 
-/// The address that [`tag_value`] made a tag's value of; the value itself where it is none.
+/// The address that `tag_value` made a tag's value of; the value itself where it is none.
 #[must_use]
 pub fn address_of_tag(value: &str) -> String {
     let plain = |text: &str| -> Option<String> {

@@ -102,18 +102,20 @@ fn every_example_loads() {
     assert!(seen >= 10, "{seen}");
 }
 
+// spellchecker:off
 #[test]
 fn what_is_misspelt_is_said_with_what_was_meant() {
     assert_eq!(
         problems(
-            "stak \"a\" {\n}\nstack \"a\" {\n  templte = \"x\"\n}\nhelm \"b\" {\n  chart = \"c\"\n  verfy \"x\" {\n  }\n}\n" // spellchecker:disable-line
+            "stak \"a\" {\n}\nstack \"a\" {\n  templte = \"x\"\n}\nhelm \"b\" {\n  chart = \"c\"\n  verfy \"x\" {\n  }\n}\n"
         ),
         "unknown_kind: there is no block `stak` at `stak \"a\"` (did you mean `stack`?)\n\
          missing_attribute: `stack` needs `template` at `stack \"a\"`\n\
          unknown_attribute: `stack` has no attribute `templte` at `templte` (did you mean `template`?)\n\
-         unknown_block: `helm` has no block `verfy` at `verfy \"x\"` (did you mean `verify`?)\n" // spellchecker:disable-line
+         unknown_block: `helm` has no block `verfy` at `verfy \"x\"` (did you mean `verify`?)\n"
     );
 }
+// spellchecker:on
 
 #[test]
 fn plain_values_are_held_against_their_types() {
@@ -151,6 +153,7 @@ eks_upgrade "c" {
     );
 }
 
+// spellchecker:off
 #[test]
 fn every_reference_is_looked_up() {
     assert_eq!(
@@ -191,27 +194,27 @@ value "v" {
     [for stack in [1] : stack],
   ]
 }
-"# // spellchecker:disable-line
+"#
         )
         .lines()
         .map(|line| line.trim_start_matches("unknown_reference: "))
         .collect::<Vec<_>>(),
         [
-            "there is no variable `regoin` at `var.regoin` (did you mean `region`?)", // spellchecker:disable-line
+            "there is no variable `regoin` at `var.regoin` (did you mean `region`?)",
             "there is no local `nam` at `local.nam` (did you mean `name`?)",
-            "there is no stack `netwrk` at `stack.netwrk` (did you mean `network`?)", // spellchecker:disable-line
+            "there is no stack `netwrk` at `stack.netwrk` (did you mean `network`?)",
             "`stack` has no attribute `output` at `stack.network` (did you mean `outputs`?)",
             "`stack.network` has no instances by key at `stack.network[\"a\"]` (write stack.network)",
             "`stack.many` has `for_each`, so `outputs` is one of an instance at `stack.many` (write stack.many[\"key\"].outputs, or a `for` over stack.many)",
             "there is no helm `network` at `helm.network` (did you mean `stack.network`?)",
-            "there is no kind `stak` at `stak.network` (did you mean `stack`?)", // spellchecker:disable-line
+            "there is no kind `stak` at `stak.network` (did you mean `stack`?)",
             "there is no data.secret `x` at `data.secret.x`",
-            "there is no data source `secert` at `data.secert.x` (did you mean `secret`?)", // spellchecker:disable-line
+            "there is no data source `secert` at `data.secert.x` (did you mean `secret`?)",
             "there is no module `m` at `module.m.x`",
             "`each` stands for nothing here at `each`",
             "`self` stands for nothing here at `self`",
-            "`env` has no `nme` at `env.nme` (did you mean `name`?)", // spellchecker:disable-line
-            "`path` has no `modul` at `path.modul` (did you mean `module`?)", // spellchecker:disable-line
+            "`env` has no `nme` at `env.nme` (did you mean `name`?)",
+            "`path` has no `modul` at `path.modul` (did you mean `module`?)",
             "there is no kubernetes `min` at `kubernetes.min` (did you mean `main`?)",
             "there is no prometheus `main` at `prometheus.main`",
             "there is nothing called `foo` at `foo` (if it is meant as text, put it in quotes: \"foo\")",
@@ -219,6 +222,7 @@ value "v" {
         ]
     );
 }
+// spellchecker:on
 
 #[test]
 fn what_is_declared_twice_is_shown_at_both_places() {
@@ -407,14 +411,16 @@ fn refactoring_blocks_hold_addresses() {
     assert_eq!(said.matches("wrong_address").count(), 4, "{said}");
 }
 
+// spellchecker:off
 #[test]
 fn a_syntax_error_silences_what_follows_from_it_and_nothing_else() {
     let said = problems(
         "stack \"a\" {\n  template = [\n}\n\nvalue \"b\" {\n  input = stack.a.outputs.X\n}\n\nvalue \"c\" {\n  inpt = 1\n}\n",
-    ); // spellchecker:disable-line
+    );
     let codes: Vec<&str> = said.lines().filter_map(|l| l.split(':').next()).collect();
     assert_eq!(codes, ["syntax", "syntax", "unknown_attribute"], "{said}");
 }
+// spellchecker:on
 
 #[test]
 fn a_version_that_is_not_met_is_said_first_of_all() {
@@ -457,6 +463,7 @@ fn with_several_clusters_one_must_be_named() {
     assert!(said.contains("wrong_type: this names no connection at `aws.x`"), "{said}");
 }
 
+// spellchecker:off
 #[test]
 fn dynamic_blocks_are_held_against_what_they_make() {
     let said = problems(
@@ -470,6 +477,7 @@ fn dynamic_blocks_are_held_against_what_they_make() {
          unknown_attribute: `set` has no attribute `nam` at `nam` (did you mean `name`?)\n"
     );
 }
+// spellchecker:on
 
 #[test]
 fn the_examples_of_the_language_guide_are_good_and_in_layout() {

@@ -1,6 +1,6 @@
 //! Observe and diff into a [`Plan`]; the saved plan file; freshness; what apply may do.
 //!
-//! Reading order: [`Plan`] and its parts, [`Subject`] and [`Request`], [`make`], then the rules: `decide`, `removal`,
+//! Reading order: [`Plan`] and its parts, [`Subject`] and [`Request`], [`make()`], then the rules: `decide`, `removal`,
 //! `envelope`, `fresh`, `refuse`.
 
 pub mod connect;

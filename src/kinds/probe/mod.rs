@@ -67,7 +67,7 @@ pub fn probe_defaults(probe: &Value, resource: &Value) -> Value {
     }))
 }
 
-/// Asks a probe once. `probe` is an object with one entry, as [`probe_of`] makes it, every leaf known.
+/// Asks a probe once. `probe` is an object with one entry, as `probe_of` makes it, every leaf known.
 ///
 /// What is asked and does not pass is an answer, a connection that is refused included.
 ///

@@ -80,7 +80,7 @@ fn what_wins_is_what_is_given_last_by_rank_and_then_by_order() {
 fn an_unknown_name_is_said_with_what_was_meant() {
     let (_, diagnostics) = read("v.toml", "nods = 1\n"); // spellchecker:disable-line
     assert_eq!(diagnostics.0[0].hint.as_deref(), Some("did you mean `nodes`?"));
-    let (_, diagnostics) = of_arguments(["nam=x"], &variables());
+    let (_, diagnostics) = of_arguments(["nam=x"], &variables()); // spellchecker:disable-line
     assert_eq!(diagnostics.0[0].hint.as_deref(), Some("did you mean `name`?"));
 }
 
