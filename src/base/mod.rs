@@ -21,4 +21,4 @@ pub use event::{ActionWord, Event, Events, NoEvents, NodeEnd, RunEnd};
 pub use number::{Number, NumberError};
 pub use secret::Secret;
 pub use span::{SourceMap, Span};
-pub use value::{Data, Map, MappingKind, Path, Seq, SequenceKind, Step, Value};
+pub use value::{Data, Map, MappingKind, Path, Seq, SequenceKind, Step, Value, present};

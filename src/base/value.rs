@@ -503,6 +503,15 @@ fn tagged<S: serde::Serializer>(
     map.end()
 }
 
+/// Reads a value that may be absent: `null` is the value null and not absence. For `Option<Value>` fields that are left out
+/// where they are `None`; without it serde would take a stored null for `None`.
+///
+/// # Errors
+/// As reading a [`Value`].
+pub fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    serde::Deserialize::deserialize(deserializer).map(Some)
+}
+
 impl<'de> serde::Deserialize<'de> for Value {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = serde_json::Value::deserialize(deserializer)?;
@@ -569,6 +578,21 @@ mod tests {
         let secret = Value::object([("a", Value::UNKNOWN), ("b", Value::string("hunter2"))]).sensitive();
         let text = serde_json::to_string(&secret.sealed(&|_| "hmac:1".into())).unwrap();
         assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_null_that_is_there_is_told_from_one_that_is_not() {
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        struct Pair {
+            #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "present")]
+            a: Option<Value>,
+            #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "present")]
+            b: Option<Value>,
+        }
+        let pair = Pair { a: Some(Value::NULL), b: None };
+        let text = serde_json::to_string(&pair).unwrap();
+        assert_eq!(text, r#"{"a":null}"#);
+        assert_eq!(serde_json::from_str::<Pair>(&text).unwrap(), pair);
     }
 
     #[test]

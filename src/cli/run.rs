@@ -46,7 +46,7 @@ fn start(arguments: &[OsString], surroundings: Surroundings) -> Exit {
 async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
     match command {
         Command::Init(args) => commands::init::run(&args, context),
-        Command::Validate(args) => commands::validate::run(&args, context),
+        Command::Validate(args) => commands::validate::run(&args, context).await,
         Command::Fmt(args) => commands::fmt::run(&args, context),
         Command::Console(args) => commands::console::run(&args, context).await,
         Command::Graph(args) => commands::graph::run(&args, context),

@@ -12,6 +12,7 @@ use crate::{
         stage::Stage,
         views::{View, json, report},
     },
+    plan::Attachment,
 };
 use std::{path::Path, process::Stdio, sync::Arc, time::Duration};
 
@@ -93,7 +94,16 @@ async fn signal() {
 ///
 /// # Errors
 /// A plan for the rest that cannot be written.
-pub(crate) fn finish(mut ended: Report, stage: &Stage, context: &Context) -> Result<Exit> {
+pub(crate) async fn finish(
+    mut ended: Report,
+    attachment: &Attachment,
+    stage: &Stage,
+    context: &Context,
+) -> Result<Exit> {
+    if ended.end != RunEnd::Interrupted {
+        // What was used is used up; what was not will never be, since the plan is spent.
+        stage.discard(attachment, context).await;
+    }
     let rest = match ended.rest.take() {
         Some(saved) => {
             let path = stage.loaded.place.project.own_folder().join("rest").join(format!("{}.tplan", ended.run));

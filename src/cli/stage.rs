@@ -8,6 +8,7 @@ use crate::{
         exit::Exit,
         loaded::{Chosen, Loaded},
         place::{self, Random},
+        surroundings::Surroundings,
         variables::{self, Variables},
         views::View,
     },
@@ -15,7 +16,7 @@ use crate::{
     kinds::{self, PlanOutputs},
     plan::{self, Attachment, Made, Plan, Request, Saved, Subject},
     state,
-    world::{Class, Failure, Ledger},
+    world::{Class, Failure, Ledger, World},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -34,30 +35,46 @@ pub(crate) struct Stage {
 /// # Errors
 /// A plan whose graph is wrong, a world that cannot be opened, a state that cannot be read.
 pub(crate) async fn set(context: &Context, loaded: Loaded, chosen: Chosen, variables: Variables) -> Result<Stage> {
+    let project = &loaded.place.project;
+    Surroundings::enter(&project.folder)
+        .map_err(|e| Error::new("file_unreadable", format!("{}: {e}", project.folder.display())))?;
+    let world = place::open_world(context, project, &chosen).map_err(|e| e.with_sources(loaded.texts()))?;
+    let ledger = place::ledger(&loaded, &chosen);
+    let subject = subject_in(&loaded, &chosen, variables, world, ledger.clone()).await?;
+    Ok(Stage { loaded, subject, ledger })
+}
+
+/// What plans are made from, in a world and with a state of the caller's choice.
+///
+/// # Errors
+/// A plan whose graph is wrong, a state that cannot be read.
+pub(crate) async fn subject_in(
+    loaded: &Loaded,
+    chosen: &Chosen,
+    variables: Variables,
+    world: Arc<dyn World>,
+    ledger: Arc<dyn Ledger>,
+) -> Result<Subject> {
     let (graph, problems) = graph::build(&loaded.configuration, kinds::schema());
     if problems.has_errors() {
         return Err(Error::from(problems).with_sources(loaded.texts()));
     }
-    let project = &loaded.place.project;
-    let world = place::open_world(context, project, &chosen).map_err(|e| e.with_sources(loaded.texts()))?;
-    let ledger = place::ledger(&loaded, &chosen);
     let state = place::snapshot(&ledger).await?;
     let seal = state::seal_key(&*ledger, &Random).await?;
-    let subject = Subject {
+    Ok(Subject {
         graph: Arc::new(graph),
-        given: variables::given(&chosen, variables, world.clock().now()),
+        given: variables::given(chosen, variables, world.clock().now()),
         sources: loaded.sources.clone(),
         world,
         aws: chosen.connection.clone(),
-        project: project.name.clone(),
+        project: loaded.place.project.name.clone(),
         protected: chosen.environment.protected,
         state,
         seal,
-        ledger: ledger.clone(),
-        plan_outputs: other_outputs(&loaded, &chosen).await,
+        ledger,
+        plan_outputs: other_outputs(loaded, chosen).await,
         configuration: loaded.configuration.clone(),
-    };
-    Ok(Stage { loaded, subject, ledger })
+    })
 }
 
 /// The outputs of the project's other plans in the same environment and world; read once, and only where the plan asks

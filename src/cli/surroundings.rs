@@ -41,6 +41,15 @@ impl Surroundings {
         std::env::args_os().collect()
     }
 
+    /// Makes a folder the current one: paths of programs that a plan runs are relative to the project. What was read of
+    /// the surroundings before stays as it was.
+    ///
+    /// # Errors
+    /// A folder that cannot be entered.
+    pub(crate) fn enter(folder: &std::path::Path) -> std::io::Result<()> {
+        std::env::set_current_dir(folder)
+    }
+
     /// The moment now, by the machine's clock.
     pub(crate) fn now() -> jiff::Timestamp {
         jiff::Timestamp::now()

@@ -124,11 +124,3 @@ pub(crate) fn evaluator(context: &Context, loaded: &Loaded, chosen: &Chosen) -> 
     }
     Ok((evaluator, problems))
 }
-
-/// Checks the variables of an environment: their types, their validations, and that none is missing.
-///
-/// # Errors
-/// Everything that is wrong with them.
-pub(crate) fn check(context: &Context, loaded: &Loaded, chosen: &Chosen) -> Result<Diagnostics> {
-    evaluator(context, loaded, chosen).map(|(_, warnings)| warnings)
-}

@@ -124,10 +124,10 @@ pub struct FieldChange {
     /// Where, as an expression would write it.
     pub path: String,
     /// Before; absent where there was none.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "crate::base::present")]
     pub before: Option<Value>,
     /// After; absent where there will be none.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "crate::base::present")]
     pub after: Option<Value>,
     /// Why it differs.
     pub cause: Cause,

@@ -249,10 +249,10 @@ const fn null() -> Value {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct OutputChange {
     /// Before; absent where it is new.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "crate::base::present")]
     pub before: Option<Value>,
     /// After; absent where it goes.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "crate::base::present")]
     pub after: Option<Value>,
 }
 

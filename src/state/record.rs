@@ -121,6 +121,7 @@ pub struct Intent {
     /// The connection.
     pub connection: Json,
     /// What is needed to undo it, sealed; `None` where the thing did not exist.
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "crate::base::present")]
     pub image: Option<Value>,
     /// The resource as it stood in state before; `None` where it was not there.
     pub former: Option<Box<Resource>>,

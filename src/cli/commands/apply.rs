@@ -138,8 +138,9 @@ async fn drive(
     let options = running::options(context, &stage, command, reason, check_fresh).await;
     let view = Arc::new(View::new(&context.terminal));
     let listener = running::listen(&options.interrupt, &view);
+    let attachment = saved.attachment.clone();
     let ended = apply::run(stage.subject.clone(), saved, store, options, view.clone()).await;
     listener.abort();
     view.finish();
-    running::finish(ended.map_err(|e| stage.explained(e))?, &stage, context)
+    running::finish(ended.map_err(|e| stage.explained(e))?, &attachment, &stage, context).await
 }

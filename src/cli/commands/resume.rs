@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let ended = apply::resume(stage.subject.clone(), store, options, view.clone(), args.rollback).await;
     listener.abort();
     view.finish();
-    running::finish(ended.map_err(|e| stage.explained(e))?, &stage, context)
+    running::finish(ended.map_err(|e| stage.explained(e))?, &saved.attachment, &stage, context).await
 }
 
 /// The plan of the open run, once somebody agreed to go on with it.

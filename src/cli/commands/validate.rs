@@ -1,13 +1,15 @@
 //! `terrace validate`: every file of a plan checked, everything that is wrong at once, without asking any world.
+#![expect(clippy::disallowed_methods, reason = "plans are tried out in a folder that is thrown away")]
 
 use crate::{
-    base::{Diagnostics, SourceMap},
+    base::{Diagnostics, NoEvents, Severity, SourceMap},
     cli::{
         args::PlanArg,
         context::Context,
         error::{Error, Result},
         exit::Exit,
-        loaded::{self, Loaded},
+        loaded::{self, Chosen, Loaded, load},
+        stage,
         style::green,
         variables,
         views::{
@@ -15,9 +17,14 @@ use crate::{
             json::answer,
         },
     },
-    graph, kinds,
+    plan::{self, Request},
+    world::{
+        live::FileLedger,
+        sandbox::{Options, Sandbox},
+    },
 };
 use serde_json::json;
+use std::sync::Arc;
 
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
@@ -26,60 +33,50 @@ pub(crate) struct Args {
     plan: PlanArg,
 }
 
-/// Checks the plan.
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit> {
-    let place = context.plan(args.plan.plan.as_deref())?;
-    let read = loaded::read(&place);
-    let texts = read.texts();
-    let mut problems = read.diagnostics.clone();
-    if let Some(configuration) = &read.configuration
-        && !problems.has_errors()
-    {
-        let (_, found) = graph::build(configuration, kinds::schema());
-        problems.extend(found);
-        let loaded = Loaded {
-            place,
-            configuration: configuration.clone(),
-            sources: read.sources.clone(),
-            warnings: Diagnostics::new(),
-        };
-        let (found, more) = environments(context, &loaded);
-        problems.extend(found);
-        return finish(problems, merged(&read, texts, &more), context);
-    }
-    finish(problems, texts, context)
-}
-
-/// What was read meanwhile, too: files of variables.
-fn merged(read: &loaded::Read, mut texts: SourceMap, more: &SourceMap) -> SourceMap {
-    for (file, text) in read.texts().iter().chain(more.iter()) {
-        texts.insert(file.clone(), text.clone());
-    }
-    texts
-}
-
-/// Each environment's variables, or only those of `--env`.
-fn environments(context: &Context, loaded: &Loaded) -> (Diagnostics, SourceMap) {
-    let mut problems = Diagnostics::new();
+/// Checks the plan, and each environment that it may be applied to (or only that of `--env`).
+pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
+    let loaded = load(context, args.plan.plan.as_deref())?;
+    let mut problems = loaded.warnings.clone();
     let mut texts = SourceMap::default();
+    if context.global.env.is_some() {
+        loaded.choose(context)?;
+    }
     for environment in loaded.configuration.environments.values() {
         if context.global.env.as_deref().is_some_and(|wanted| wanted != &*environment.name) {
             continue;
         }
         let chosen = loaded::choose(environment, context.global.sandbox);
-        if let Err(error) = variables::check(context, loaded, &chosen) {
-            for (file, text) in error.sources.iter() {
-                texts.insert(file.clone(), text.clone());
-            }
-            for mut diagnostic in error.diagnostics.0 {
-                if loaded.configuration.environments.len() > 1 {
-                    diagnostic.summary = format!("in environment {}: {}", environment.name, diagnostic.summary);
+        let found = match try_out(context, &loaded, &chosen).await {
+            Ok(warnings) => warnings,
+            Err(error) => {
+                for (file, text) in error.sources.iter() {
+                    texts.insert(file.clone(), text.clone());
                 }
-                problems.push(diagnostic);
+                error.diagnostics
             }
-        }
+        };
+        problems.extend(found);
     }
-    (problems, texts)
+    for (file, text) in loaded.texts().iter() {
+        texts.insert(file.clone(), text.clone());
+    }
+    finish(problems, texts, context)
+}
+
+/// Makes a plan as if nothing had ever been applied and no world could be asked: everything is evaluated, templates, charts
+/// and manifests are read.
+async fn try_out(context: &Context, loaded: &Loaded, chosen: &Chosen) -> Result<Diagnostics> {
+    let variables = variables::gather(context, loaded, &chosen.environment.name)?;
+    let folder =
+        tempfile::tempdir().map_err(|e| Error::new("local_failure", format!("no folder to try it in: {e}")))?;
+    let world = Sandbox::open(&folder.path().join("world"), Options { speed: f64::INFINITY, ..Options::default() })?;
+    let ledger = Arc::new(FileLedger::new(folder.path().join("state")));
+    let subject = stage::subject_in(loaded, chosen, variables, world, ledger).await?;
+    let request = Request { offline: true, change_sets: false, drift: false, ..Request::default() };
+    match plan::make(&subject, &request, &NoEvents).await {
+        Ok(made) => Ok(Diagnostics(made.plan.notes)),
+        Err(error) => Err(Error::from(error).with_sources(loaded.texts())),
+    }
 }
 
 fn finish(mut problems: Diagnostics, texts: SourceMap, context: &Context) -> Result<Exit> {
@@ -94,7 +91,7 @@ fn finish(mut problems: Diagnostics, texts: SourceMap, context: &Context) -> Res
         terminal.json_line(&answer("valid", json!({ "files": files })));
         return Ok(Exit::Done);
     }
-    if !problems.is_empty() {
+    if problems.iter().any(|d| d.severity == Severity::Warning) {
         terminal.complain(diagnostics::render(&problems, &texts, terminal.width).trim_end());
     }
     terminal.status(&format!("{}: {} checked", green("valid"), plural(texts.iter().count(), "file")));
