@@ -1,0 +1,132 @@
+//! The plan as a whole: in order, with its outputs and its header.
+
+use crate::plan::make::{Made, Maker};
+use crate::{
+    base::{Diagnostic, Diagnostics, Severity},
+    graph::{self},
+    lang::Declaration,
+    plan::{Error, FORMAT, Header, Mode, Moment, OutputChange, Plan, PlannedPhase, StateId, Subject},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+impl<'s> Maker<'s> {
+    pub(super) fn finish(mut self) -> Result<Made, Error> {
+        let outputs = self.outputs()?;
+        self.order();
+        for node in &mut self.nodes {
+            let declaration = Declaration::from(&node.address);
+            let before = self.subject.graph.prerequisites(&declaration);
+            node.after = before.iter().map(graph::address).collect();
+        }
+        self.drift.sort_by(|a, b| a.address.cmp(&b.address));
+        let subject = self.subject;
+        let configuration = &subject.configuration;
+        let mut notes: Vec<Diagnostic> =
+            self.problems.0.into_iter().filter(|d| d.severity == Severity::Warning).collect();
+        notes.sort_by(|a, b| (&a.code, &a.summary).cmp(&(&b.code, &b.summary)));
+        let plan = Plan {
+            header: Header {
+                format: FORMAT,
+                terrace: env!("CARGO_PKG_VERSION").to_owned(),
+                project: subject.project.clone(),
+                plan: configuration.label.clone(),
+                folder: configuration.folder.clone(),
+                env: subject.given.env.name.clone(),
+                protected: subject.protected,
+                world: subject.world_id(),
+                mode: self.request.mode,
+                targets: self.request.targets.clone(),
+                replace: self.request.replace.clone(),
+                offline: self.request.offline,
+                configuration: configuration_digest(subject)?,
+                state: StateId { lineage: subject.state.lineage.clone(), serial: subject.state.serial },
+            },
+            phases: configuration
+                .phases
+                .iter()
+                .map(|p| PlannedPhase {
+                    name: p.name.clone(),
+                    description: p.description.clone(),
+                    after: p.after.iter().map(|(name, _)| name.clone()).collect(),
+                    on_failure: p.on_failure,
+                    gate: p.verify.iter().map(|v| v.name.clone()).collect(),
+                })
+                .collect(),
+            nodes: self.nodes,
+            outputs,
+            drift: self.drift,
+            notes,
+            variables: subject.given.variables.iter().map(|(k, v)| (k.clone(), subject.seal.seal_value(v))).collect(),
+            sources: BTreeMap::new(),
+        };
+        self.attachment.made = Some(subject.world.clock().now());
+        Ok(Made { plan, attachment: self.attachment })
+    }
+
+    /// By phase, then dependencies, then address; removals behind, in the order of destruction.
+    pub(super) fn order(&mut self) {
+        let graph = &self.subject.graph;
+        let rank: BTreeMap<Declaration, usize> = graph
+            .order()
+            .into_iter()
+            .enumerate()
+            .filter_map(|(at, id)| graph.inner[id].declaration().map(|d| (d.clone(), at)))
+            .collect();
+        let phase: BTreeMap<&str, usize> = graph.phases.iter().enumerate().map(|(at, p)| (&**p, at + 1)).collect();
+        self.nodes.sort_by_cached_key(|n| match n.moment {
+            Moment::Removal => (1, 0, 0, None),
+            Moment::Phase => (
+                0,
+                phase.get(&*n.phase).copied().unwrap_or(0),
+                rank.get(&Declaration::from(&n.address)).copied().unwrap_or(0),
+                Some(n.address.clone()),
+            ),
+        });
+    }
+
+    pub(super) fn outputs(&mut self) -> Result<BTreeMap<Arc<str>, OutputChange>, Diagnostics> {
+        let former = &self.state.outputs;
+        let mut out = BTreeMap::new();
+        match self.request.mode {
+            Mode::Destroy if self.request.targets.is_empty() => {
+                for (name, before) in former {
+                    out.insert(name.clone(), OutputChange { before: Some(before.clone()), after: None });
+                }
+                return Ok(out);
+            }
+            Mode::RefreshOnly | Mode::Destroy => return Ok(out),
+            Mode::Normal if self.targets.is_some() => return Ok(out),
+            Mode::Normal => {}
+        }
+        let mut problems = Diagnostics::new();
+        for name in self.subject.configuration.root.outputs.keys() {
+            match self.evaluator.output(name) {
+                Ok(value) => {
+                    let after = self.subject.seal.seal_value(&value);
+                    let before = former.get(name).cloned();
+                    if before.as_ref() != Some(&after) {
+                        out.insert(name.clone(), OutputChange { before, after: Some(after) });
+                    }
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        for (name, before) in former {
+            if !self.subject.configuration.root.outputs.contains_key(name) {
+                out.insert(name.clone(), OutputChange { before: Some(before.clone()), after: None });
+            }
+        }
+        if problems.has_errors() { Err(problems) } else { Ok(out) }
+    }
+}
+
+/// The digest of every file that was read so far.
+fn configuration_digest(subject: &Subject) -> Result<crate::base::Digest, serde_json::Error> {
+    let texts: BTreeMap<&str, crate::base::Digest> = subject
+        .configuration
+        .sources
+        .iter()
+        .map(|(path, text)| (&**path, crate::base::Digest::of(text.as_bytes())))
+        .collect();
+    crate::base::Digest::of_json(&texts)
+}

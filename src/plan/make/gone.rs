@@ -1,0 +1,103 @@
+//! What is no longer declared, and what `destroy` takes away.
+
+use crate::plan::make::{Maker, Seen, Work, blank, observe_remembered};
+use crate::{
+    base::{ActionWord, Address, Event},
+    lang::Declaration,
+    plan::{Moment, look::Look, removal, subject::world_problem},
+    world::{Class, Outcome},
+};
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl<'s> Maker<'s> {
+    /// What state remembers and nothing declares any more.
+    pub(super) async fn removals(&mut self) {
+        let let_go: BTreeSet<Declaration> =
+            self.subject.configuration.removed().iter().map(Declaration::from).collect();
+        let mut gone: Vec<(Address, removal::Why)> = Vec::new();
+        for address in self.state.resources.keys() {
+            let declaration = Declaration::from(address);
+            if self.declared.contains(address) || self.patterns.contains(&declaration) {
+                continue;
+            }
+            if self.targets.is_some() && !self.request.targets.iter().any(|t| Declaration::from(t) == declaration) {
+                continue;
+            }
+            let why = if self.off.contains(address) {
+                removal::Why::Off
+            } else if self.subject.configuration.resource(&declaration).is_some() {
+                removal::Why::KeyGone
+            } else if let_go.contains(&declaration) {
+                let mut planned = blank(address, self.state.resources[address].phase.clone(), ActionWord::Forget);
+                planned.moment = Moment::Removal;
+                planned.identity = self.state.resources[address].identity.clone();
+                planned.reasons.push("a removed block lets go of it".to_owned());
+                self.nodes.push(planned);
+                continue;
+            } else {
+                removal::Why::NotDeclared
+            };
+            gone.push((address.clone(), why));
+        }
+        self.remove(gone).await;
+    }
+
+    pub(super) async fn destroy(&mut self) {
+        let meant = |a: &Address| {
+            self.request.targets.is_empty()
+                || self.request.targets.iter().any(|t| Declaration::from(t) == Declaration::from(a))
+        };
+        let all: Vec<_> =
+            self.state.resources.keys().filter(|a| meant(a)).map(|a| (a.clone(), removal::Why::Destroy)).collect();
+        self.events.emit(Event::ObserveStarted { total: all.len() });
+        self.remove(all).await;
+    }
+
+    /// Looks at what is to be destroyed, and plans it in the order of destruction.
+    pub(super) async fn remove(&mut self, gone: Vec<(Address, removal::Why)>) {
+        let which: BTreeSet<Address> = gone.iter().map(|(a, _)| a.clone()).collect();
+        let before = self.nodes.len();
+        let jobs: FuturesUnordered<_> =
+            gone.into_iter().map(|(address, why)| self.look_at_removal(address, why)).collect();
+        let seen: Vec<Seen> = jobs.collect().await;
+        for seen in seen {
+            self.seen(seen);
+        }
+        let order = removal::order(&self.state, &self.subject.graph.phases, &which);
+        let rank: BTreeMap<&Address, usize> = order.iter().enumerate().map(|(at, a)| (a, at)).collect();
+        self.nodes[before..].sort_by_key(|n| rank.get(&n.address).copied());
+    }
+
+    pub(super) fn look_at_removal(&self, address: Address, why: removal::Why) -> BoxFuture<'s, Seen> {
+        let (subject, request, slots) = (self.subject, self.request, self.slots.clone());
+        let resource = self.state.resources.get(&address).cloned();
+        Box::pin(async move {
+            let _slot = slots.acquire().await;
+            let look = match resource {
+                Some(resource) => observe_remembered(subject, request, &resource).await,
+                None => Ok(Look::default()),
+            };
+            Seen { what: Work::Removal { address, why }, look }
+        })
+    }
+
+    pub(super) fn seen_removal(&mut self, address: &Address, why: &removal::Why, look: Outcome<Look>) {
+        self.events.emit(Event::Observed { address: address.clone() });
+        let Some(resource) = self.state.resources.get(address) else { return };
+        if let Some(problem) = removal::forbidden(resource, why) {
+            return self.problems.push(problem);
+        }
+        match look {
+            Ok(look) => {
+                let read = !self.request.offline;
+                self.nodes.push(removal::planned(resource, look.observed.as_ref(), why, read));
+            }
+            // Its place is gone: whether the thing is, is seen when its turn comes.
+            Err(failure) if failure.class == Class::NotFound => {
+                self.nodes.push(removal::planned(resource, None, why, false));
+            }
+            Err(failure) => self.problems.push(world_problem(address, &failure)),
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Makes a plan: walks the graph, evaluates each declaration when what it stands on is known, looks at the world for many at
+//! once, and decides.
+//!
+//! One task walks and evaluates; looks run beside it, bounded by the request's parallelism.
+
+mod finish;
+mod gone;
+mod later;
+mod refresh;
+mod seen;
+
+use crate::{
+    base::{ActionWord, Address, Diagnostic, Diagnostics, Event, Events, Value},
+    graph::{self, Id, Node, Targets, Walk},
+    kinds::{Undo, kind},
+    lang::{
+        Declaration,
+        evaluate::{Evaluator, Expansion},
+        schema::Role,
+    },
+    plan::{
+        Attachment, DeferReason, Drift, Error, Mode, Moment, Plan, Planned, Request, Subject, connect,
+        decide::{self},
+        instance::{self, Instance, Prepared},
+        look::{self, How, Look, look},
+        moves::Moves,
+        removal,
+    },
+    state::{self},
+    world::Outcome,
+};
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use serde_json::Value as Json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use tokio::sync::Semaphore;
+
+/// A plan with what was made on the way.
+#[derive(Debug)]
+pub struct Made {
+    /// The content.
+    pub plan: Plan,
+    /// The attachment.
+    pub attachment: Attachment,
+}
+
+/// Makes a plan. Whatever previews left in the world on the way is in the attachment; on an error it is taken away again.
+///
+/// # Errors
+/// Every problem that could be found, at once.
+pub async fn make(subject: &Subject, request: &Request, events: &dyn Events) -> Result<Made, Error> {
+    let mut maker = Maker::new(subject, request, events)?;
+    match request.mode {
+        Mode::Normal => maker.walk().await?,
+        Mode::Destroy => maker.destroy().await,
+        Mode::RefreshOnly => maker.refresh().await,
+    }
+    if maker.problems.has_errors() {
+        maker.problems.normalize();
+        let _ = look::discard(subject, &maker.attachment.previews).await;
+        return Err(maker.problems.into());
+    }
+    maker.finish()
+}
+
+/// What a look came back with.
+struct Seen {
+    what: Work,
+    look: Outcome<Look>,
+}
+
+/// What a look was for.
+enum Work {
+    Instance { id: Id, instance: Box<Instance>, import: Option<Json> },
+    Removal { address: Address, why: removal::Why },
+}
+
+struct Maker<'s> {
+    subject: &'s Subject,
+    request: &'s Request,
+    events: &'s dyn Events,
+    evaluator: Evaluator,
+    targets: Option<Targets>,
+    moves: Moves,
+    /// State with moves already made.
+    state: state::Snapshot,
+    nodes: Vec<Planned>,
+    drift: Vec<Drift>,
+    attachment: Attachment,
+    problems: Diagnostics,
+    /// Declarations of which some instance changes or is deferred, with the first such instance.
+    pending: BTreeMap<Declaration, Address>,
+    /// Instances that are declared, on or off.
+    declared: BTreeSet<Address>,
+    off: BTreeSet<Address>,
+    /// Declarations whose instances are not all known.
+    patterns: BTreeSet<Declaration>,
+    /// Imports by address.
+    imports: BTreeMap<Address, Json>,
+    slots: Arc<Semaphore>,
+}
+
+impl<'s> Maker<'s> {
+    fn new(subject: &'s Subject, request: &'s Request, events: &'s dyn Events) -> Result<Self, Error> {
+        let (evaluator, mut problems) = Evaluator::new(
+            subject.configuration.clone(),
+            subject.given.clone(),
+            subject.sources.clone(),
+            crate::kinds::schema(),
+        );
+        let moves = Moves::new(&subject.configuration, &subject.state, &mut problems);
+        let targets = if request.targets.is_empty() {
+            None
+        } else {
+            match Targets::new(&subject.graph, &request.targets) {
+                Ok(targets) => Some(targets),
+                Err(unknown) => {
+                    for address in unknown {
+                        problems.push(
+                            Diagnostic::error(
+                                "unknown_target",
+                                format!("--target {address}: nothing has this address"),
+                            )
+                            .hint("`terrace state list` and `terrace graph` show the addresses there are"),
+                        );
+                    }
+                    None
+                }
+            }
+        };
+        if problems.has_errors() {
+            return Err(problems.into());
+        }
+        let state = moves.apply(&subject.state);
+        Ok(Self {
+            subject,
+            request,
+            events,
+            evaluator,
+            targets,
+            moves,
+            state,
+            nodes: Vec::new(),
+            drift: Vec::new(),
+            attachment: Attachment::default(),
+            problems,
+            pending: BTreeMap::new(),
+            declared: BTreeSet::new(),
+            off: BTreeSet::new(),
+            patterns: BTreeSet::new(),
+            imports: BTreeMap::new(),
+            slots: Arc::new(Semaphore::new(request.parallelism.max(1))),
+        })
+    }
+
+    /// Normal mode: every declaration in order, then what is no longer declared.
+    async fn walk(&mut self) -> Result<(), Error> {
+        self.find_imports();
+        let graph = self.subject.graph.clone();
+        let keep = |id: Id| self.targets.as_ref().is_none_or(|t| t.has(id));
+        let total =
+            graph.inner.node_indices().filter(|id| graph.inner[*id].declaration().is_some() && keep(*id)).count();
+        self.events.emit(Event::ObserveStarted { total });
+        let mut walk = Walk::new(&graph, &keep, &|_| 1);
+        let mut jobs: FuturesUnordered<BoxFuture<'s, Seen>> = FuturesUnordered::new();
+        let mut open: BTreeMap<Id, usize> = BTreeMap::new();
+        loop {
+            while let Some(id) = walk.take() {
+                let started = self.start(id);
+                if started.is_empty() {
+                    walk.done(&graph, id);
+                } else {
+                    open.insert(id, started.len());
+                    jobs.extend(started);
+                }
+            }
+            let Some(seen) = jobs.next().await else { break };
+            if let Some(id) = self.seen(seen)
+                && let Some(left) = open.get_mut(&id)
+            {
+                *left -= 1;
+                if *left == 0 {
+                    open.remove(&id);
+                    self.events.emit(Event::Observed { address: node_address(&graph.inner[id]) });
+                    walk.done(&graph, id);
+                }
+            }
+        }
+        self.removals().await;
+        Ok(())
+    }
+
+    /// Starts a node; the looks it needs, or none where it is done at once.
+    fn start(&mut self, id: Id) -> Vec<BoxFuture<'s, Seen>> {
+        let graph = self.subject.graph.clone();
+        let Some(declaration) = graph.inner[id].declaration() else { return Vec::new() };
+        let expansion = match self.evaluator.expand(declaration) {
+            Ok(expansion) => expansion,
+            Err(problems) => {
+                self.problems.extend(problems);
+                self.patterns.insert(declaration.clone());
+                return Vec::new();
+            }
+        };
+        let Expansion { instances, off, unknown } = expansion;
+        self.declared.extend(instances.iter().cloned());
+        self.off.extend(off);
+        for pattern in unknown {
+            self.patterns.insert(declaration.clone());
+            if self.targets.as_ref().is_none_or(|t| t.has(id)) {
+                self.defer_pattern(declaration, &pattern.pattern, pattern.waits_for);
+            }
+        }
+        let meant = |a: &Address| self.targets.as_ref().is_none_or(|t| t.has(id) && t.has_instance(a));
+        let (wanted, others): (Vec<Address>, Vec<Address>) = instances.into_iter().partition(|a| meant(a));
+        for address in others {
+            self.stand_in(&address);
+        }
+        wanted.into_iter().filter_map(|address| self.start_instance(id, &address)).collect()
+    }
+
+    /// What is not meant by `--target` is what state remembers.
+    fn stand_in(&mut self, address: &Address) {
+        if let Some(resource) = self.state.resources.get(address) {
+            let attributes = instance::attributes(&resource.inputs, &resource.exports);
+            self.evaluator.set(address, attributes);
+        }
+    }
+
+    fn start_instance(&mut self, id: Id, address: &Address) -> Option<BoxFuture<'s, Seen>> {
+        let subject = self.subject;
+        let import = self.imports.get(address).cloned();
+        let fixed = self.state.resources.get(address).map(|r| r.identity.clone()).or_else(|| import.clone());
+        match instance::prepare(subject, &mut self.evaluator, address, fixed.as_ref()) {
+            Err(problems) => {
+                self.problems.extend(problems);
+                None
+            }
+            Ok(Prepared::Waits { reason, waits_for, evaluated }) => {
+                self.defer(address, reason, waits_for, &evaluated.inputs, evaluated.controls.clone());
+                None
+            }
+            Ok(Prepared::Ready(instance)) => {
+                if instance.role == Role::Check {
+                    self.check(&instance);
+                    return None;
+                }
+                if instance.desired.identity.is_none() && fixed.is_none() && instance.desired.inputs.has_unknown() {
+                    let waits_for = instance.desired.inputs.waits_for();
+                    let reason = DeferReason::Identity;
+                    if instance.kind.reads(&Json::Null) {
+                        let inputs = instance.desired.inputs.clone();
+                        self.defer(address, reason, waits_for, &inputs, instance.evaluated.controls.clone());
+                        return None;
+                    }
+                }
+                let how = How {
+                    offline: self.request.offline,
+                    preview: self.request.change_sets && !self.request.offline,
+                    drift: self.request.drift && !self.request.offline,
+                    timeout: self.request.read_timeout,
+                };
+                let remembered = self.state.resources.get(address).cloned();
+                let slots = self.slots.clone();
+                Some(Box::pin(async move {
+                    let _slot = slots.acquire().await;
+                    let look = look(subject, &instance, remembered.as_ref(), import.as_ref(), how).await;
+                    Seen { what: Work::Instance { id, instance, import }, look }
+                }))
+            }
+        }
+    }
+
+    /// Takes in what a look came back with; the node it was for.
+    fn seen(&mut self, seen: Seen) -> Option<Id> {
+        match seen.what {
+            Work::Instance { id, instance, import } => {
+                self.seen_instance(&instance, import.as_ref(), seen.look);
+                Some(id)
+            }
+            Work::Removal { address, why } => {
+                self.seen_removal(&address, &why, seen.look);
+                None
+            }
+        }
+    }
+
+    fn push(&mut self, planned: Planned) {
+        if !matches!(planned.action, ActionWord::NoOp | ActionWord::Read | ActionWord::Verify) {
+            self.pending.entry(Declaration::from(&planned.address)).or_insert_with(|| planned.address.clone());
+        }
+        self.nodes.push(planned);
+    }
+
+    fn find_imports(&mut self) {
+        for import in &self.subject.configuration.root.imports {
+            if self.state.resources.contains_key(&import.to) {
+                continue;
+            }
+            let id = match self.evaluator.expression(&[], &import.id) {
+                Ok(value) => value,
+                Err(problems) => {
+                    self.problems.extend(problems);
+                    continue;
+                }
+            };
+            let Some(kind) = kind(import.to.kind()) else { continue };
+            let text = id.as_str().unwrap_or_default();
+            match kind.import_identity(text) {
+                Ok(identity) => drop(self.imports.insert(import.to.clone(), identity)),
+                Err(why) => self.problems.push(
+                    Diagnostic::error("import_id", format!("{}: this id is of the wrong form", import.to))
+                        .at(&import.span, "imported here")
+                        .because(why),
+                ),
+            }
+        }
+    }
+}
+
+fn node_address(node: &Node) -> Address {
+    node.declaration().map_or_else(|| Address::root("node", &node.to_string()), graph::address)
+}
+
+/// Reads a thing by what state remembers of it.
+pub(super) async fn observe_remembered(
+    subject: &Subject,
+    request: &Request,
+    resource: &state::Resource,
+) -> Outcome<Look> {
+    let Some(kind) = kind(resource.address.kind()) else { return Ok(Look::default()) };
+    let remembered = || {
+        let owner = crate::kinds::Owner::Ours(resource.address.to_string());
+        crate::kinds::Observed::remembered(&decide::prior(resource), owner)
+    };
+    if request.offline || !kind.reads(&resource.identity) {
+        return Ok(Look { observed: Some(remembered()), ..Look::default() });
+    }
+    let connections = remembered_connections(subject, resource);
+    let context = connect::context(subject, &resource.address, &connections, request.read_timeout, look::quiet())?;
+    let observed = context.patiently(|| kind.read(&context, &resource.identity, None)).await?;
+    Ok(Look { observed, ..Look::default() })
+}
+
+/// Where state says that a thing lives.
+#[must_use]
+pub fn remembered_connections(subject: &Subject, resource: &state::Resource) -> connect::Connections {
+    serde_json::from_value(resource.connection.clone())
+        .unwrap_or_else(|_| connect::Connections { aws: subject.aws.clone(), cluster: None })
+}
+
+/// A node about which nothing is said yet.
+pub(super) fn blank(address: &Address, phase: Arc<str>, action: ActionWord) -> Planned {
+    Planned {
+        address: address.clone(),
+        phase,
+        moment: Moment::Phase,
+        action,
+        reasons: Vec::new(),
+        fields: Vec::new(),
+        children: Vec::new(),
+        facts: BTreeMap::new(),
+        undo: Undo::Full,
+        stateful: false,
+        condition: None,
+        fingerprint: None,
+        deferral: None,
+        moved_from: None,
+        import: None,
+        inputs: Value::NULL,
+        documents: BTreeMap::new(),
+        identity: Json::Null,
+        verify: Vec::new(),
+        controls: Vec::new(),
+        rollout: None,
+        after: Vec::new(),
+    }
+}

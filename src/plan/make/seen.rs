@@ -1,0 +1,220 @@
+//! What a look came back with, taken in: an instance, a data source, a world that does not answer.
+
+use crate::plan::make::{Maker, blank};
+use crate::{
+    base::{ActionWord, Address, Diagnostic},
+    lang::{Declaration, configuration::Resource, evaluate::Conditions, schema::Role},
+    plan::{
+        DeferReason, Drift, Left,
+        decide::{self, Facts},
+        instance::{self, Instance},
+        look::Look,
+        subject::world_problem,
+    },
+    state::Verdict,
+    world::{Class, Failure, Outcome},
+};
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, sync::Arc};
+
+impl<'s> Maker<'s> {
+    pub(super) fn seen_instance(&mut self, instance: &Instance, import: Option<&Json>, look: Outcome<Look>) {
+        let address = &instance.address;
+        let look = match look {
+            Ok(look) => look,
+            Err(failure) => return self.unreadable(instance, &failure),
+        };
+        if instance.role == Role::Data {
+            return self.seen_data(instance, look);
+        }
+        if import.is_some() && look.observed.is_none() && !self.state.resources.contains_key(address) {
+            self.problems.push(
+                Diagnostic::error("import_absent", format!("{address}: there is nothing to import under this id"))
+                    .hint("check the id, the account and the region"),
+            );
+            return;
+        }
+        let declaration = Declaration::from(address);
+        let Some(resource) = self.subject.configuration.resource(&declaration) else { return };
+        let triggered_by = self.trigger(resource, &declaration);
+        let facts = Facts {
+            instance,
+            header: &resource.span,
+            lifecycle: &resource.lifecycle,
+            remembered: self.state.resources.get(address),
+            observed: look.observed.as_ref(),
+            preview: look.preview.as_ref(),
+            import,
+            moved_from: self.moves.from(address),
+            replace_asked: self.request.replace.contains(address),
+            triggered_by: triggered_by.as_ref(),
+            unverified: self.unverified(address, resource, &instance.declaration),
+            verify: resource.verify.iter().map(|v| v.name.clone()).collect(),
+            seal: &self.subject.seal,
+        };
+        match decide::decide(&facts) {
+            Err(problems) => self.problems.extend(problems),
+            Ok(decided) => {
+                let mut planned = decided.planned;
+                self.preconditions(address, resource);
+                planned.rollout = self.rollout(address, resource);
+                let exports = decided.exports.waiting_for(address);
+                let attributes = instance::attributes(&instance.evaluated.inputs, &exports);
+                self.evaluator.set(address, attributes);
+                self.add_drift(decided.drift, address, look.drift);
+                if let Some(attachment) = look.preview.and_then(|p| p.attachment) {
+                    let left = Left { connections: instance.connections.clone(), attachment };
+                    self.attachment.previews.insert(address.clone(), left);
+                }
+                self.push(planned);
+            }
+        }
+    }
+
+    pub(super) fn seen_data(&mut self, instance: &Instance, look: Look) {
+        let address = &instance.address;
+        let Some(observed) = look.observed else {
+            if let Some(pending) = self.pending_upstream(address) {
+                let what = "what it reads is not there yet".to_owned();
+                let reason = DeferReason::AbsentPrerequisite { what };
+                return self.defer(address, reason, vec![pending], &instance.desired.inputs, Vec::new());
+            }
+            if self.request.offline {
+                return self.defer(address, DeferReason::NotAsked, Vec::new(), &instance.desired.inputs, Vec::new());
+            }
+            let mut problem = Diagnostic::error("absent_data", format!("{address}: what it reads does not exist"));
+            if let Some(resource) = self.subject.configuration.resource(&address.into()) {
+                problem = problem.at(&resource.span, "read here");
+            }
+            self.problems.push(problem.hint("check the name, the account and the region"));
+            return;
+        };
+        self.evaluator.set(address, instance::attributes(&instance.evaluated.inputs, &observed.exports));
+        let mut planned = blank(address, instance.phase.clone(), ActionWord::Read);
+        planned.inputs = self.subject.seal.seal_value(&instance.desired.inputs);
+        planned.fingerprint = Some(observed.fingerprint);
+        self.push(planned);
+    }
+
+    /// A world that does not have the place yet (a cluster still to be made) defers; any other failure is an error.
+    pub(super) fn unreadable(&mut self, instance: &Instance, failure: &Failure) {
+        let address = &instance.address;
+        if matches!(failure.class, Class::NotFound | Class::Unavailable)
+            && let Some(pending) = self.pending_upstream(address)
+        {
+            let reason = DeferReason::AbsentPrerequisite { what: failure.message.clone() };
+            let controls = instance.evaluated.controls.clone();
+            return self.defer(address, reason, vec![pending], &instance.desired.inputs, controls);
+        }
+        let mut problem = world_problem(address, failure);
+        if let Some(resource) = self.subject.configuration.resource(&address.into()) {
+            problem = problem.at(&resource.span, "declared here");
+        }
+        self.problems.push(problem);
+    }
+
+    /// `verify` blocks whose last recorded result is not a pass (rule 20). Nothing is due for what was never applied.
+    pub(super) fn unverified(
+        &self,
+        address: &Address,
+        resource: &Resource,
+        declaration: &crate::base::Digest,
+    ) -> Vec<Arc<str>> {
+        if !self.state.resources.contains_key(address) {
+            return Vec::new();
+        }
+        let due = |name: &str| {
+            let verdict = self.state.verdicts.get(format!("{address}/{name}").as_str());
+            !verdict.is_some_and(|v| v.passed) || !self.passed(&format!("{address}/{name}"), declaration)
+        };
+        resource.verify.iter().map(|v| v.name.clone()).filter(|name| due(name)).collect()
+    }
+
+    pub(super) fn passed(&self, subject: &str, declaration: &crate::base::Digest) -> bool {
+        let verdict: Option<&Verdict> = self.state.verdicts.get(subject);
+        verdict.is_some_and(|v| v.passed && v.declaration == *declaration)
+    }
+
+    /// The first changed thing that `replace_triggered_by` names.
+    pub(super) fn trigger(&self, resource: &Resource, declaration: &Declaration) -> Option<Address> {
+        use crate::lang::{references, scope::Target};
+        let references = resource.lifecycle.replace_triggered_by.iter().flat_map(references);
+        references.into_iter().find_map(|reference| match reference.target {
+            Target::Resource { kind, name, .. } => {
+                let other = Declaration { path: declaration.path.clone(), kind, name };
+                self.nodes
+                    .iter()
+                    .filter(|n| Declaration::from(&n.address) == other)
+                    .find(|n| matches!(n.action, ActionWord::Create | ActionWord::Update | ActionWord::Replace))
+                    .map(|n| n.address.clone())
+            }
+            _ => None,
+        })
+    }
+
+    pub(super) fn preconditions(&mut self, address: &Address, resource: &Resource) {
+        if resource.lifecycle.preconditions.is_empty() {
+            return;
+        }
+        match self.evaluator.conditions(address, Conditions::Before) {
+            Ok(failed) => failed.into_iter().for_each(|f| self.problems.push(instance::failed_condition(address, &f))),
+            Err(problems) => self.problems.extend(problems),
+        }
+    }
+
+    /// A rollout as declared, for display. Under a rolling strategy nothing but the strategy is evaluated.
+    pub(super) fn rollout(&mut self, address: &Address, resource: &Resource) -> Option<Json> {
+        let rollout = resource.rollout.as_ref()?;
+        let strategy = match &rollout.strategy {
+            None => "rolling".to_owned(),
+            Some(expr) => match self.evaluator.expression(address.module(), expr) {
+                Ok(value) => value.as_str().unwrap_or("rolling").to_owned(),
+                Err(problems) => {
+                    self.problems.extend(problems);
+                    return None;
+                }
+            },
+        };
+        let mut shown = BTreeMap::from([("strategy".to_owned(), Json::String(strategy.clone()))]);
+        if strategy != "rolling" {
+            for name in ["steps", "bake", "keep"] {
+                let attribute = rollout.block.body.attributes.get(name);
+                if let Some(json) = attribute
+                    .and_then(|a| self.evaluator.expression(address.module(), &a.expr).ok())
+                    .and_then(|v| v.to_json())
+                {
+                    shown.insert(name.to_owned(), json);
+                }
+            }
+        }
+        serde_json::to_value(shown).ok()
+    }
+
+    pub(super) fn add_drift(
+        &mut self,
+        own: Option<Drift>,
+        address: &Address,
+        inside: Option<Outcome<Vec<crate::kinds::ChildChange>>>,
+    ) {
+        let children = match inside {
+            Some(Ok(children)) => children,
+            Some(Err(failure)) => {
+                self.problems.push(
+                    Diagnostic::warning("drift_unknown", format!("drift inside {address} could not be looked for"))
+                        .because(failure.to_string()),
+                );
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        let ignored = self.state.ignored.get(address).map(|d| d.reason.clone());
+        match own {
+            Some(drift) => self.drift.push(Drift { children, ignored, ..drift }),
+            None if children.is_empty() => {}
+            None => {
+                let address = address.clone();
+                self.drift.push(Drift { address, fields: Vec::new(), children, ignored, gone: false });
+            }
+        }
+    }
+}
