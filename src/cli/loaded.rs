@@ -43,36 +43,12 @@ pub(crate) struct Chosen {
     pub(crate) sandbox: bool,
 }
 
-/// A plan's folder read, with everything that is wrong with it.
-pub(crate) struct Read {
-    /// What it says, as far as it can be understood.
-    pub(crate) configuration: Option<Arc<Configuration>>,
-    /// What is wrong.
-    pub(crate) diagnostics: Diagnostics,
-    /// Its files.
-    pub(crate) sources: Arc<RecordingSources>,
-}
-
-impl Read {
-    /// The texts for excerpts.
-    pub(crate) fn texts(&self) -> SourceMap {
-        texts(&self.sources)
-    }
-}
-
 fn texts(sources: &RecordingSources) -> SourceMap {
     let mut texts = SourceMap::default();
     for (path, bytes) in sources.recorded().files {
         texts.insert(path.into(), String::from_utf8_lossy(&bytes).into());
     }
     texts
-}
-
-/// Reads a plan's folder, errors and all.
-pub(crate) fn read(place: &PlanPlace) -> Read {
-    let sources = Arc::new(RecordingSources::new(Arc::new(place.project.sources.clone())));
-    let (configuration, diagnostics) = lang::load(&*sources, &place.folder, kinds::schema());
-    Read { configuration: configuration.map(Arc::new), diagnostics, sources }
 }
 
 /// Loads the plan that is meant.

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         return apply_saved(saved, &args, context).await;
     }
     let fresh = Fresh { command: "apply", plan: args.what.as_deref(), mode: Mode::Normal, selection: args.selection };
-    plan_and_apply(fresh, &args.consent, context).await
+    Box::pin(plan_and_apply(fresh, &args.consent, context)).await
 }
 
 /// Applies exactly what was saved, and shown to whoever approved it.

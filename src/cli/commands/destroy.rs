@@ -31,5 +31,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         mode: Mode::Destroy,
         selection: Selection { target: args.target, replace: Vec::new() },
     };
-    plan_and_apply(fresh, &args.consent, context).await
+    Box::pin(plan_and_apply(fresh, &args.consent, context)).await
 }
