@@ -1,7 +1,11 @@
 //! Every example is taken through its life: checked, planned, applied, planned again without a change, destroyed, and
 //! nothing is left. Each in a copy of its own, in a world of its own, all at the same time.
 
-#![expect(clippy::disallowed_methods, reason = "copies the examples and starts the program")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test that copies the examples and starts the program, and stops where that fails"
+)]
 
 use std::{
     fs,

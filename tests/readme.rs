@@ -7,7 +7,8 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "reads documents, copies the project and types commands, as a person would"
+    clippy::unwrap_used,
+    reason = "a test that types commands as a person would, and stops where that fails"
 )]
 
 use std::{
@@ -134,9 +135,9 @@ fn every_link_of_the_documents_leads_somewhere() {
         for target in links(&text) {
             let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
             let file = if file.is_empty() { document.clone() } else { document.parent().unwrap().join(file) };
-            let fine = file.exists()
+            let found = file.exists()
                 && (anchor.is_empty() || anchors(&fs::read_to_string(&file).unwrap()).iter().any(|a| a == anchor));
-            if !fine {
+            if !found {
                 broken.push(format!("{}: {target}", document.strip_prefix(project).unwrap().display()));
             }
         }

@@ -3,7 +3,11 @@
 //! `make test` puts the linter of the testbed on PATH. Where there is none, the test says so and passes, except under
 //! CI, where nothing optional is left out.
 
-#![expect(clippy::disallowed_methods, reason = "finds templates on disk and starts the linter")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test that finds templates on disk and starts the linter, and stops where that fails"
+)]
 
 use std::{
     env, fs,
