@@ -9,7 +9,7 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-impl<'s> Maker<'s> {
+impl Maker<'_> {
     pub(super) fn finish(mut self) -> Result<Made, Error> {
         let outputs = self.outputs()?;
         self.order();

@@ -12,7 +12,7 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-impl<'s> Maker<'s> {
+impl Maker<'_> {
     /// The first thing upstream, directly or not, that will change.
     pub(super) fn pending_upstream(&self, address: &Address) -> Option<Address> {
         let mut todo = self.subject.graph.prerequisites(&address.into());

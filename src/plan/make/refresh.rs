@@ -8,7 +8,7 @@ use crate::{
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
 
-impl<'s> Maker<'s> {
+impl Maker<'_> {
     /// Refresh-only: what is live is taken over into state.
     pub(super) async fn refresh(&mut self) {
         let all: Vec<state::Resource> = self.state.resources.values().cloned().collect();

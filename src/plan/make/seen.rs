@@ -17,7 +17,7 @@ use crate::{
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, sync::Arc};
 
-impl<'s> Maker<'s> {
+impl Maker<'_> {
     pub(super) fn seen_instance(&mut self, instance: &Instance, import: Option<&Json>, look: Outcome<Look>) {
         let address = &instance.address;
         let look = match look {
