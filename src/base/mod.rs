@@ -19,6 +19,6 @@ pub use digest::Digest;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{ActionWord, Event, Events, NoEvents, NodeEnd, RunEnd};
 pub use number::{Number, NumberError};
-pub use secret::Secret;
+pub use secret::{Hidden, Secret};
 pub use span::{SourceMap, Span};
 pub use value::{Data, Map, MappingKind, Path, Seq, SequenceKind, Step, Value, present};

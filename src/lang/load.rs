@@ -60,6 +60,11 @@ pub fn load_for(
         return (None, diagnostics);
     };
     let Some(plan) = root.plan else {
+        if diagnostics.has_errors() {
+            // What is wrong with the files may well be why no plan was found in them.
+            diagnostics.normalize();
+            return (None, diagnostics);
+        }
         let start =
             Span::new(loader.texts.iter().next().map_or_else(|| folder.clone(), |(file, _)| file.clone()), 0..0);
         diagnostics.push(
@@ -216,12 +221,10 @@ impl Loader<'_> {
         let text = match std::str::from_utf8(&bytes) {
             Ok(text) => text,
             Err(error) => {
-                let text = String::from_utf8_lossy(&bytes);
-                self.texts.insert(path.clone(), text.as_ref().into());
+                // No excerpt: what is no text would only spoil the screen.
                 let at = error.valid_up_to();
                 diagnostics.push(
                     Diagnostic::error("not_utf8", format!("{path} is not UTF-8 from byte {at} on"))
-                        .at(&Span::new(path.clone(), at..at + 1), "")
                         .hint("save it as UTF-8"),
                 );
                 return None;

@@ -44,15 +44,61 @@ pub(crate) struct Args {
     /// End with 2 where there are changes
     #[arg(long)]
     detailed_exitcode: bool,
+    #[command(flatten)]
+    later: Later,
+}
+
+/// Flags that belong to what later versions do: refused by name.
+#[derive(Debug, clap::Args)]
+struct Later {
+    #[arg(long, hide = true, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[arg(long, hide = true, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    #[arg(long, hide = true, value_name = "DIGEST")]
+    release: Option<String>,
+    #[arg(long, hide = true)]
+    annotate: bool,
+    #[arg(long, hide = true)]
+    pull_request: bool,
+}
+
+impl Later {
+    fn refused(&self) -> Result<()> {
+        let given = [
+            ("--html", self.html.is_some()),
+            ("--markdown", self.markdown.is_some()),
+            ("--release", self.release.is_some()),
+            ("--annotate", self.annotate),
+            ("--pull-request", self.pull_request),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => {
+                Err(Error::usage("not_in_this_version", format!("`plan {flag}` is not in this version"))
+                    .hint("terrace plan --help lists what is"))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Makes and shows the plan.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
+    args.later.refused()?;
     let loaded = load(context, args.plan.plan.as_deref())?;
     let chosen = loaded.choose(context)?;
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let stage = stage::set(context, loaded, chosen, variables).await?;
-    place::no_open_run(&stage.subject.state)?;
+    if let Some(run) = stage.subject.state.open_run() {
+        if args.out.is_some() {
+            place::no_open_run(&stage.subject.state)?;
+        }
+        let message = format!(
+            "the run {} of `{}` has not ended: this plan is about what it left, and terrace resume comes first",
+            run.id, run.command
+        );
+        context.terminal.status(&message);
+    }
     let request = Request {
         mode: match (args.destroy, args.refresh_only) {
             (true, _) => Mode::Destroy,
@@ -66,6 +112,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         ..Request::default()
     };
     let saved = stage::save(stage.make(context, &request).await?)?;
+    if args.out.is_none() {
+        // Before anything is printed: whoever reads may go away in the middle.
+        stage.discard(&saved.attachment, context).await;
+    }
     show(&saved, context);
     if let Some(file) = &args.out {
         let path = context.surroundings.folder.join(file);
@@ -73,10 +123,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
             stage.discard(&saved.attachment, context).await;
             return Err(error);
         }
-    } else {
-        stage.discard(&saved.attachment, context).await;
     }
     if !context.terminal.json {
+        let refused = plan::refusals(&stage.subject.configuration, &saved.content);
+        for refusal in refused.iter().filter(|_| saved.content.has_changes()) {
+            context.terminal.status(&format!("apply will refuse this: {}", refusal.summary));
+        }
         next(&saved, &stage, args.out.as_deref(), context);
     }
     Ok(if args.detailed_exitcode && saved.content.has_changes() { Exit::Changes } else { Exit::Done })

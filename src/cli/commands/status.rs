@@ -40,7 +40,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
         if context.terminal.json {
             context.terminal.json_line(&answer("status", as_json(&standing)));
         } else {
-            context.terminal.data(&detail(&standing));
+            let declared: Vec<Arc<str>> = loaded.configuration.phases.iter().map(|p| p.name.clone()).collect();
+            context.terminal.data(&detail(&standing, &declared));
         }
         return Ok(Exit::Done);
     }
@@ -104,7 +105,7 @@ fn row(standing: &Standing) -> Vec<String> {
     ]
 }
 
-fn detail(standing: &Standing) -> String {
+fn detail(standing: &Standing, declared: &[Arc<str>]) -> String {
     let snapshot = &standing.snapshot;
     let mut out = format!(
         "{}  {}  {}\n",
@@ -161,8 +162,12 @@ fn detail(standing: &Standing) -> String {
         row.extend(ignored);
         phases.entry(&resource.phase).or_default().push(row);
     }
-    for (phase, rows) in phases {
-        let text = table::render(&["", "", ""], &rows);
+    // As they are declared, where they still are; then the rest.
+    let mut order: Vec<&Arc<str>> = phases.keys().copied().collect();
+    order.sort_by_key(|p| declared.iter().position(|d| d == *p).unwrap_or(usize::MAX));
+    for phase in order {
+        let Some(rows) = phases.get(phase) else { continue };
+        let text = table::render(&["", "", ""], rows);
         let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
         let _ = write!(out, "\n{}\n{rest}", bold(format!("Phase {phase}")));
     }

@@ -1,7 +1,7 @@
 //! Running the programs of a command.
 
 use crate::{
-    base::{ActionWord, Secret, Value},
+    base::{ActionWord, Hidden, Secret, Value},
     kinds::{Applied, Context, Desired, Observed, Owner, Recovered, Step, data::fingerprint, value::id_of},
     world::{Class, Failure, Outcome, Program, ProgramEnd},
 };
@@ -84,22 +84,20 @@ impl Run<'_> {
 
     fn failure(&self, context: &Context, end: &ProgramEnd) -> Failure {
         let said = if end.stderr.trim().is_empty() { &end.stdout } else { &end.stderr };
+        // Hidden before it is cut, so that no half of a secret stays behind.
+        let said = self.hidden().out_of(said);
         let last: Vec<&str> = said.trim_end().lines().rev().take(3).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();
         let code = end.code.map_or_else(|| "was ended by a signal".to_owned(), |code| format!("ended with {code}"));
-        let last = self.hidden(&last.join(" / "));
+        let last = last.join(" / ");
         let said = if last.is_empty() { String::new() } else { format!(": {last}") };
         Failure::new(Class::Failed, self.what, context.address.to_string(), format!("`{}` {code}{said}", self.what))
     }
 
-    /// A text without the secrets that the program was given.
-    fn hidden(&self, text: &str) -> String {
-        let secrets = self.inputs.get("sensitive_environment").and_then(Value::as_map);
-        let mut text = text.to_owned();
-        for secret in secrets.into_iter().flat_map(|m| m.values()).filter_map(Value::as_str).filter(|s| !s.is_empty()) {
-            text = text.replace(secret, "(sensitive)");
-        }
-        text
+    /// The secrets that the program was given: whatever is marked, and all of `sensitive_environment`.
+    fn hidden(&self) -> Hidden {
+        let own = self.inputs.get("sensitive_environment").cloned().map(Value::sensitive);
+        Hidden::of([self.inputs].into_iter().chain(&own))
     }
 }
 
