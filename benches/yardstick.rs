@@ -621,8 +621,9 @@ fn page_text(graph: &Graph, compared: &str, scaled: &str, facts: &str) -> String
            away. `init` of the peers is not timed; Terrace has no such step.\n\
          - Each plan is told to report by its exit code whether there are changes, and the run fails if the first sees none\n  \
            or the second sees any.\n\
-         - All three keep state in the project's folder, on disk. Terrace records each intent and each outcome durably\n  \
-           before it goes on; the peers write their state as they see fit. All use their default parallelism.\n\
+         - All three keep state in the project's folder, on disk. A `value` touches nothing outside the process, so Terrace writes\n  \
+           its records in order without waiting for the disk at each; whatever has an effect outside waits, and is not\n  \
+           measured here. The peers write their state as they see fit. All use their default parallelism.\n\
          - Tools take turns within a round, so that a slow minute of the machine meets them all.\n\
          - \"Against the better peer\" is the lower median of the two peers divided by Terrace's.\n\
          - Terraform is measured where it is installed. OpenTofu is built from source at a pinned version ([testbed](../testbed/README.md)).\n\
