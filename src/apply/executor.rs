@@ -218,6 +218,7 @@ impl<'r> Executor<'r> {
             }
             if asked >= 2 {
                 self.stop = Some(Stop::Interrupted);
+                self.end_cut_off();
                 return None;
             }
             tokio::select! {
@@ -227,6 +228,26 @@ impl<'r> Executor<'r> {
                 }
                 () = interrupt.reached(asked + 1) => {}
             }
+        }
+    }
+
+    /// Says of what was running that it was left as it is.
+    fn end_cut_off(&mut self) {
+        let mut left: Vec<Address> = self.started.keys().cloned().collect();
+        left.sort();
+        for address in left {
+            let action = self.planned.get(&address).map_or(ActionWord::Verify, |n| n.action);
+            let why = "stopped; how it ends is not known, and `terrace resume` finds out".to_owned();
+            let phase = self.phase_of(&address);
+            self.end_node(&address, &phase, action, NodeEnd::Failed { why });
+        }
+        self.end_phases();
+    }
+
+    fn end_phases(&mut self) {
+        let open: Vec<Arc<str>> = self.phase_started.keys().cloned().collect();
+        for phase in open {
+            self.end_phase(&phase, false);
         }
     }
 
@@ -350,7 +371,20 @@ impl<'r> Executor<'r> {
     ) {
         let address = instance.address.clone();
         let history = self.history(&address);
-        if let (Some(resource), Some(true)) = (&remembered, history.done.then_some(history.open.is_none()))
+        if let Some((why, command)) = history.failed {
+            // It failed before the run was cut off: the run ends as it would have.
+            if let Some(command) = command {
+                self.stuck.push((address.clone(), why.clone(), command));
+            }
+            return self.fail_instance(id, &address, &why);
+        }
+        // What only state remembers leaves no journal: the run that applied it last tells.
+        let applied = history.done
+            || remembered.as_ref().is_some_and(|r| r.run == self.desk.run && instance.kind.remembers_only());
+        if let Some(resource) = &remembered
+            && applied
+            && history.owes.is_none()
+            && history.open.is_none()
             && !resource.exports.has_sealed()
         {
             // Done before the run was cut off.
@@ -368,7 +402,7 @@ impl<'r> Executor<'r> {
             && matches!(planned.action, ActionWord::NoOp | ActionWord::Verify)
             && planned.moved_from.is_none()
             && !resource.exports.has_sealed()
-            && self.subject.seal.seal_value(&instance.desired.inputs) == planned.inputs
+            && same_inputs(&self.subject.seal.seal_value(&instance.desired.inputs), &planned.inputs)
         {
             let exports = resource.exports.clone();
             self.evaluator.set(&address, instance::attributes(&instance.evaluated.inputs, &exports));
@@ -389,6 +423,7 @@ impl<'r> Executor<'r> {
             attachment: self.saved.attachment.previews.get(&address),
             open: history.open,
             half_replaced: history.half_replaced || history.done,
+            owes: history.owes,
             read_timeout: READ_TIMEOUT,
             instance,
         };
@@ -821,10 +856,15 @@ impl<'r> Executor<'r> {
                 });
             }
         }
-        let open: Vec<Arc<str>> = self.phase_started.keys().cloned().collect();
-        for phase in open {
-            self.end_phase(&phase, false);
+        // What was announced and never got a slot before the run stopped.
+        let mut left: Vec<Address> = self.started.keys().cloned().collect();
+        left.sort();
+        for address in left {
+            let action = self.planned.get(&address).map_or(ActionWord::Verify, |n| n.action);
+            let phase = self.phase_of(&address);
+            self.end_node(&address, &phase, action, NodeEnd::NotStarted);
         }
+        self.end_phases();
     }
 
     /// What is no longer declared, or everything: after all phases have passed (rule 13).
@@ -878,7 +918,7 @@ impl<'r> Executor<'r> {
                 done.insert(address.clone());
                 unwind.done(&address);
             } else {
-                unwind.failed(&address, &address);
+                unwind.failed(&address);
                 self.bad_end(None, &address, &phase, planned, end);
             }
         }
@@ -911,6 +951,10 @@ struct History {
     open: Option<Intent>,
     done: bool,
     half_replaced: bool,
+    /// It was made anew, and the former one is still there.
+    owes: Option<Box<crate::state::Resource>>,
+    /// It failed: why, and the command where a person is needed.
+    failed: Option<(String, Option<String>)>,
 }
 
 fn histories(journal: &Journal) -> HashMap<Address, History> {
@@ -920,10 +964,13 @@ fn histories(journal: &Journal) -> HashMap<Address, History> {
         match &entry.outcome {
             None => history.open = Some(entry.intent.clone()),
             Some(Ended::Done { .. }) => {
-                history.half_replaced = entry.intent.action == ActionWord::Delete;
+                history.owes = entry.intent.former.clone().filter(|_| entry.intent.action == ActionWord::Create);
+                history.half_replaced = entry.intent.action == ActionWord::Delete && !history.done;
                 history.done = !history.half_replaced;
             }
-            Some(_) => {}
+            Some(Ended::Failed { why, .. }) => history.failed = Some((why.clone(), None)),
+            Some(Ended::Stuck { why, command }) => history.failed = Some((why.clone(), Some(command.clone()))),
+            Some(Ended::NotDone) => {}
         }
     }
     out
@@ -976,6 +1023,11 @@ fn expected_seconds(kind: &str) -> u64 {
 
 fn since(start: jiff::Timestamp, now: jiff::Timestamp) -> Duration {
     Duration::try_from(now.duration_since(start)).unwrap_or(Duration::ZERO)
+}
+
+/// Whether inputs are the planned ones. A plan that was read from a file no longer tells a list from a tuple.
+fn same_inputs(now: &Value, planned: &Value) -> bool {
+    now == planned || matches!((serde_json::to_value(now), serde_json::to_value(planned)), (Ok(a), Ok(b)) if a == b)
 }
 
 fn tell(problems: &Diagnostics) -> String {

@@ -9,7 +9,7 @@ use crate::{
 };
 use serde_json::Value as Json;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -28,8 +28,12 @@ pub(super) struct Desk<'r> {
     pub run: RunId,
     /// Before-images in clear, by intent: what undoing needs and the journal must not hold (rule 9).
     pub images: Mutex<HashMap<Arc<str>, Value>>,
+    /// What sets this process's intents apart from those of the run's earlier ones; empty in the first.
+    pub part: String,
     /// The number of the next intent.
     pub next: AtomicU64,
+    /// Phases that are rolled back where something fails.
+    pub undoable: BTreeSet<Arc<str>>,
 }
 
 /// An effect to be made.
@@ -56,6 +60,21 @@ pub(super) enum Undone {
     State(StateError),
 }
 
+/// An effect that did not take place, whose end is still to be recorded: see [`Desk::failed`].
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// The intent; `None` where none was written.
+    id: Option<Arc<str>>,
+    /// What happened.
+    pub undone: Undone,
+}
+
+impl From<StateError> for Ending {
+    fn from(error: StateError) -> Self {
+        Self { id: None, undone: error.into() }
+    }
+}
+
 impl From<StateError> for Undone {
     fn from(error: StateError) -> Self {
         Self::State(error)
@@ -65,17 +84,19 @@ impl From<StateError> for Undone {
 impl Desk<'_> {
     fn intent_id(&self) -> Arc<str> {
         let number = self.next.fetch_add(1, Ordering::SeqCst);
-        format!("{}-{number}", self.run).into()
+        format!("{}{}-{number}", self.run, self.part).into()
     }
 
     /// Writes the intent, makes the effect, and leaves the outcome to be committed by the caller together with what state
     /// shall remember: see [`Desk::done`].
-    pub(super) async fn perform(&self, effect: &Effect<'_>) -> Result<(Arc<str>, Applied), Undone> {
+    pub(super) async fn perform(&self, effect: &Effect<'_>) -> Result<(Arc<str>, Applied), Ending> {
         let id = self.intent_id();
         let step = Step { token: &id, ..effect.step };
-        if effect.kind.remembers_only() {
-            // There is nothing outside the process that a crash could leave half done.
-            let applied = effect.kind.apply(effect.context, &step).await.map_err(Undone::Failed)?;
+        // There is nothing outside the process that a crash could leave half done; an intent serves undoing alone.
+        let remembers_only = effect.kind.remembers_only();
+        if remembers_only && !self.undoable.contains(effect.phase) {
+            let end = |failure| Ending { id: None, undone: Undone::Failed(failure) };
+            let applied = effect.kind.apply(effect.context, &step).await.map_err(end)?;
             return Ok((id, applied));
         }
         let start_by = effect.context.deadline;
@@ -96,21 +117,29 @@ impl Desk<'_> {
         if let Some(image) = effect.image {
             self.images.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), image.clone());
         }
-        self.store.commit(vec![Record::Intent(Box::new(intent))]).await?;
+        let record = vec![Record::Intent(Box::new(intent))];
+        if remembers_only {
+            self.store.note(record)?;
+        } else {
+            self.store.commit(record).await?;
+        }
         if effect.context.clock.now() > start_by {
             let why = "its time was over before it could start".to_owned();
             self.store.commit(vec![Record::Outcome { intent: id, outcome: Ended::NotDone }]).await?;
-            return Err(Undone::Failed(Failure::new(Class::TimedOut, "start", effect.address.to_string(), why)));
+            let failure = Failure::new(Class::TimedOut, "start", effect.address.to_string(), why);
+            return Err(Ending { id: None, undone: Undone::Failed(failure) });
         }
-        let result = self.attempt(effect, &step, false).await;
-        self.settle(&id, result).await.map(|applied| (id, applied))
+        match self.attempt(effect, &step, false).await {
+            Ok(applied) => Ok((id, applied)),
+            Err(undone) => Err(Ending { id: Some(id), undone }),
+        }
     }
 
     /// Finds out what became of an effect whose end was not seen, and makes it if it never was.
-    pub(super) async fn recover(&self, effect: &Effect<'_>, id: &Arc<str>) -> Result<Applied, Undone> {
+    pub(super) async fn recover(&self, effect: &Effect<'_>, id: &Arc<str>) -> Result<Applied, Ending> {
         let step = Step { token: id, ..effect.step };
         let result = self.attempt(effect, &step, true).await;
-        self.settle(id, result).await
+        result.map_err(|undone| Ending { id: Some(id.clone()), undone })
     }
 
     /// Calls, and after a failure whose effect is not known asks the world before calling again: never twice blindly.
@@ -120,7 +149,7 @@ impl Desk<'_> {
         let mut tries = 0;
         loop {
             let failure = if ask {
-                match effect.kind.recover(context, step).await {
+                match context.bounded(effect.kind.recover(context, step)).await {
                     Ok(Recovered::Done(applied)) => return Ok(applied),
                     Ok(Recovered::NotDone) => {
                         ask = false;
@@ -131,7 +160,7 @@ impl Desk<'_> {
                     Err(failure) => failure,
                 }
             } else {
-                match effect.kind.apply(context, step).await {
+                match context.bounded(effect.kind.apply(context, step)).await {
                     Ok(applied) => return Ok(applied),
                     Err(failure) => failure,
                 }
@@ -139,7 +168,7 @@ impl Desk<'_> {
             tries += 1;
             let left = context.time_left();
             if !failure.class.retryable() || tries >= TRIES || left == Duration::ZERO {
-                return Err(Undone::Failed(failure));
+                return self.last_word(effect, step, failure).await;
             }
             ask = ask || failure.class.effect_unknown();
             let after = backoff(tries, context.entropy.next()).min(left);
@@ -149,15 +178,34 @@ impl Desk<'_> {
         }
     }
 
-    /// Records an end that was not a success. A success is recorded together with what state remembers.
-    async fn settle(&self, id: &Arc<str>, result: Result<Applied, Undone>) -> Result<Applied, Undone> {
-        let outcome = match &result {
-            Ok(_) | Err(Undone::State(_)) => return result,
-            Err(Undone::Failed(failure)) => Ended::Failed { why: failure.to_string() },
-            Err(Undone::Stuck { why, command }) => Ended::Stuck { why: why.clone(), command: command.clone() },
+    /// A caller that was denied a look at what it had begun does not know how that ended: the world is asked once more.
+    async fn last_word(&self, effect: &Effect<'_>, step: &Step<'_>, failure: Failure) -> Result<Applied, Undone> {
+        if !matches!(failure.class, Class::Denied | Class::NotFound) {
+            return Err(Undone::Failed(failure));
+        }
+        match effect.context.bounded(effect.kind.recover(effect.context, step)).await {
+            Ok(Recovered::Done(applied)) => Ok(applied),
+            Ok(Recovered::NotDone) => Err(Undone::Failed(failure)),
+            Ok(Recovered::Failed(failure)) => Err(Undone::Failed(failure)),
+            Ok(Recovered::Stuck { why, command }) => Err(Undone::Stuck { why, command }),
+            Err(_) => Err(Undone::Failed(Failure { class: Class::Unavailable, ..failure })),
+        }
+    }
+
+    /// Commits an end that was not a success, with what state remembers of what was left, in one go.
+    pub(super) async fn failed(&self, ending: Ending, mut records: Vec<Record>) -> Undone {
+        let outcome = match &ending.undone {
+            Undone::State(_) => return ending.undone,
+            Undone::Failed(failure) => {
+                Ended::Failed { why: super::work::tell(failure), unknown: failure.class.effect_unknown() }
+            }
+            Undone::Stuck { why, command } => Ended::Stuck { why: why.clone(), command: command.clone() },
         };
-        self.store.commit(vec![Record::Outcome { intent: id.clone(), outcome }]).await?;
-        result
+        records.extend(ending.id.map(|intent| Record::Outcome { intent, outcome }));
+        match self.store.commit(records).await {
+            Ok(()) => ending.undone,
+            Err(error) => Undone::State(error),
+        }
     }
 
     /// Commits that an effect was done, with what state remembers of it now, in one go.
@@ -168,11 +216,14 @@ impl Desk<'_> {
         note: &str,
         mut records: Vec<Record>,
     ) -> Result<(), StateError> {
+        let journaled = !kind.remembers_only() || self.store.with(|s| s.journal.entry(id).is_some());
+        if journaled {
+            records.push(Record::Outcome { intent: id.clone(), outcome: Ended::Done { note: note.to_owned() } });
+        }
         if kind.remembers_only() {
             self.store.note(records)?;
             return Ok(());
         }
-        records.push(Record::Outcome { intent: id.clone(), outcome: Ended::Done { note: note.to_owned() } });
         self.store.commit(records).await
     }
 
@@ -200,7 +251,7 @@ impl Desk<'_> {
         };
         let mut tries = 0;
         let result = loop {
-            match undo.kind.undo(undo.context, undo.identity, undo.image, &id).await {
+            match undo.context.bounded(undo.kind.undo(undo.context, undo.identity, undo.image, &id)).await {
                 Err(failure)
                     if failure.class.retryable() && tries < TRIES && undo.context.time_left() > Duration::ZERO =>
                 {
@@ -220,7 +271,9 @@ impl Desk<'_> {
                     None => Record::Gone { address: undo.address.clone() },
                 };
                 let outcome = Record::Outcome { intent: id, outcome: Ended::Done { note: what.clone() } };
-                self.store.commit(vec![state, outcome]).await?;
+                let closed = undo.open.iter().cloned();
+                let closed = closed.map(|intent| Record::Outcome { intent, outcome: Ended::NotDone });
+                self.store.commit([state].into_iter().chain(closed).chain([outcome]).collect()).await?;
                 Ok(what)
             }
             Err(failure) => {
@@ -245,4 +298,6 @@ pub(super) struct Undo<'e> {
     pub former: Option<&'e Resource>,
     /// The intent of an undo that was cut off.
     pub resumed: Option<&'e Arc<str>>,
+    /// Intents whose end was never seen: undoing it settles them.
+    pub open: &'e [Arc<str>],
 }

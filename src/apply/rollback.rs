@@ -8,7 +8,7 @@ use crate::{
     },
     base::{ActionWord, Address, Event, Value},
     kinds::kind,
-    state::{Entry, Outcome as Ended, Purpose, Record, Resource},
+    state::{Entry, Outcome as Ended, Purpose, Record, Resource, Status},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use serde_json::Value as Json;
@@ -33,6 +33,8 @@ struct Plan {
     replaced: bool,
     /// An undo that was cut off.
     resumed: Option<Arc<str>>,
+    /// Intents whose end was never seen.
+    open: Vec<Arc<str>>,
     current: Option<Resource>,
 }
 
@@ -52,23 +54,48 @@ pub(super) async fn undo_phase(
     let which: BTreeSet<Address> = plans.keys().cloned().collect();
     let mut unwind = Unwind::new(&state, &which, std::slice::from_ref(phase));
     let mut jobs = FuturesUnordered::new();
+    // What something that stays stands on, with that; and whether it stays on purpose.
+    let mut stays: BTreeMap<Address, (Address, bool)> = BTreeMap::new();
     let mut lines = Vec::new();
     loop {
         while let Some(address) = unwind.take() {
             if let Some(plan) = plans.get(&address) {
-                jobs.push(async move { (address.clone(), undo_one(desk, &address, phase, plan).await) });
+                let on_it = stays.get(&address).filter(|_| plan.first.intent.image.is_none()).cloned();
+                jobs.push(async move {
+                    let result = match on_it {
+                        Some((user, ok)) => Ok(Undoing::Stays(format!("kept: {user} stands on it"), ok)),
+                        None => undo_one(desk, &address, phase, plan).await,
+                    };
+                    (address.clone(), result)
+                });
             } else {
                 unwind.done(&address);
             }
         }
         let Some((address, result)) = jobs.next().await else { break };
-        let (what, ok) = result?;
+        let (what, ok) = match result? {
+            Undoing::Undone(what) => (what, true),
+            Undoing::Stays(what, ok) => {
+                for used in unwind.uses(&address) {
+                    stays.entry(used.clone()).and_modify(|(_, all)| *all &= ok).or_insert((address.clone(), ok));
+                }
+                (what, ok)
+            }
+        };
         desk.events.emit(Event::Undone { address: address.clone(), what: what.clone(), ok });
-        // What could not be undone stays, and so does what it stands on; everything else goes on.
+        // What could not be undone stays, and so does what it stands on and this run made; everything else goes on.
         unwind.done(&address);
         lines.push(Line { address, what, ok });
     }
     Ok(lines)
+}
+
+/// What became of undoing one thing.
+enum Undoing {
+    /// It was.
+    Undone(String),
+    /// It is still there; false where a person is needed.
+    Stays(String, bool),
 }
 
 fn plans(entries: &[Entry], state: &crate::state::Snapshot, phase: &Arc<str>) -> BTreeMap<Address, Plan> {
@@ -76,16 +103,20 @@ fn plans(entries: &[Entry], state: &crate::state::Snapshot, phase: &Arc<str>) ->
     for entry in entries.iter().filter(|e| e.intent.phase == *phase) {
         let intent = &entry.intent;
         match (intent.purpose, &entry.outcome) {
-            (Purpose::Apply, Some(Ended::Done { .. })) => {
+            (Purpose::Apply, outcome) if took_effect(outcome.as_ref(), state.resources.get(&intent.address)) => {
                 let current = state.resources.get(&intent.address).cloned();
                 let plan = out.entry(intent.address.clone()).or_insert_with(|| Plan {
                     first: entry.clone(),
                     identity: Json::Null,
                     replaced: false,
                     resumed: None,
+                    open: Vec::new(),
                     current: None,
                 });
                 plan.replaced |= intent.action == ActionWord::Delete;
+                if outcome.is_none() {
+                    plan.open.push(intent.id.clone());
+                }
                 plan.identity = current.as_ref().map_or_else(|| intent.identity.clone(), |r| r.identity.clone());
                 plan.current = current;
             }
@@ -101,30 +132,37 @@ fn plans(entries: &[Entry], state: &crate::state::Snapshot, phase: &Arc<str>) ->
     out
 }
 
+/// Whether an effect may have left something to be undone: it was done, or nobody saw its end, or it failed half-way.
+fn took_effect(outcome: Option<&Ended>, current: Option<&Resource>) -> bool {
+    match outcome {
+        None | Some(Ended::Done { .. } | Ended::Stuck { .. } | Ended::Failed { unknown: true, .. }) => true,
+        Some(Ended::Failed { .. }) => current.is_some_and(|r| r.status == Status::Tainted),
+        Some(Ended::NotDone) => false,
+    }
+}
+
 async fn undo_one(
     desk: &Desk<'_>,
     address: &Address,
     phase: &Arc<str>,
     plan: &Plan,
-) -> Result<(String, bool), crate::state::StateError> {
+) -> Result<Undoing, crate::state::StateError> {
+    let stays = |why: &str| Ok(Undoing::Stays(why.to_owned(), false));
     let intent = &plan.first.intent;
     let Some(kind) = kind(address.kind()) else {
-        return Ok((format!("cannot be undone: this version does not run `{}`", address.kind()), false));
+        return stays(&format!("cannot be undone: this version does not run `{}`", address.kind()));
     };
-    if plan.replaced {
-        return Ok((
-            "cannot be undone: the former one was destroyed to replace it, as the plan said".to_owned(),
-            false,
-        ));
+    if plan.replaced && !kind.remembers_only() {
+        return stays("cannot be undone: the former one was destroyed to replace it, as the plan said");
     }
     let creates = intent.image.is_none();
     if creates && plan.current.as_ref().is_some_and(|r| r.prevent_destroy) {
-        return Ok(("kept: prevent_destroy".to_owned(), true));
+        return Ok(Undoing::Stays("kept: prevent_destroy".to_owned(), true));
     }
     let image = image(desk, &intent.id, intent.image.as_ref());
     if image.as_ref().is_some_and(Value::has_sealed) {
         let why = "cannot be undone: a former secret is needed for it, and that was only held by the process that was cut off";
-        return Ok((why.to_owned(), false));
+        return stays(why);
     }
     let connections = plan.current.as_ref().or(intent.former.as_deref()).map_or_else(
         || serde_json::from_value(intent.connection.clone()).ok(),
@@ -134,7 +172,7 @@ async fn undo_one(
         .unwrap_or_else(|| crate::plan::connect::Connections { aws: desk.subject.aws.clone(), cluster: None });
     let action = if creates { ActionWord::Delete } else { ActionWord::Update };
     let Ok(context) = work::context(desk, address, &connections, kind.default_timeout(action)) else {
-        return Ok(("cannot be undone: there is no connection to it".to_owned(), false));
+        return stays("cannot be undone: there is no connection to it");
     };
     let undo = Undo {
         address,
@@ -145,12 +183,13 @@ async fn undo_one(
         image: image.as_ref(),
         former: intent.former.as_deref(),
         resumed: plan.resumed.as_ref(),
+        open: &plan.open,
     };
     match desk.undo(&undo).await {
-        Ok(what) => Ok((what, true)),
+        Ok(what) => Ok(Undoing::Undone(what)),
         Err(Undone::State(error)) => Err(error),
-        Err(Undone::Failed(failure)) => Ok((format!("cannot be undone: {}", work::tell(&failure)), false)),
-        Err(Undone::Stuck { why, command }) => Ok((format!("cannot be undone: {why}; run `{command}`"), false)),
+        Err(Undone::Failed(failure)) => stays(&format!("cannot be undone: {}", work::tell(&failure))),
+        Err(Undone::Stuck { why, command }) => stays(&format!("cannot be undone: {why}; run `{command}`")),
     }
 }
 

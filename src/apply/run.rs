@@ -8,14 +8,18 @@ use crate::{
         rollback,
     },
     base::{Address, Event, Events, NoEvents, RunEnd, Value},
-    plan::{self, Mode, Moment, Moves, Request, Saved, Subject},
+    lang::configuration::OnFailure,
+    plan::{self, Mode, Moment, Moves, Request, Saved, Subject, connect::Connections},
     state::{Record, Run, RunId, Store},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, atomic::AtomicU64},
     time::Duration,
 };
+
+/// How long asking who is calling may take.
+const CALLER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Applies a plan. Whatever the end, the store is closed and its lock given back; a run that was interrupted stays open.
 ///
@@ -36,7 +40,7 @@ pub async fn run(
             return Err(error);
         }
     };
-    drive(subject, saved, store, options, events, run, None).await
+    Box::pin(drive(subject, saved, store, options, events, run, None)).await
 }
 
 /// Goes on with a run that was cut off. `roll_back` undoes its unfinished phase instead of finishing it.
@@ -44,7 +48,7 @@ pub async fn run(
 /// # Errors
 /// As [`run`]; [`Error::NothingOpen`] where there is no such run.
 pub async fn resume(
-    subject: Subject,
+    mut subject: Subject,
     store: Store,
     options: Options,
     events: Arc<dyn Events>,
@@ -52,14 +56,19 @@ pub async fn resume(
 ) -> Result<Report, Error> {
     let prepared = async {
         let Some(run) = store.with(|s| s.open_run().cloned()) else { return Err(Error::NothingOpen) };
+        subject.state = store.snapshot();
         let saved = open_plan(&store, &run).await?;
         Ok((run, saved))
     };
     match prepared.await {
         Ok((run, saved)) => {
             let undoing = store.with(|s| s.journal.undoing.clone());
-            let phase = roll_back.then(|| unfinished_phase(&store)).flatten();
-            drive(subject, saved, store, options, events, run, undoing.or(phase)).await
+            let way = match undoing {
+                Some((phase, because)) => Way::Back(phase, because),
+                None if roll_back => unfinished_phase(&store).map_or(Way::Nowhere, |(p, b)| Way::Back(p, b)),
+                None => Way::Forward,
+            };
+            Box::pin(drive(subject, saved, store, options, events, run, Some(way))).await
         }
         Err(error) => {
             let _ = store.close().await;
@@ -68,9 +77,22 @@ pub async fn resume(
     }
 }
 
-/// The phase of the last effect that the open run began.
+/// Which way a run goes.
+enum Way {
+    /// On with the plan.
+    Forward,
+    /// Undoing a phase, because of this.
+    Back(Arc<str>, Address),
+    /// It is to be rolled back, and there is nothing to undo.
+    Nowhere,
+}
+
+/// The phase in which the open run last began an effect, unless it has passed: a phase that passed stays.
 fn unfinished_phase(store: &Store) -> Option<(Arc<str>, Address)> {
-    store.with(|s| s.journal.entries.last().map(|e| (e.intent.phase.clone(), e.intent.address.clone())))
+    store.with(|s| {
+        let last = s.journal.entries.iter().rev().find(|e| !s.journal.passed.contains(&e.intent.phase))?;
+        Some((last.intent.phase.clone(), last.intent.address.clone()))
+    })
 }
 
 fn plan_name(run: &RunId) -> String {
@@ -111,7 +133,11 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
         return Err(Error::Stale(moved));
     }
     let world = &subject.world;
-    let caller = world.aws(&subject.aws)?.identity.caller().await?;
+    let place = Connections { aws: subject.aws.clone(), cluster: None };
+    let asking = Address::root("run", "caller");
+    let context = plan::connect::context(subject, &asking, &place, CALLER_TIMEOUT, plan::look::quiet())?;
+    let identity = world.aws(&subject.aws)?.identity;
+    let caller = context.patiently(|| identity.caller()).await?;
     let started = world.clock().now();
     let id = RunId(format!("{}-{:08x}", started.strftime("%Y%m%dT%H%M%S"), world.entropy().next() >> 32).into());
     let run = Run {
@@ -145,7 +171,7 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
     Ok(run)
 }
 
-/// Drives a run to its end, forward or back.
+/// Drives a run to its end, forward or back; `way` is given where it is resumed.
 async fn drive(
     subject: Subject,
     saved: Saved,
@@ -153,10 +179,12 @@ async fn drive(
     options: Options,
     events: Arc<dyn Events>,
     run: Run,
-    undoing: Option<(Arc<str>, Address)>,
+    way: Option<Way>,
 ) -> Result<Report, Error> {
     let clock = subject.world.clock();
     let begun = clock.now();
+    let resumed = way.is_some();
+    let way = way.unwrap_or(Way::Forward);
     let total = saved
         .content
         .nodes
@@ -168,13 +196,23 @@ async fn drive(
         total: total.count(),
     });
     let journal = store.with(|s| s.journal.clone());
+    // Numbers alone would meet again: not every one that was given out is in the journal.
+    let part = if resumed { format!("-{:08x}", subject.world.entropy().next() >> 32) } else { String::new() };
     let desk = Desk {
         subject: &subject,
         store: &store,
         events: events.clone(),
         run: run.id.clone(),
         images: Mutex::new(HashMap::new()),
-        next: AtomicU64::new(journal.entries.len() as u64 + 1),
+        part,
+        next: AtomicU64::new(1),
+        undoable: saved
+            .content
+            .phases
+            .iter()
+            .filter(|p| p.on_failure == OnFailure::Rollback)
+            .map(|p| p.name.clone())
+            .collect(),
     };
     let mut report = Report {
         run: run.id.clone(),
@@ -188,10 +226,13 @@ async fn drive(
         counts: BTreeMap::new(),
         elapsed: Duration::ZERO,
     };
-    let result = if let Some((phase, because)) = undoing {
-        back(&desk, &mut report, &phase, &because).await
-    } else {
-        forward(&desk, &saved, &options, &journal, &mut report).await
+    let result = match way {
+        Way::Back(phase, because) => back(&desk, &mut report, &phase, &because).await,
+        Way::Forward => forward(&desk, &saved, &options, &journal, &mut report).await,
+        Way::Nowhere => {
+            report.end = RunEnd::RolledBack;
+            Ok(())
+        }
     };
     drop(desk);
     let ended = clock.now();
@@ -201,7 +242,11 @@ async fn drive(
         Ok(()) => {
             let record =
                 Record::RunEnded { run: run.id.clone(), end: report.end, at: ended, counts: report.counts.clone() };
-            store.commit(vec![record]).await.map_err(Error::from)
+            let ended = store.commit(vec![record]).await.map_err(Error::from);
+            if ended.is_ok() {
+                clear(&subject, &store, &saved, &run.id).await;
+            }
+            ended
         }
         Err(error) => Err(error),
     };
@@ -214,6 +259,21 @@ async fn drive(
         report.rest = rest(Subject { state: after, ..subject }, &saved).await;
     }
     Ok(report)
+}
+
+/// Takes away what a run that has ended leaves: its copy of the plan, and what previews made and nothing executed (rule
+/// 11). What cannot be taken away now stays noted, and `doctor` finds it.
+async fn clear(subject: &Subject, store: &Store, saved: &Saved, run: &RunId) {
+    let _ = store.ledger().delete(&plan_name(run)).await;
+    let executed: BTreeSet<Address> = store.with(|s| {
+        let done = |e: &&crate::state::Entry| matches!(e.outcome, Some(crate::state::Outcome::Done { .. }));
+        s.journal.entries.iter().filter(done).map(|e| e.intent.address.clone()).collect()
+    });
+    let (used, left): (Vec<_>, Vec<_>) = saved.attachment.previews.iter().partition(|(a, _)| executed.contains(*a));
+    for (_, preview) in used {
+        let _ = plan::look::used(&**store.ledger(), preview).await;
+    }
+    let _ = plan::discard(subject, left).await;
 }
 
 async fn forward(
@@ -264,7 +324,10 @@ async fn forward(
 
 async fn back(desk: &Desk<'_>, report: &mut Report, phase: &Arc<str>, because: &Address) -> Result<(), Error> {
     let lines = rollback::undo_phase(desk, phase, because).await?;
-    report.end = if lines.iter().all(|l| l.ok) { RunEnd::RolledBack } else { RunEnd::Stuck };
+    // What was stuck on the way forward and could be undone is so no more.
+    report.stuck.retain(|(address, ..)| !lines.iter().any(|l| l.ok && l.address == *address));
+    let all = lines.iter().all(|l| l.ok) && report.stuck.is_empty();
+    report.end = if all { RunEnd::RolledBack } else { RunEnd::Stuck };
     for line in lines {
         if !line.ok {
             report.stuck.push((line.address.clone(), line.what.clone(), "terrace doctor".to_owned()));
@@ -282,5 +345,9 @@ async fn rest(subject: Subject, saved: &Saved) -> Option<Box<Saved>> {
     let mut content = made.plan;
     content.sources = saved.content.sources.clone();
     let left = content.nodes.iter().any(|n| n.moment == Moment::Phase || n.moment == Moment::Removal);
-    left.then(|| plan::saved(content, made.attachment).ok()).flatten().map(Box::new)
+    if !left {
+        let _ = plan::discard(&subject, &made.attachment.previews).await;
+        return None;
+    }
+    plan::saved(content, made.attachment).ok().map(Box::new)
 }

@@ -9,14 +9,36 @@ use crate::{
         load,
     },
     plan::{self, Made, Request, Subject},
-    state::{self, SealKey, Store},
+    state::{self, SealKey, StateError, Store},
     world::{
         AwsConnection, Ledger, LockOwner, World,
         live::FileLedger,
-        sandbox::{self, Sandbox},
+        sandbox::{self, CrashBy, Fault, FaultKind, Halfway, Sandbox},
     },
 };
 use std::{collections::BTreeMap, sync::Arc};
+
+fn open_world(folder: &std::path::Path) -> Arc<Sandbox> {
+    let options = sandbox::Options {
+        speed: f64::INFINITY,
+        start: Some("2026-08-01T00:00:00Z".parse().unwrap()),
+        crash: CrashBy::Halt,
+        ..sandbox::Options::default()
+    };
+    Sandbox::open(&folder.join("world"), options).unwrap()
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|e| (e.path(), e.file_name())).unwrap();
+        if path.is_dir() {
+            std::fs::create_dir_all(to.join(&name)).unwrap();
+            copy(&path, &to.join(&name));
+        } else {
+            std::fs::copy(&path, to.join(&name)).unwrap();
+        }
+    }
+}
 
 pub(crate) struct Lab {
     pub folder: tempfile::TempDir,
@@ -28,10 +50,62 @@ pub(crate) struct Lab {
 impl Lab {
     pub(crate) fn new(plan: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = sandbox::Options { speed: f64::INFINITY, ..sandbox::Options::default() };
-        let world = Sandbox::open(&folder.path().join("world"), options).unwrap();
-        let text = format!("plan \"p\" {{}}\nenvironment \"dev\" {{\n  sandbox {{}}\n}}\n{plan}");
-        Self { folder, files: [("p/a.hcl".to_owned(), text)].into(), plan: "p".to_owned(), world }
+        let world = open_world(folder.path());
+        let mut lab = Self { folder, files: BTreeMap::new(), plan: "p".to_owned(), world };
+        lab.write(plan);
+        lab
+    }
+
+    /// The process has died, and another one begins: nothing is left of what was in memory.
+    pub(crate) fn reopen(&mut self) {
+        self.world = open_world(self.folder.path());
+    }
+
+    /// A copy of world, state and files, to come back to.
+    pub(crate) fn keep(&self) -> tempfile::TempDir {
+        let kept = tempfile::tempdir().unwrap();
+        copy(self.folder.path(), kept.path());
+        kept
+    }
+
+    /// Back to a copy.
+    pub(crate) fn restore(&mut self, kept: &tempfile::TempDir) {
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+        }
+        copy(kept.path(), self.folder.path());
+        self.reopen();
+    }
+
+    pub(crate) fn fault(&self, operation: &str, kind: FaultKind) {
+        self.world.add_fault(&Fault::new(operation, kind)).unwrap();
+    }
+
+    /// Starting what this operation starts fails part-way.
+    pub(crate) fn fail(&self, operation: &str) {
+        self.fault(operation, FaultKind::FailHalfway(Halfway::default()));
+    }
+
+    /// The process dies at the `nth` call from now.
+    pub(crate) fn crash(&self, nth: u64, after: bool) {
+        self.world.add_fault(&Fault::new("*", FaultKind::Crash { after }).from_call(nth)).unwrap();
+    }
+
+    /// How many calls the world has had.
+    pub(crate) fn calls(&self) -> u64 {
+        self.world.show(None).unwrap().calls.values().sum()
+    }
+
+    /// How often one operation was called.
+    pub(crate) fn calls_of(&self, operation: &str) -> u64 {
+        self.world.show(None).unwrap().calls.get(operation).copied().unwrap_or(0)
+    }
+
+    /// What is in the world: kind, name, status and the rest, one line a thing.
+    pub(crate) fn live(&self) -> Vec<String> {
+        let rows = self.world.show(None).unwrap().rows;
+        rows.iter().map(|r| format!("{} {} {} {}", r.kind, r.name, r.status, r.detail)).collect()
     }
 
     /// The files that the project ships, and one of its plans.
@@ -112,6 +186,10 @@ impl Lab {
     }
 
     pub(crate) async fn store(&self) -> Store {
+        self.try_store().await.unwrap()
+    }
+
+    pub(crate) async fn try_store(&self) -> Result<Store, StateError> {
         let owner = LockOwner {
             id: "lock".to_owned(),
             who: "ada".to_owned(),
@@ -120,7 +198,44 @@ impl Lab {
             command: "apply".to_owned(),
             since: jiff::Timestamp::UNIX_EPOCH,
         };
-        Store::open(self.ledger(), &owner, "lineage").await.unwrap()
+        Store::open(self.ledger(), &owner, "lineage").await
+    }
+
+    /// The state, once the writes of a process that died are through.
+    async fn patient_store(&self) -> Store {
+        for _ in 0..500 {
+            match self.try_store().await {
+                Ok(store) => return store,
+                Err(StateError::Locked(_)) => tokio::time::sleep(std::time::Duration::from_millis(2)).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("the lock of a dead process is held")
+    }
+
+    /// Runs until it ends or the process dies; `None` where it died.
+    pub(crate) async fn until_crash<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            () = self.world.crashed() => None,
+            done = work => Some(done),
+        }
+    }
+
+    pub(crate) async fn resume(&self) -> Result<Report, Error> {
+        resume(self.subject().await, self.patient_store().await, Self::options(), Arc::new(NoEvents), false).await
+    }
+
+    /// Resumes until the run has ended, however often the process dies.
+    pub(crate) async fn resumed(&mut self) -> Report {
+        for _ in 0..50 {
+            self.reopen();
+            // A process that died before the first record of the run, or after the last, left nothing open.
+            let this = &*self;
+            if let Some(report) = this.until_crash(this.resume()).await {
+                return report.unwrap_or_else(|e| panic!("{e:#?}"));
+            }
+        }
+        panic!("it never ends")
     }
 
     pub(crate) fn options() -> Options {
@@ -139,6 +254,8 @@ impl Lab {
 
     pub(crate) async fn apply_made(&self, made: Made) -> Result<Report, Error> {
         let saved = plan::saved(made.plan, made.attachment).unwrap();
+        // Every apply is of a plan that went through its file.
+        let saved = plan::read(&plan::write(&saved).unwrap()).unwrap();
         run(self.subject().await, saved, self.store().await, Self::options(), Arc::new(NoEvents)).await
     }
 
@@ -161,7 +278,8 @@ impl Lab {
 
     /// What a plan would do: `address: word` for each node that does something.
     pub(crate) async fn changes(&self) -> Vec<String> {
-        let plan = self.plan().await.plan;
+        let Made { plan, attachment } = self.plan().await;
+        plan::discard(&self.subject().await, &attachment.previews).await.unwrap();
         plan.nodes
             .iter()
             .filter(|n| !matches!(n.action, crate::base::ActionWord::NoOp | crate::base::ActionWord::Read))

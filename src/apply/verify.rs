@@ -32,7 +32,7 @@ pub(super) async fn measure(measure: &Measure, context: &Context) -> Verdict {
     let end = clock.now().checked_add(measure.within).unwrap_or(jiff::Timestamp::MAX);
     let mut in_a_row = 0;
     loop {
-        let (passed, said) = match probe(context, &measure.probe).await {
+        let (passed, said) = match context.bounded(probe(context, &measure.probe)).await {
             Ok(measured) => (measured.passed, measured.said),
             Err(failure) => (false, failure.to_string()),
         };

@@ -2,7 +2,7 @@
 //! dispatcher and needs nothing of its mutable state.
 
 use crate::{
-    apply::journal::{Desk, Effect, Undone},
+    apply::journal::{Desk, Effect, Ending, Undone},
     base::{ActionWord, Address, Digest, Event, Value},
     kinds::{Applied, Context, Desired, Observed, Step},
     lang::configuration::Resource as Declared,
@@ -75,6 +75,8 @@ pub(super) struct Task<'r> {
     pub open: Option<Intent>,
     /// This run destroyed the former one already, on the way to replacing it.
     pub half_replaced: bool,
+    /// This run made the new one already; the former one is still to be destroyed.
+    pub owes: Option<Box<Resource>>,
     pub read_timeout: Duration,
 }
 
@@ -99,6 +101,11 @@ impl Task<'_> {
     }
 
     async fn work(&self) -> Result<End, End> {
+        if let (Some(former), Some(now)) = (&self.owes, &self.remembered) {
+            let deleting = self.open.as_ref().filter(|i| i.action == ActionWord::Delete);
+            self.destroy_former(former, deleting).await?;
+            return Ok(End::Done { exports: now.exports.clone(), action: ActionWord::Replace });
+        }
         if let Some(intent) = &self.open {
             match self.recover(intent).await? {
                 Some(end) => return Ok(end),
@@ -179,12 +186,19 @@ impl Task<'_> {
                 .await
             }
             ActionWord::Replace => {
-                if self.declared.lifecycle.create_before_destroy {
-                    let end = self.make(&self.instance.desired, None, None, None, approved).await?;
-                    self.destroy(observed, false).await?;
+                if self.makes_first() {
+                    if let Some(name) = observed.and_then(|o| self.same_name(&o.identity)) {
+                        let why = format!("create_before_destroy needs another name for the new one: both are {name}");
+                        return Err(End::Failed(why));
+                    }
+                    let end =
+                        self.make(&self.instance.desired, None, Some(ActionWord::Replace), None, approved).await?;
+                    if let Some(former) = self.remembered.as_ref().filter(|_| !self.instance.kind.remembers_only()) {
+                        self.destroy_former(former, None).await?;
+                    }
                     Ok(end)
                 } else {
-                    self.destroy(observed, true).await?;
+                    self.destroy(observed).await?;
                     self.make(&self.instance.desired, None, Some(ActionWord::Replace), None, approved).await
                 }
             }
@@ -228,13 +242,14 @@ impl Task<'_> {
             kind: self.instance.kind,
             context: &context,
             connection: &connection,
-            former: self.remembered.as_ref().filter(|_| observed.is_some()),
+            // What is made before the former one is destroyed can be taken back to it.
+            former: self.remembered.as_ref().filter(|_| observed.is_some() || self.makes_first()),
             image: observed.map(|o| &o.image),
             step: Step { action, desired: Some(desired), observed, identity, token: "", attachment, facts },
         };
         match self.desk.perform(&effect).await {
             Ok((id, applied)) => self.made(&id, &applied, told_as.unwrap_or(action)).await,
-            Err(undone) => Err(self.after_failure(&context, action, undone).await),
+            Err(ending) => Err(self.after_failure(action, ending).await),
         }
     }
 
@@ -246,23 +261,97 @@ impl Task<'_> {
         Ok(End::Done { exports: applied.exports.clone(), action })
     }
 
-    /// A create that failed and left something behind is tainted, so that it is planned as a replacement (rule 20).
-    async fn after_failure(&self, context: &Context, action: ActionWord, undone: Undone) -> End {
-        if action == ActionWord::Create
-            && !matches!(undone, Undone::State(_))
-            && let Some(identity) = &self.instance.desired.identity
-            && self.instance.kind.reads(identity)
-            && let Ok(Some(left)) = self.instance.kind.read(context, identity, Some(&self.instance.desired)).await
-        {
-            let resource = self.resource(&left.identity, &left.exports, Status::Tainted);
-            if let Err(error) = self.desk.store.commit(vec![Record::Resource(Box::new(resource))]).await {
-                return End::State(error);
-            }
-        }
-        undone.into()
+    /// Whether the new one is made before the former one is destroyed; what only state remembers is replaced in one go.
+    fn makes_first(&self) -> bool {
+        let first = self.declared.lifecycle.create_before_destroy || self.instance.kind.remembers_only();
+        self.planned.action == ActionWord::Replace && first
     }
 
-    async fn destroy(&self, observed: Option<&Observed>, forget: bool) -> Result<(), End> {
+    /// The name that the new one and the live one would share.
+    fn same_name(&self, live: &Json) -> Option<String> {
+        let wanted = self.instance.desired.identity.as_ref().filter(|_| self.instance.kind.service() != "local")?;
+        let same = wanted.as_object()?.iter().all(|(key, value)| value.is_null() || live.get(key) == Some(value));
+        same.then(|| decide::identity_text(wanted))
+    }
+
+    /// What a failed effect left behind is remembered together with its end. A create that left something, or of which that
+    /// could not be found out, is tainted, so that it is planned as a replacement (rule 20); an update that came half-way may
+    /// have made parts that state does not know yet.
+    async fn after_failure(&self, action: ActionWord, ending: Ending) -> End {
+        let mut records = Vec::new();
+        if !matches!(ending.undone, Undone::State(_))
+            && let Some(identity) = &self.instance.desired.identity
+        {
+            if action == ActionWord::Create {
+                records.extend(self.tainted(identity, &ending.undone).await);
+            } else if let Some(former) = &self.remembered
+                && let Some(both) = with_parts(&former.identity, identity)
+            {
+                records.push(Record::Resource(Box::new(Resource { identity: both, ..former.clone() })));
+            }
+        }
+        self.desk.failed(ending, records).await.into()
+    }
+
+    async fn tainted(&self, identity: &Json, undone: &Undone) -> Option<Record> {
+        if self.makes_first() && self.remembered.is_some() {
+            return None;
+        }
+        let kind = self.instance.kind;
+        let unsure = match undone {
+            Undone::Failed(failure) => failure.class.effect_unknown(),
+            Undone::Stuck { .. } => true,
+            Undone::State(_) => return None,
+        };
+        let (identity, exports) = if kind.reads(identity) {
+            let desk = self.desk;
+            let context = context(desk, &self.instance.address, &self.instance.connections, self.read_timeout).ok()?;
+            match context.patiently(|| kind.read(&context, identity, Some(&self.instance.desired))).await {
+                Ok(None) => return None,
+                Ok(Some(left)) => (left.identity, left.exports),
+                Err(_) => (identity.clone(), Value::NULL),
+            }
+        } else if unsure {
+            (identity.clone(), Value::NULL)
+        } else {
+            return None;
+        };
+        Some(Record::Resource(Box::new(self.resource(&identity, &exports, Status::Tainted))))
+    }
+
+    /// Destroys the one that the new one takes the place of; state already remembers the new one.
+    async fn destroy_former(&self, former: &Resource, open: Option<&Intent>) -> Result<(), End> {
+        let context = self.context(ActionWord::Delete)?;
+        let facts = BTreeMap::new();
+        let effect = Effect {
+            address: &self.instance.address,
+            phase: &self.instance.phase,
+            kind: self.instance.kind,
+            context: &context,
+            connection: &former.connection,
+            former: Some(former),
+            image: None,
+            step: delete_step(None, &former.identity, &facts),
+        };
+        let result = match open {
+            Some(intent) => self.desk.recover(&effect, &intent.id).await.map(|applied| (intent.id.clone(), applied)),
+            None => self.desk.perform(&effect).await,
+        };
+        match result {
+            Ok((id, applied)) => Ok(self.desk.done(self.instance.kind, &id, &applied.note, Vec::new()).await?),
+            Err(ending) => Err(match self.desk.failed(ending, Vec::new()).await.into() {
+                End::Failed(why) => {
+                    let name = decide::identity_text(&former.identity);
+                    End::Failed(format!(
+                        "the new one is there, but the former one ({name}) could not be destroyed: {why}"
+                    ))
+                }
+                other => other,
+            }),
+        }
+    }
+
+    async fn destroy(&self, observed: Option<&Observed>) -> Result<(), End> {
         let identity =
             observed.map(|o| o.identity.clone()).or_else(|| self.remembered.as_ref().map(|r| r.identity.clone()));
         let Some(identity) = identity else { return Ok(()) };
@@ -279,11 +368,13 @@ impl Task<'_> {
             image: observed.map(|o| &o.image),
             step: delete_step(observed, &identity, &facts),
         };
-        let (id, applied) = self.desk.perform(&effect).await?;
-        let gone = Record::Gone { address: self.instance.address.clone() };
-        let records = if forget { vec![gone] } else { Vec::new() };
-        self.desk.done(self.instance.kind, &id, &applied.note, records).await?;
-        Ok(())
+        match self.desk.perform(&effect).await {
+            Ok((id, applied)) => {
+                let gone = vec![Record::Gone { address: self.instance.address.clone() }];
+                Ok(self.desk.done(self.instance.kind, &id, &applied.note, gone).await?)
+            }
+            Err(ending) => Err(self.desk.failed(ending, Vec::new()).await.into()),
+        }
     }
 
     /// Nothing to do in the world: state takes over what is live.
@@ -353,8 +444,14 @@ impl Task<'_> {
                 self.desk.done(self.instance.kind, &intent.id, &applied.note, records).await?;
                 self.make(&self.instance.desired, None, Some(ActionWord::Replace), None, &facts).await.map(Some)
             }
-            Ok(applied) => self.made(&intent.id, &applied, self.planned.action).await.map(Some),
-            Err(undone) => Err(self.after_failure(&context, intent.action, undone).await),
+            Ok(applied) => {
+                let end = self.made(&intent.id, &applied, self.planned.action).await?;
+                if let Some(former) = intent.former.as_deref().filter(|_| intent.action == ActionWord::Create) {
+                    self.destroy_former(former, None).await?;
+                }
+                Ok(Some(end))
+            }
+            Err(ending) => Err(self.after_failure(intent.action, ending).await),
         }
     }
 
@@ -381,6 +478,15 @@ pub(super) fn context(
 ) -> Result<Context, End> {
     connect::context(desk.subject, address, connections, timeout, progress(desk.events.clone(), address.clone()))
         .map_err(|f| End::Failed(tell(&f)))
+}
+
+/// An identity of several objects with those of another in it; `None` where that says nothing new.
+fn with_parts(former: &Json, wanted: &Json) -> Option<Json> {
+    let (old, new) = (former["objects"].as_array()?, wanted["objects"].as_array()?);
+    let more: Vec<&Json> = new.iter().filter(|o| !old.contains(o)).collect();
+    let mut both = former.clone();
+    both["objects"].as_array_mut()?.extend(more.iter().copied().cloned());
+    (!more.is_empty()).then_some(both)
 }
 
 /// A step that destroys.
@@ -457,9 +563,13 @@ impl Removal<'_> {
             image: observed.as_ref().map(|o| &o.image),
             step: delete_step(observed.as_ref(), identity, &facts),
         };
-        let (id, applied) = match &self.open {
-            Some(intent) => (intent.id.clone(), self.desk.recover(&effect, &intent.id).await?),
-            None => self.desk.perform(&effect).await?,
+        let result = match &self.open {
+            Some(intent) => self.desk.recover(&effect, &intent.id).await.map(|applied| (intent.id.clone(), applied)),
+            None => self.desk.perform(&effect).await,
+        };
+        let (id, applied) = match result {
+            Ok(done) => done,
+            Err(ending) => return Err(self.desk.failed(ending, Vec::new()).await.into()),
         };
         self.desk.done(kind, &id, &applied.note, vec![gone()]).await?;
         Ok(done(ActionWord::Delete))

@@ -47,6 +47,8 @@ pub type PlanOutputs = Arc<dyn Fn(&str) -> Outcome<Option<Value>> + Send + Sync>
 pub const FIRST_POLL: Duration = Duration::from_secs(1);
 /// The slowest pace of polls.
 pub const SLOWEST_POLL: Duration = Duration::from_secs(10);
+/// What a call gets at least, also where the deadline has passed: asking how something ended must be possible.
+const GRACE: Duration = Duration::from_secs(30);
 /// The longest pause between tries of a failing call.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
@@ -82,6 +84,22 @@ impl Context {
         (self.progress)(message);
     }
 
+    /// Makes a call that may never answer: it is given up at the deadline.
+    ///
+    /// # Errors
+    /// The call's own failure; [`Class::TimedOut`] where the deadline came first.
+    pub async fn bounded<T>(&self, call: impl Future<Output = Outcome<T>> + Send) -> Outcome<T> {
+        let left = self.time_left().max(GRACE);
+        tokio::select! {
+            biased;
+            done = call => done,
+            () = self.clock.sleep(left) => {
+                let what = format!("no answer within {}", crate::base::format_duration(left));
+                Err(Failure::new(Class::TimedOut, "wait", self.address.to_string(), what))
+            }
+        }
+    }
+
     /// Makes a call that only reads, again and again while it fails in a way that may pass, until the deadline.
     ///
     /// # Errors
@@ -94,7 +112,7 @@ impl Context {
     {
         let mut attempt = 0u32;
         loop {
-            match call().await {
+            match self.bounded(call()).await {
                 Err(failure) if failure.class.retryable() && self.time_left() > Duration::ZERO => {
                     attempt += 1;
                     self.say(&format!("{failure}; trying again"));

@@ -75,6 +75,19 @@ pub fn change(facts: &Facts<'_>) -> Change {
     })
 }
 
+/// What an instance would export if there were none yet.
+fn as_new(facts: &Facts<'_>) -> Value {
+    let new = Difference {
+        desired: &facts.instance.desired,
+        prior: None,
+        observed: None,
+        preview: None,
+        ignore: &[],
+        seal: &|plain| facts.seal.seal(plain),
+    };
+    facts.instance.kind.diff(&new).exports
+}
+
 /// Decides.
 ///
 /// # Errors
@@ -87,6 +100,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
         problems.push(problem);
     }
     let mut change = change(facts);
+    let forced = change.action != ActionWord::Replace;
     let condition = facts.observed.and_then(|o| o.condition.clone());
     if let Some(condition) = &condition {
         match condition.effect {
@@ -103,6 +117,10 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
     }
     if let Some(other) = facts.triggered_by {
         force_replace(&mut change, format!("replace_triggered_by: {other} changes"));
+    }
+    if forced && change.action == ActionWord::Replace {
+        // What takes its place is another thing: what it exports is as little known as that of any new one.
+        change.exports = as_new(facts);
     }
     let gone = facts.remembered.is_some() && facts.observed.is_none();
     if gone {

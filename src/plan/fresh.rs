@@ -62,8 +62,8 @@ impl std::fmt::Display for Moved {
 /// What moved since a plan was made; empty where it is fresh. Reads every live thing that the plan read.
 pub async fn moved(subject: &Subject, plan: &Plan, request: &Request) -> Vec<Moved> {
     let mut out = pinned(subject, plan);
-    if !out.is_empty() {
-        return out;
+    if out.iter().any(|moved| matches!(moved, Moved::World { .. })) {
+        return out; // what is live in another world says nothing about this one
     }
     let state = &subject.state;
     let looks = plan.nodes.iter().filter(|n| !plan.header.offline && (n.fingerprint.is_some() || creates(n))).map(
@@ -120,7 +120,9 @@ pub fn pinned(subject: &Subject, plan: &Plan) -> Vec<Moved> {
     }
     for (name, then) in &plan.variables {
         let now = subject.given.variables.get(name).map(|v| subject.seal.seal_value(v));
-        if now.as_ref() != Some(then) {
+        // What was read from a file no longer tells a list from a tuple.
+        let stored = |value: &crate::base::Value| serde_json::to_value(value).ok();
+        if now.as_ref().and_then(stored) != stored(then) {
             out.push(Moved::Variable(name.to_string()));
         }
     }

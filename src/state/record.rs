@@ -142,6 +142,9 @@ pub enum Outcome {
     Failed {
         /// The first cause.
         why: String,
+        /// True where no answer came in time: it may have taken effect all the same.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        unknown: bool,
     },
     /// It never started.
     NotDone,

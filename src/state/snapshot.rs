@@ -100,10 +100,15 @@ impl Snapshot {
             Record::Gone { address } => {
                 self.resources.remove(&address);
                 self.ignored.remove(&address);
-                let prefix = format!("{address}/");
-                self.verdicts.retain(|subject, _| !subject.starts_with(&prefix));
+                self.take_verdicts(&address);
             }
             Record::Moved { from, to } => {
+                for (label, verdict) in self.take_verdicts(&from) {
+                    self.verdicts.insert(format!("{to}/{label}").into(), verdict);
+                }
+                if let Some(decision) = self.ignored.remove(&from) {
+                    self.ignored.insert(to.clone(), decision);
+                }
                 if let Some(mut resource) = self.resources.remove(&from) {
                     resource.address = to.clone();
                     self.resources.insert(to, resource);
@@ -144,6 +149,15 @@ impl Snapshot {
                 }
             }
         }
+    }
+
+    /// Takes out the results of an address, by label.
+    fn take_verdicts(&mut self, address: &Address) -> Vec<(String, Verdict)> {
+        let prefix = format!("{address}/");
+        let from: Arc<str> = prefix.as_str().into();
+        let subjects: Vec<Arc<str>> =
+            self.verdicts.range(from..).map(|(s, _)| s.clone()).take_while(|s| s.starts_with(&prefix)).collect();
+        subjects.iter().filter_map(|s| Some((s[prefix.len()..].to_owned(), self.verdicts.remove(s)?))).collect()
     }
 
     /// Drops what is only history, before it is written as a whole.

@@ -79,7 +79,16 @@ pub struct Store {
     epoch: u64,
     taken_from: Option<LockOwner>,
     shared: Arc<Shared>,
-    writer: tokio::task::JoinHandle<()>,
+    writer: Writer,
+}
+
+/// The writing task. It ends with its store, whether that was closed or only dropped.
+struct Writer(tokio::task::JoinHandle<()>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 struct Shared {
@@ -150,7 +159,7 @@ impl Store {
             work: Notify::new(),
             done: Notify::new(),
         });
-        let writer = tokio::spawn(write_loop(ledger.clone(), epoch, shared.clone()));
+        let writer = Writer(tokio::spawn(write_loop(ledger.clone(), epoch, shared.clone())));
         Ok(Self { ledger, epoch, taken_from, shared, writer })
     }
 
@@ -239,11 +248,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::commit`].
-    pub async fn close(self) -> Result<(), StateError> {
+    pub async fn close(mut self) -> Result<(), StateError> {
         let flushed = self.flush().await;
         self.shared.lock().closing = true;
         self.shared.work.notify_one();
-        let _ = self.writer.await;
+        let _ = (&mut self.writer.0).await;
         if flushed.is_ok() {
             let compacted = {
                 let mut pending = self.shared.lock();

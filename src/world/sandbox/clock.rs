@@ -20,6 +20,10 @@ const TURNS: u32 = 24;
 const LEAP: i64 = 20_000;
 /// That moment.
 const MOMENT: Duration = Duration::from_millis(3);
+/// A jump of more than this gives it many: only deadlines are so far away, and they must not strike what is at work.
+const FAR: i64 = 280_000;
+/// How many.
+const MOMENTS: u32 = 50;
 /// The longest real wait before a sleeper looks again (another process may have advanced the time).
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -123,7 +127,7 @@ impl VirtualClock {
 
     async fn sleep_instant(&self, deadline: i64) {
         let sleeper = self.register(deadline);
-        let (mut quiet, mut seen, mut patient) = (0, 0, false);
+        let (mut quiet, mut seen, mut patient) = (0, 0, 0);
         loop {
             let wait = {
                 let mut state = self.state();
@@ -133,9 +137,11 @@ impl VirtualClock {
                 let first = state.sleepers.keys().next() == Some(&(deadline, sleeper.id));
                 if first && state.busy == 0 {
                     let still = state.activity == seen;
-                    (quiet, patient) = if still { (quiet + 1, patient) } else { (0, false) };
+                    (quiet, patient) = if still { (quiet + 1, patient) } else { (0, 0) };
                     seen = state.activity;
-                    if quiet >= TURNS && (patient || deadline.saturating_sub(state.base) <= LEAP) {
+                    let ahead = deadline.saturating_sub(state.base);
+                    let needed = if ahead > FAR { MOMENTS } else { u32::from(ahead > LEAP) };
+                    if quiet >= TURNS && patient >= needed {
                         state.base = deadline;
                         state.activity += 1;
                         return;
@@ -151,7 +157,7 @@ impl VirtualClock {
             } else if quiet >= TURNS {
                 // Tasks that wait for the disk are not seen here; a long jump would run into their deadlines.
                 tokio::time::sleep(MOMENT).await;
-                patient = true;
+                patient += 1;
             } else {
                 tokio::task::yield_now().await;
             }

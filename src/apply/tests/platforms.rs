@@ -1,6 +1,6 @@
 //! Lives of small plans on the sandbox.
 
-use super::testing::Lab;
+use crate::apply::testing::Lab;
 use crate::base::RunEnd;
 
 #[tokio::test(flavor = "multi_thread")]

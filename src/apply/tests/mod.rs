@@ -1,0 +1,8 @@
+//! What the executor must hold, as lives of plans on the sandbox.
+
+mod crashes;
+mod events;
+mod failures;
+mod lives;
+mod platforms;
+mod rules;
