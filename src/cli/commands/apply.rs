@@ -142,5 +142,9 @@ async fn drive(
     let ended = apply::run(stage.subject.clone(), saved, store, options, view.clone()).await;
     listener.abort();
     view.finish();
+    if !check_fresh && matches!(ended, Err(apply::Error::Refused(_))) {
+        // Nobody can apply this plan, so nothing of it waits for that.
+        stage.discard(&attachment, context).await;
+    }
     running::finish(ended.map_err(|e| stage.explained(e))?, &attachment, &stage, context).await
 }

@@ -7,7 +7,7 @@ use crate::{
 
 const BLOCK: BlockSchema = block(
     &[
-        required("stack", Shape::Reference, "The stack that holds the cluster: `stack.cluster`."),
+        required("stack", Shape::Any, "The stack that holds the cluster: `stack.cluster`."),
         required("parameter", Shape::String, "The stack's parameter that holds the Kubernetes version."),
         optional("addons", Shape::Reference, "The add-ons that move with the control plane: `eks_addon.managed`."),
         optional(
