@@ -1,7 +1,6 @@
 //! The program as people run it: its words, its output, its exit codes, in projects of their own with nothing inherited.
 
 #![expect(clippy::disallowed_methods, reason = "makes project folders and runs the program in them")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use assert_cmd::Command;
 use predicates::prelude::*;

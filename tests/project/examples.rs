@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
     reason = "a test that copies the examples and starts the program, and stops where that fails"
 )]
 

@@ -7,7 +7,6 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
     reason = "a test that types commands as a person would, and stops where that fails"
 )]
 

@@ -5,7 +5,6 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
     reason = "a test that finds templates on disk and starts the linter, and stops where that fails"
 )]
 
