@@ -9,7 +9,7 @@ use crate::{
         verify::{Measure, measure},
         work::{self, End, Removal, Task},
     },
-    base::{ActionWord, Address, Diagnostics, Digest, Event, NodeEnd, Value},
+    base::{ActionWord, Address, Diagnostics, Digest, Event, Hidden, NodeEnd, Value},
     graph::{self, Id, Node, Targets, Walk},
     kinds::{Observed, probe_defaults},
     lang::{
@@ -996,7 +996,7 @@ async fn measure_all(
     connections: &Connections,
 ) -> Vec<(Arc<str>, Verdict, bool)> {
     let jobs = measures.into_iter().map(|(one, error)| async move {
-        let verdict = match work::context(desk, &one.address, connections, one.within) {
+        let mut verdict = match work::context(desk, &one.address, connections, one.within) {
             Ok(context) => measure(&one, &context).await,
             Err(end) => {
                 let said = if let End::Failed(why) = end { why } else { "no connection".to_owned() };
@@ -1004,6 +1004,7 @@ async fn measure_all(
                 Verdict { passed: false, said, declaration: one.declaration.clone(), at }
             }
         };
+        verdict.said = desk.hidden.out_of(&Hidden::of([&one.probe]).out_of(&verdict.said));
         (one.subject, verdict, error)
     });
     futures::future::join_all(jobs).await

@@ -1,7 +1,7 @@
 //! One effect, journaled: intent, call, recovery, outcome. Nothing else in the room touches the world to change it.
 
 use crate::{
-    base::{ActionWord, Address, Event, Events, Value},
+    base::{ActionWord, Address, Event, Events, Hidden, Value},
     kinds::{Applied, Context, Kind, Recovered, Step, backoff},
     plan::Subject,
     state::{Intent, Outcome as Ended, Purpose, Record, Resource, RunId, StateError, Store},
@@ -28,6 +28,8 @@ pub(super) struct Desk<'r> {
     pub run: RunId,
     /// Before-images in clear, by intent: what undoing needs and the journal must not hold (rule 9).
     pub images: Mutex<HashMap<Arc<str>, Value>>,
+    /// Secrets among the variables, to be taken out of whatever others say.
+    pub hidden: Arc<Hidden>,
     /// What sets this process's intents apart from those of the run's earlier ones; empty in the first.
     pub part: String,
     /// The number of the next intent.
@@ -144,6 +146,23 @@ impl Desk<'_> {
 
     /// Calls, and after a failure whose effect is not known asks the world before calling again: never twice blindly.
     async fn attempt(&self, effect: &Effect<'_>, step: &Step<'_>, ask_first: bool) -> Result<Applied, Undone> {
+        let own = Hidden::of(step.desired.map(|d| &d.inputs));
+        let hide = |text: &str| self.hidden.out_of(&own.out_of(text));
+        // Whatever a platform or a program answered goes to the journal and the screen from here on: without secrets.
+        self.attempt_in_clear(effect, step, ask_first, &hide).await.map_err(|undone| match undone {
+            Undone::Failed(failure) => Undone::Failed(Failure { message: hide(&failure.message), ..failure }),
+            Undone::Stuck { why, command } => Undone::Stuck { why: hide(&why), command },
+            state @ Undone::State(_) => state,
+        })
+    }
+
+    async fn attempt_in_clear(
+        &self,
+        effect: &Effect<'_>,
+        step: &Step<'_>,
+        ask_first: bool,
+        hide: &(dyn Fn(&str) -> String + Sync),
+    ) -> Result<Applied, Undone> {
         let context = effect.context;
         let mut ask = ask_first;
         let mut tries = 0;
@@ -172,7 +191,7 @@ impl Desk<'_> {
             }
             ask = ask || failure.class.effect_unknown();
             let after = backoff(tries, context.entropy.next()).min(left);
-            let why = failure.to_string();
+            let why = hide(&failure.to_string());
             self.events.emit(Event::NodeRetried { address: effect.address.clone(), attempt: tries, after, why });
             context.clock.sleep(after).await;
         }

@@ -7,7 +7,7 @@ use crate::{
         journal::Desk,
         rollback,
     },
-    base::{Address, Event, Events, NoEvents, RunEnd, Value},
+    base::{Address, Event, Events, Hidden, NoEvents, RunEnd, Value},
     lang::configuration::OnFailure,
     plan::{self, Mode, Moment, Moves, Request, Saved, Subject, connect::Connections},
     state::{Record, Run, RunId, Store},
@@ -204,6 +204,7 @@ async fn drive(
         events: events.clone(),
         run: run.id.clone(),
         images: Mutex::new(HashMap::new()),
+        hidden: Arc::new(Hidden::of(subject.given.variables.values())),
         part,
         next: AtomicU64::new(1),
         undoable: saved

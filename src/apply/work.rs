@@ -3,7 +3,7 @@
 
 use crate::{
     apply::journal::{Desk, Effect, Ending, Undone},
-    base::{ActionWord, Address, Digest, Event, Value},
+    base::{ActionWord, Address, Digest, Event, Hidden, Value},
     kinds::{Applied, Context, Desired, Observed, Step},
     lang::configuration::Resource as Declared,
     plan::{
@@ -476,7 +476,7 @@ pub(super) fn context(
     connections: &connect::Connections,
     timeout: Duration,
 ) -> Result<Context, End> {
-    connect::context(desk.subject, address, connections, timeout, progress(desk.events.clone(), address.clone()))
+    connect::context(desk.subject, address, connections, timeout, progress(desk.events.clone(), desk.hidden.clone(), address.clone()))
         .map_err(|f| End::Failed(tell(&f)))
 }
 
@@ -577,6 +577,6 @@ impl Removal<'_> {
 }
 
 /// Emits what a running node says.
-pub(super) fn progress(events: Arc<dyn crate::base::Events>, address: Address) -> Arc<dyn Fn(&str) + Send + Sync> {
-    Arc::new(move |message| events.emit(Event::NodeProgress { address: address.clone(), message: message.to_owned() }))
+pub(super) fn progress(events: Arc<dyn crate::base::Events>, hidden: Arc<Hidden>, address: Address) -> Arc<dyn Fn(&str) + Send + Sync> {
+    Arc::new(move |message| events.emit(Event::NodeProgress { address: address.clone(), message: hidden.out_of(message) }))
 }

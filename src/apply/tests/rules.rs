@@ -281,3 +281,15 @@ async fn a_refresh_takes_over_what_is_live_and_touches_nothing() {
     let report = run(lab.subject().await, saved, lab.store().await, options, Arc::new(NoEvents)).await.unwrap();
     assert_eq!(report.end, RunEnd::Succeeded);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_a_failing_program_prints_reaches_neither_journal_nor_report() {
+    let lab = lab(
+        "command \"c\" {\n  create      = [\"sh\", \"-c\", \"echo $PW; echo $PW >&2; exit 1\"]\n  environment = { PW = sensitive(\"canary-three\") }\n}\n",
+    );
+    let report = lab.apply().await;
+    assert_eq!(report.end, RunEnd::Failed);
+    assert!(report.failures[0].1.contains("(sensitive)"), "{:?}", report.failures);
+    let log = std::fs::read_to_string(lab.folder.path().join("state/log")).unwrap();
+    assert!(!log.contains("canary") && !format!("{report:?}").contains("canary"), "{log}");
+}
