@@ -476,8 +476,14 @@ pub(super) fn context(
     connections: &connect::Connections,
     timeout: Duration,
 ) -> Result<Context, End> {
-    connect::context(desk.subject, address, connections, timeout, progress(desk.events.clone(), desk.hidden.clone(), address.clone()))
-        .map_err(|f| End::Failed(tell(&f)))
+    connect::context(
+        desk.subject,
+        address,
+        connections,
+        timeout,
+        progress(desk.events.clone(), desk.hidden.clone(), address.clone()),
+    )
+    .map_err(|f| End::Failed(tell(&f)))
 }
 
 /// An identity of several objects with those of another in it; `None` where that says nothing new.
@@ -577,6 +583,12 @@ impl Removal<'_> {
 }
 
 /// Emits what a running node says.
-pub(super) fn progress(events: Arc<dyn crate::base::Events>, hidden: Arc<Hidden>, address: Address) -> Arc<dyn Fn(&str) + Send + Sync> {
-    Arc::new(move |message| events.emit(Event::NodeProgress { address: address.clone(), message: hidden.out_of(message) }))
+pub(super) fn progress(
+    events: Arc<dyn crate::base::Events>,
+    hidden: Arc<Hidden>,
+    address: Address,
+) -> Arc<dyn Fn(&str) + Send + Sync> {
+    Arc::new(move |message| {
+        events.emit(Event::NodeProgress { address: address.clone(), message: hidden.out_of(message) })
+    })
 }
