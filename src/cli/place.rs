@@ -178,6 +178,6 @@ pub(crate) fn no_open_run(snapshot: &Snapshot) -> Result<()> {
     let message = format!("the run {} of `{}` from {} has not ended", run.id, run.command, run.started);
     Err(Error::new("run_open", message)
         .exit(Exit::Stale)
-        .because("until it is finished or rolled back, nothing else may write this state")
+        .because("until it is finished or rolled back, nothing else can plan or change what it has begun")
         .hint("terrace resume goes on with it, terrace resume --rollback takes it back, terrace doctor looks at it"))
 }

@@ -89,16 +89,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let chosen = loaded.choose(context)?;
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let stage = stage::set(context, loaded, chosen, variables).await?;
-    if let Some(run) = stage.subject.state.open_run() {
-        if args.out.is_some() {
-            place::no_open_run(&stage.subject.state)?;
-        }
-        let message = format!(
-            "the run {} of `{}` has not ended: this plan is about what it left, and terrace resume comes first",
-            run.id, run.command
-        );
-        context.terminal.status(&message);
-    }
+    // What a run that was cut off has begun would be told as somebody else's doing.
+    place::no_open_run(&stage.subject.state)?;
     let request = Request {
         mode: match (args.destroy, args.refresh_only) {
             (true, _) => Mode::Destroy,
