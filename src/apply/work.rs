@@ -589,6 +589,6 @@ pub(super) fn progress(
     address: Address,
 ) -> Arc<dyn Fn(&str) + Send + Sync> {
     Arc::new(move |message| {
-        events.emit(Event::NodeProgress { address: address.clone(), message: hidden.out_of(message) })
+        events.emit(Event::NodeProgress { address: address.clone(), message: hidden.out_of(message) });
     })
 }
