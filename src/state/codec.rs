@@ -16,7 +16,7 @@ pub enum CodecError {
         found: u64,
     },
     /// A line in the middle is damaged: not a torn tail.
-    #[error("record {line} of the state's log is damaged ({why}); `terrace state repair` shows what can be saved")]
+    #[error("record {line} of the state's log is damaged ({why}); put back a copy of the state's folder")]
     Damaged {
         /// Which line, from 1.
         line: usize,
@@ -24,7 +24,7 @@ pub enum CodecError {
         why: String,
     },
     /// The snapshot is damaged.
-    #[error("the state's snapshot is damaged ({0}); `terrace state repair` shows what can be saved")]
+    #[error("the state's snapshot is damaged ({0}); put back a copy of the state's folder")]
     Snapshot(String),
 }
 

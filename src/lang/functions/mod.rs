@@ -1,7 +1,7 @@
 //! The functions of the language: Terraform's, under their names, with their results.
 //!
 //! A table; each entry says what it takes and how marks pass through it, so that the functions themselves mostly see
-//! plain values. Called by the evaluator; printed by `terrace functions` and docs/functions.md. A function reads
+//! plain values. Called by the evaluator; listed in docs/functions.md. A function reads
 //! files through [`Sources`] and takes the time as a value.
 
 #![expect(clippy::unnecessary_wraps, reason = "every entry of the table has one signature")]
