@@ -48,9 +48,9 @@ pub fn kind(name: &str) -> Option<&'static dyn Kind> {
 static KINDS: &[(&str, &dyn Kind)] = &[
     ("command", &command::CommandKind),
     ("check", &check::CheckKind),
-    ("data.plan_outputs", &data_plan_outputs::PlanOutputsKind),
-    ("data.secret", &data_secret::SecretKind),
-    ("data.ssm_parameter", &data_ssm_parameter::ParameterKind),
+    ("data.plan_outputs", &data_plan_outputs::SOURCE),
+    ("data.secret", &data_secret::SOURCE),
+    ("data.ssm_parameter", &data_ssm_parameter::SOURCE),
     ("eks_addon", &eks_addon::AddonKind),
     ("eks_upgrade", &eks_upgrade::UpgradeKind),
     ("helm", &helm::HelmKind),

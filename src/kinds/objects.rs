@@ -1,7 +1,7 @@
 //! Kubernetes objects as parts of a change: compared three ways, without what the server adds and without secrets.
 
 use crate::{
-    base::{ActionWord, Data, Path, Value},
+    base::{ActionWord, Data, Hidden, Path, Value},
     kinds::{Cause, ChildChange, Comparison, Context, FieldChange, Sides, marks::KUBERNETES_PREFIX},
     world::{Kubernetes, ObjectRef, Outcome},
 };
@@ -114,46 +114,25 @@ pub(super) async fn live(context: &Context, references: Vec<ObjectRef>) -> Outco
     Ok(found.into_iter().filter_map(|(reference, object)| Some((reference, object?))).collect())
 }
 
-/// Texts that must not be shown wherever they turn up: each as it is and in base64.
-pub(super) fn secrets_of(value: &Value) -> Vec<String> {
-    fn collect(value: &Value, inside: bool, out: &mut Vec<String>) {
-        let secret = inside || value.is_sensitive();
-        match value.data() {
-            Data::String(text) if secret && !text.is_empty() => {
-                out.push(text.to_string());
-                out.push(base64::engine::general_purpose::STANDARD.encode(text.as_bytes()));
-            }
-            Data::Number(n) if secret => out.push(n.to_string()),
-            Data::Sequence(_, items) => items.iter().for_each(|v| collect(v, secret, out)),
-            Data::Mapping(_, entries) => entries.values().for_each(|v| collect(v, secret, out)),
-            _ => {}
-        }
-    }
-    let mut out = Vec::new();
-    collect(value, false, &mut out);
-    out
-}
-
-/// An object as a value: a Secret's content is sensitive, and so is any text with one of `secrets` in it.
-pub(super) fn value_of(object: &Json, secrets: &[String]) -> Value {
-    fn convert(json: &Json, secrets: &[String]) -> Value {
+/// An object as a value: a Secret's content is sensitive, and so is every text and number that is hidden.
+pub(super) fn value_of(object: &Json, hidden: &Hidden) -> Value {
+    fn convert(json: &Json, hidden: &Hidden) -> Value {
         match json {
-            Json::Array(items) => Value::tuple(items.iter().map(|v| convert(v, secrets)).collect()),
-            Json::Object(entries) => Value::object(entries.iter().map(|(k, v)| (k.as_str(), convert(v, secrets)))),
-            Json::String(text) => {
-                Value::from(text.as_str()).with_mark(secrets.iter().any(|s| text.contains(s.as_str())))
-            }
+            Json::Array(items) => Value::tuple(items.iter().map(|v| convert(v, hidden)).collect()),
+            Json::Object(entries) => Value::object(entries.iter().map(|(k, v)| (k.as_str(), convert(v, hidden)))),
+            Json::String(text) => Value::from(text.as_str()).with_mark(hidden.is_in(text)),
+            Json::Number(number) => Value::from_json(json).with_mark(hidden.is_in(&number.to_string())),
             other => Value::from_json(other),
         }
     }
     let secret = object["kind"] == "Secret" && object["apiVersion"] == "v1";
-    let Some(entries) = object.as_object() else { return convert(object, secrets) };
+    let Some(entries) = object.as_object() else { return convert(object, hidden) };
     Value::object(entries.iter().map(|(key, json)| {
         let value = match (secret && (key == "data" || key == "stringData"), json) {
             (true, Json::Object(content)) => {
-                Value::object(content.iter().map(|(k, v)| (k.as_str(), convert(v, &[]).sensitive())))
+                Value::object(content.iter().map(|(k, v)| (k.as_str(), Value::from_json(v).sensitive())))
             }
-            _ => convert(json, secrets),
+            _ => convert(json, hidden),
         };
         (key.as_str(), value)
     }))
@@ -207,13 +186,13 @@ pub(super) struct ThreeWays<'a> {
     pub live: Option<&'a Json>,
     /// What will be.
     pub next: Option<&'a Json>,
-    /// Texts that are not shown.
-    pub secrets: &'a [String],
+    /// What is not shown.
+    pub hidden: &'a Hidden,
 }
 
 /// How one object changes; `None` where it does not. Values are marked, not sealed: [`sealed`] does that.
 pub(super) fn three_ways(reference: &ObjectRef, ways: &ThreeWays<'_>) -> Option<ChildChange> {
-    let value = |json: Option<&Json>| json.map(|json| normal(&value_of(&clean(json), ways.secrets)));
+    let value = |json: Option<&Json>| json.map(|json| normal(&value_of(&clean(json), ways.hidden)));
     let (last, live, next) = (value(ways.last), value(ways.live), value(ways.next));
     let mut fields = Comparison { seal: &|json| hidden(json), ignore: &[] }
         .fields(&Path::default(), Sides { desired: next.as_ref(), live: live.as_ref(), prior: last.as_ref() });
@@ -299,14 +278,15 @@ mod tests {
             {"name": "injected", "image": "proxy"},
             {"name": "web", "image": "nginx:1", "imagePullPolicy": "Always",
                 "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}]);
-        let ways = ThreeWays { last: Some(&wanted), live: Some(&live), next: Some(&wanted), secrets: &[] };
+        let ways =
+            ThreeWays { last: Some(&wanted), live: Some(&live), next: Some(&wanted), hidden: &Hidden::default() };
         assert_eq!(three_ways(&reference(), &ways), None);
     }
 
     #[test]
     fn a_changed_field_is_drift_and_a_wanted_one_is_declared() {
         let (last, live, next) = (deployment(1, "nginx:1"), deployment(5, "nginx:1"), deployment(1, "nginx:2"));
-        let ways = ThreeWays { last: Some(&last), live: Some(&live), next: Some(&next), secrets: &[] };
+        let ways = ThreeWays { last: Some(&last), live: Some(&live), next: Some(&next), hidden: &Hidden::default() };
         let change = three_ways(&reference(), &ways).unwrap();
         let fields: Vec<_> = change.fields.iter().map(|f| (f.path.as_str(), f.cause)).collect();
         assert_eq!(
@@ -317,28 +297,37 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown_wherever_a_chart_puts_it() {
-        let secrets = secrets_of(&Value::object([("password", Value::from("hunter2").sensitive())]));
+        let hidden = Hidden::of([&Value::object([
+            ("password", Value::from("hunter2").sensitive()),
+            ("pin", Value::from(4821).sensitive()),
+            ("digit", Value::from(7).sensitive()),
+        ])]);
         let next = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"},
-            "data": {"clear": "pw=hunter2", "coded": "aHVudGVyMg==", "plain": "ok"}});
-        let ways = ThreeWays { last: None, live: None, next: Some(&next), secrets: &secrets };
+            "data": {"clear": "pw=hunter2", "coded": "aHVudGVyMg==", "plain": "ok 7", "pin": 4821, "inside": "a4821", "digit": 7}});
+        let ways = ThreeWays { last: None, live: None, next: Some(&next), hidden: &hidden };
         let text = serde_json::to_string(&three_ways(&reference(), &ways)).unwrap();
-        assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg") && text.contains("ok"), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg") && !text.contains("4821"), "{text}");
+        assert!(text.contains("\"ok 7\"") && !text.contains(":7"), "{text}");
         let secret =
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "data": {"k": "c2VjcmV0"}});
-        let ways = ThreeWays { last: None, live: None, next: Some(&secret), secrets: &[] };
+        let ways = ThreeWays { last: None, live: None, next: Some(&secret), hidden: &Hidden::default() };
         assert!(!serde_json::to_string(&three_ways(&reference(), &ways)).unwrap().contains("c2VjcmV0"));
     }
 
     #[test]
     fn an_object_that_is_gone_is_made_again_and_one_no_longer_wanted_is_deleted() {
         let object = deployment(1, "nginx:1");
-        let gone =
-            three_ways(&reference(), &ThreeWays { last: Some(&object), live: None, next: Some(&object), secrets: &[] });
+        let gone = three_ways(
+            &reference(),
+            &ThreeWays { last: Some(&object), live: None, next: Some(&object), hidden: &Hidden::default() },
+        );
         assert!(
             gone.is_some_and(|c| c.action == ActionWord::Create && c.fields.iter().all(|f| f.cause == Cause::Drift))
         );
-        let left =
-            three_ways(&reference(), &ThreeWays { last: Some(&object), live: Some(&object), next: None, secrets: &[] });
+        let left = three_ways(
+            &reference(),
+            &ThreeWays { last: Some(&object), live: Some(&object), next: None, hidden: &Hidden::default() },
+        );
         assert!(left.is_some_and(|c| c.action == ActionWord::Delete && c.fields.is_empty()));
     }
 }

@@ -44,6 +44,8 @@ pub struct Facts<'a> {
 pub struct Decided {
     /// The node.
     pub planned: Planned,
+    /// What the kind itself asked for, before the rules that hold for every kind.
+    pub own: ActionWord,
     /// Drift that applying leaves alone.
     pub drift: Option<Drift>,
     /// What others will see.
@@ -62,8 +64,7 @@ pub fn prior(resource: &Resource) -> Prior {
 }
 
 /// The change of an instance by its kind, before the rules that hold for every kind.
-#[must_use]
-pub fn change(facts: &Facts<'_>) -> Change {
+fn change(facts: &Facts<'_>) -> Change {
     let prior = facts.remembered.map(prior);
     facts.instance.kind.diff(&Difference {
         desired: &facts.instance.desired,
@@ -100,6 +101,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
         problems.push(problem);
     }
     let mut change = change(facts);
+    let own = change.action;
     let forced = change.action != ActionWord::Replace;
     let condition = facts.observed.and_then(|o| o.condition.clone());
     if let Some(condition) = &condition {
@@ -154,6 +156,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
     let seal = |value: &Value| facts.seal.seal_value(value);
     let desired = &facts.instance.desired;
     Ok(Decided {
+        own,
         exports: change.exports,
         drift,
         planned: Planned {

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{ActionWord, Data, Digest, Value},
-    kinds::{Change, ChildChange, Desired, Preview},
+    kinds::{ChildChange, Desired, Preview},
     plan::Planned,
     state::SealKey,
 };
@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 pub struct Found<'a> {
     /// The change as it is now.
     pub action: ActionWord,
-    /// As computed.
-    pub change: &'a Change,
+    /// The parts that change, as computed.
+    pub children: &'a [ChildChange],
     /// What is wanted now, every leaf known.
     pub desired: &'a Desired,
     /// What a look ahead told now.
@@ -60,7 +60,7 @@ pub fn beyond(planned: &Planned, found: &Found<'_>) -> Option<String> {
             return Some(format!("the content of {name} is not what the approved plan was made from"));
         }
     }
-    facts_moved(planned, found.preview).or_else(|| children_beyond(&planned.children, &found.change.children))
+    facts_moved(planned, found.preview).or_else(|| children_beyond(&planned.children, found.children))
 }
 
 fn with_article(action: ActionWord) -> String {

@@ -1,14 +1,14 @@
 //! What a chart would change: rendered, and compared with what was deployed last and with what is live.
 
 use crate::{
-    base::{ActionWord, Value},
+    base::{ActionWord, Hidden, Value},
     kinds::{
         ChildChange, Context, Desired, Observed, Preview,
         helm::{
             desired::{chart_of, flag, request},
             live::revisions,
         },
-        objects::{self, ThreeWays, live, placed, secrets_of, three_ways},
+        objects::{self, ThreeWays, live, placed, three_ways},
     },
     world::{ObjectRef, Outcome, Release},
 };
@@ -52,14 +52,14 @@ pub(super) async fn preview(
     };
     let all: BTreeSet<ObjectRef> = next.keys().chain(last.keys()).cloned().collect();
     let there = live(context, all.iter().cloned().collect()).await?;
-    let secrets = secrets_of(&desired.inputs);
+    let hidden = Hidden::of([&desired.inputs]);
     let mut children: Vec<ChildChange> = namespace(context, &request.namespace, desired).await?.into_iter().collect();
     children.extend(all.iter().filter_map(|reference| {
         let ways = ThreeWays {
             last: last.get(reference),
             live: there.get(reference),
             next: next.get(reference),
-            secrets: &secrets,
+            hidden: &hidden,
         };
         three_ways(reference, &ways)
     }));
@@ -77,7 +77,12 @@ pub(super) async fn drifted(context: &Context, deployed: &Release) -> Outcome<Ve
     let there = live(context, last.keys().cloned().collect()).await?;
     let mut words = Vec::new();
     for (reference, object) in &last {
-        let ways = ThreeWays { last: Some(object), live: there.get(reference), next: Some(object), secrets: &[] };
+        let ways = ThreeWays {
+            last: Some(object),
+            live: there.get(reference),
+            next: Some(object),
+            hidden: &Hidden::default(),
+        };
         let Some(child) = three_ways(reference, &ways) else { continue };
         if child.fields.is_empty() {
             words.push(format!("{reference}: {}", child.action.word()));

@@ -1,7 +1,7 @@
 //! From live objects to what the diff compares and undo puts back.
 
 use crate::{
-    base::{Digest, Value},
+    base::{Digest, Hidden, Value},
     kinds::{
         Context, Desired, Observed, Owner,
         manifest::desired::{known_objects, references},
@@ -51,7 +51,8 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         return Ok(None);
     }
     let key = |reference: &ObjectRef| keys.get(reference).cloned().unwrap_or_else(|| reference.to_string());
-    let values = Value::object(there.iter().map(|(r, object)| (key(r), normal(&value_of(&clean(object), &[])))));
+    let values =
+        Value::object(there.iter().map(|(r, object)| (key(r), normal(&value_of(&clean(object), &Hidden::default())))));
     let image = Value::object([(
         "objects",
         Value::object(there.iter().map(|(r, object)| (key(r), value_of_plain(&ours(object))))),

@@ -1,7 +1,7 @@
 //! What the server would make of the objects: its own dry run, compared with what is live.
 
 use crate::{
-    base::ActionWord,
+    base::{ActionWord, Hidden},
     kinds::{
         ChildChange, Context, Desired, Observed, Owner, Preview,
         manifest::operation::marked,
@@ -38,12 +38,14 @@ pub(super) async fn preview(
     let all: Vec<ObjectRef> =
         declared.iter().chain(former.iter()).cloned().collect::<BTreeSet<_>>().into_iter().collect();
     let there = objects(context, &all).await?;
+    let hidden = Hidden::of([&desired.inputs]);
     let force = desired.inputs.get("force_conflicts").and_then(crate::base::Value::as_bool).unwrap_or(false);
 
     let seen: Vec<Seen> = stream::iter(wanted)
         .map(|(_, reference, object)| {
             let live = there.get(&reference).cloned();
-            async move { one(context, reference, object, live, force).await }
+            let tried = Try { reference, object, live, force, hidden: &hidden };
+            async move { one(context, &tried).await }
         })
         .buffered(parts::AT_ONCE)
         .try_collect()
@@ -61,7 +63,7 @@ pub(super) async fn preview(
         }
     }
     for reference in former.iter().filter(|r| !declared.contains(*r)) {
-        let ways = ThreeWays { last: None, live: there.get(reference), next: None, secrets: &[] };
+        let ways = ThreeWays { last: None, live: there.get(reference), next: None, hidden: &hidden };
         children.extend(three_ways(reference, &ways));
     }
     let replaces: Vec<&str> =
@@ -79,30 +81,40 @@ pub(super) async fn preview(
     Ok(Some(Preview { children, facts, attachment: None, nothing, exports: None }))
 }
 
-async fn one(context: &Context, reference: ObjectRef, object: Json, live: Option<Json>, force: bool) -> Outcome<Seen> {
+/// One object to try.
+struct Try<'a> {
+    reference: ObjectRef,
+    object: Json,
+    live: Option<Json>,
+    force: bool,
+    hidden: &'a Hidden,
+}
+
+async fn one(context: &Context, tried: &Try<'_>) -> Outcome<Seen> {
+    let Try { reference, object, live, force, hidden } = tried;
     let kubernetes = &context.cluster()?.kubernetes;
     let created = |next: &Json| {
-        let ways = ThreeWays { last: None, live: None, next: Some(next), secrets: &[] };
-        three_ways(&reference, &ways)
+        let ways = ThreeWays { last: None, live: None, next: Some(next), hidden };
+        three_ways(reference, &ways)
     };
-    let Some(found) = context.patiently(|| resolved(kubernetes, &reference)).await? else {
-        return Ok(created(&object).map_or(Seen::Same, Seen::NeedsType));
+    let Some(found) = context.patiently(|| resolved(kubernetes, reference)).await? else {
+        return Ok(created(object).map_or(Seen::Same, Seen::NeedsType));
     };
     // An object whose namespace is made by the same run cannot be tried: it is a create.
-    let request = marked(context, &object, &found);
+    let request = marked(context, object, &found);
     let ours = live.as_ref().is_some_and(|l| matches!(owner(context, l), Owner::Ours(_)));
-    let options = ApplyOptions { manager: parts::MANAGER.to_owned(), force: force || ours, dry_run: true };
+    let options = ApplyOptions { manager: parts::MANAGER.to_owned(), force: *force || ours, dry_run: true };
     match context.patiently(|| kubernetes.apply(&request, &options)).await {
         Ok(next) => {
-            let ways = ThreeWays { last: None, live: live.as_ref(), next: Some(&next), secrets: &[] };
-            Ok(three_ways(&reference, &ways).map_or(Seen::Same, Seen::Changes))
+            let ways = ThreeWays { last: None, live: live.as_ref(), next: Some(&next), hidden };
+            Ok(three_ways(reference, &ways).map_or(Seen::Same, Seen::Changes))
         }
         Err(failure) if live.is_none() && failure.class == Class::NotFound => {
-            Ok(created(&object).map_or(Seen::Same, Seen::Changes))
+            Ok(created(object).map_or(Seen::Same, Seen::Changes))
         }
         Err(failure) if live.is_some() && is_immutable(&failure.message) => {
-            let ways = ThreeWays { last: None, live: live.as_ref(), next: Some(&request), secrets: &[] };
-            Ok(three_ways(&reference, &ways).map_or(Seen::Same, |mut child| {
+            let ways = ThreeWays { last: None, live: live.as_ref(), next: Some(&request), hidden };
+            Ok(three_ways(reference, &ways).map_or(Seen::Same, |mut child| {
                 child.action = ActionWord::Replace;
                 for field in &mut child.fields {
                     field.forces_replacement =

@@ -1,0 +1,243 @@
+//! The work on one instance: look again, hold it against what was approved, make the effect, remember it. Runs beside the
+//! dispatcher and needs nothing of its mutable state.
+//!
+//! Reading order: here (what is to be done), `effect` (doing it), `failed` (what is left of an effect that failed), `recover`
+//! (an effect of this run whose end was not seen), `removal` (what is no longer declared), `end` and `connect` (what all use).
+
+mod connect;
+mod effect;
+mod end;
+mod failed;
+mod recover;
+mod removal;
+
+pub(super) use connect::context;
+pub(super) use end::{End, tell};
+pub(super) use removal::Removal;
+
+use crate::{
+    apply::journal::Desk,
+    base::{ActionWord, Address, Digest, Value},
+    kinds::{Context, Observed},
+    lang::configuration::Resource as Declared,
+    plan::{
+        Planned,
+        decide::{self, Facts},
+        envelope::{self, Found},
+        instance::Instance,
+        look::{How, look},
+    },
+    state::{Intent, Record, Resource, Status},
+};
+use connect::connection;
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Everything the work on one instance needs.
+pub(in crate::apply) struct Task<'r> {
+    pub desk: &'r Desk<'r>,
+    pub instance: Box<Instance>,
+    pub declared: &'r Declared,
+    pub planned: &'r Planned,
+    pub remembered: Option<Resource>,
+    pub dependencies: Vec<Address>,
+    pub attachment: Option<&'r crate::plan::Left>,
+    /// An intent of this run whose end was not seen.
+    pub open: Option<Intent>,
+    /// This run destroyed the former one already, on the way to replacing it.
+    pub half_replaced: bool,
+    /// This run made the new one already; the former one is still to be destroyed.
+    pub owes: Option<Box<Resource>>,
+    pub read_timeout: Duration,
+}
+
+impl Task<'_> {
+    /// Does it.
+    pub(super) async fn run(self) -> End {
+        match self.work().await {
+            Ok(end) | Err(end) => end,
+        }
+    }
+
+    fn context(&self, action: ActionWord) -> Result<Context, End> {
+        let name = match action {
+            ActionWord::Create => "create",
+            ActionWord::Delete => "delete",
+            ActionWord::Read => "read",
+            _ => "update",
+        };
+        let own = self.declared.timeouts.get(name).copied();
+        let timeout = own.unwrap_or_else(|| self.instance.kind.default_timeout(action));
+        context(self.desk, &self.instance.address, &self.instance.connections, timeout)
+    }
+
+    async fn work(&self) -> Result<End, End> {
+        if let (Some(former), Some(now)) = (&self.owes, &self.remembered) {
+            let deleting = self.open.as_ref().filter(|i| i.action == ActionWord::Delete);
+            self.destroy_former(former, deleting).await?;
+            return Ok(End::Done { exports: now.exports.clone(), action: ActionWord::Replace });
+        }
+        if let Some(intent) = &self.open {
+            match self.recover(intent).await? {
+                Some(end) => return Ok(end),
+                None => return Err(End::Failed("invariant: a recovered effect has an end".to_owned())),
+            }
+        }
+        let planned = self.planned;
+        // A change set that the plan made is executed as it is; anything else that was looked ahead at is looked at again.
+        let changes = matches!(planned.action, ActionWord::Update | ActionWord::Replace) && self.attachment.is_none();
+        let again = planned.deferral.is_some() || planned.inputs.has_unknown() || changes;
+        let how = How { offline: false, preview: again, drift: false, timeout: self.read_timeout };
+        let subject = self.desk.subject;
+        let seen = look(subject, &self.instance, self.remembered.as_ref(), planned.import.as_ref(), how)
+            .await
+            .map_err(|f| End::Failed(tell(&f)))?;
+        let result = self.act(&seen).await;
+        if let Some(attachment) = seen.preview.as_ref().and_then(|p| p.attachment.clone()) {
+            let left = crate::plan::Left { connections: self.instance.connections.clone(), attachment };
+            // Executing a change set uses it up; anything else of it is taken away.
+            let _ = crate::plan::discard(subject, [(&self.instance.address, &left)]).await;
+        }
+        result
+    }
+
+    async fn act(&self, seen: &crate::plan::look::Look) -> Result<End, End> {
+        let planned = self.planned;
+        let observed = seen.observed.as_ref();
+        if let Some(moved) = self.moved(observed) {
+            return Err(End::Beyond(moved));
+        }
+        let facts = Facts {
+            instance: &self.instance,
+            header: &self.declared.span,
+            lifecycle: &self.declared.lifecycle,
+            remembered: self.remembered.as_ref(),
+            observed,
+            preview: seen.preview.as_ref(),
+            import: planned.import.as_ref(),
+            moved_from: None,
+            replace_asked: planned.action == ActionWord::Replace && observed.is_some(),
+            triggered_by: None,
+            unverified: Vec::new(),
+            verify: Vec::new(),
+            seal: &self.desk.subject.seal,
+        };
+        let decided = decide::decide(&facts)
+            .map_err(|problems| End::Failed(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+        let action = decided.planned.action;
+        let found = Found {
+            action,
+            children: &decided.planned.children,
+            desired: &self.instance.desired,
+            preview: seen.preview.as_ref(),
+            seal: &self.desk.subject.seal,
+            declaration: &self.instance.declaration,
+        };
+        if let Some(why) = envelope::beyond(planned, &found) {
+            return Err(End::Beyond(why));
+        }
+        let attachment = self.attachment.map(|l| &l.attachment);
+        let own = seen.preview.as_ref().and_then(|p| p.attachment.as_ref());
+        let approved =
+            if planned.facts.is_empty() { seen.preview.as_ref().map(|p| &p.facts) } else { Some(&planned.facts) };
+        let none = BTreeMap::new();
+        let approved = approved.unwrap_or(&none);
+        match action {
+            ActionWord::Create => self.make(&self.instance.desired, None, None, attachment.or(own), approved).await,
+            ActionWord::Update if decided.own == ActionWord::NoOp => self.remember(observed, decided.exports).await,
+            ActionWord::Update => {
+                self.make(
+                    seen.kept.as_ref().unwrap_or(&self.instance.desired),
+                    observed,
+                    None,
+                    attachment.or(own),
+                    approved,
+                )
+                .await
+            }
+            ActionWord::Replace => {
+                if self.makes_first() {
+                    if let Some(name) = observed.and_then(|o| self.same_name(&o.identity)) {
+                        let why = format!("create_before_destroy needs another name for the new one: both are {name}");
+                        return Err(End::Failed(why));
+                    }
+                    let end =
+                        self.make(&self.instance.desired, None, Some(ActionWord::Replace), None, approved).await?;
+                    if let Some(former) = self.remembered.as_ref().filter(|_| !self.instance.kind.remembers_only()) {
+                        self.destroy_former(former, None).await?;
+                    }
+                    Ok(end)
+                } else {
+                    self.destroy(observed).await?;
+                    self.make(&self.instance.desired, None, Some(ActionWord::Replace), None, approved).await
+                }
+            }
+            _ => self.remember(observed, decided.exports).await,
+        }
+    }
+
+    /// Why the live thing is not the one that was planned for; nothing where it is, or where it was planned later.
+    fn moved(&self, observed: Option<&Observed>) -> Option<String> {
+        if self.planned.deferral.is_some() || self.half_replaced || !self.instance.kind.owns() {
+            return None;
+        }
+        match (&self.planned.fingerprint, observed) {
+            (Some(then), Some(now)) if *then != now.fingerprint => {
+                Some("it changed behind our back since the plan was made; plan again".to_owned())
+            }
+            (Some(_), None) => Some("it was destroyed behind our back since the plan was made; plan again".to_owned()),
+            (None, Some(_)) if self.planned.action == ActionWord::Create && self.remembered.is_none() => {
+                Some("it came into being since the plan was made; plan again".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the new one is made before the former one is destroyed; what only state remembers is replaced in one go.
+    fn makes_first(&self) -> bool {
+        let first = self.declared.lifecycle.create_before_destroy || self.instance.kind.remembers_only();
+        self.planned.action == ActionWord::Replace && first
+    }
+
+    /// The name that the new one and the live one would share.
+    fn same_name(&self, live: &Json) -> Option<String> {
+        let wanted = self.instance.desired.identity.as_ref().filter(|_| self.instance.kind.service() != "local")?;
+        let same = wanted.as_object()?.iter().all(|(key, value)| value.is_null() || live.get(key) == Some(value));
+        same.then(|| decide::identity_text(wanted))
+    }
+
+    /// Nothing to do in the world: state takes over what is live.
+    async fn remember(&self, observed: Option<&Observed>, exports: Value) -> Result<End, End> {
+        let identity = observed.map_or(Json::Null, |o| o.identity.clone());
+        let former = self.remembered.as_ref();
+        let verified = self.declared.verify.is_empty() || former.is_some_and(|r| r.status == Status::Verified);
+        let status = if verified { Status::Verified } else { Status::Applied };
+        let resource = self.resource(&identity, &exports, status);
+        let same = former.is_some_and(|f| Resource { run: f.run.clone(), at: f.at, ..resource.clone() } == *f);
+        if !same {
+            self.desk.store.commit(vec![Record::Resource(Box::new(resource))]).await?;
+        }
+        let action = if self.planned.import.is_some() { ActionWord::Import } else { ActionWord::NoOp };
+        Ok(End::Done { exports, action })
+    }
+
+    fn resource(&self, identity: &Json, exports: &Value, status: Status) -> Resource {
+        let instance = &self.instance;
+        let seal = &self.desk.subject.seal;
+        Resource {
+            address: instance.address.clone(),
+            identity: identity.clone(),
+            connection: connection(&instance.connections),
+            inputs: seal.seal_value(&instance.desired.inputs),
+            documents: instance.desired.documents.iter().map(|(k, v)| (k.clone(), Digest::of(v.as_bytes()))).collect(),
+            exports: seal.seal_value(exports),
+            dependencies: self.dependencies.clone(),
+            phase: instance.phase.clone(),
+            prevent_destroy: self.declared.lifecycle.prevent_destroy,
+            status,
+            controls: instance.evaluated.controls.clone(),
+            run: self.desk.run.clone(),
+            at: self.desk.subject.world.clock().now(),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Destroying what is no longer declared, or everything.
+
+use super::{
+    connect::{connection, context},
+    effect::delete_step,
+    end::{End, tell},
+};
+use crate::{
+    apply::journal::{Desk, Effect},
+    base::{ActionWord, Value},
+    plan::Planned,
+    state::{Intent, Record, Resource},
+    world::Class,
+};
+use std::collections::BTreeMap;
+
+/// Destroys what is no longer declared, or everything.
+pub(in crate::apply) struct Removal<'r> {
+    pub desk: &'r Desk<'r>,
+    pub planned: &'r Planned,
+    pub remembered: Resource,
+    pub open: Option<Intent>,
+}
+
+impl Removal<'_> {
+    pub(in crate::apply) async fn run(self) -> End {
+        match self.work().await {
+            Ok(end) | Err(end) => end,
+        }
+    }
+
+    async fn work(&self) -> Result<End, End> {
+        let address = &self.planned.address;
+        let gone = || Record::Gone { address: address.clone() };
+        let done = |action| End::Done { exports: Value::NULL, action };
+        if self.planned.action == ActionWord::Forget {
+            self.desk.store.commit(vec![gone()]).await?;
+            return Ok(done(ActionWord::Forget));
+        }
+        let kind = crate::kinds::kind(address.kind())
+            .ok_or_else(|| End::Failed(format!("this version of terrace does not run `{}`", address.kind())))?;
+        let connections = crate::plan::remembered_connections(self.desk.subject, &self.remembered);
+        let timeout = kind.default_timeout(ActionWord::Delete);
+        let context = context(self.desk, address, &connections, timeout)?;
+        let identity = &self.remembered.identity;
+        let observed = if kind.reads(identity) {
+            match context.patiently(|| kind.read(&context, identity, None)).await {
+                Ok(observed) => observed,
+                // The place it lived in is gone: a deleted cluster takes what was in it along.
+                Err(failure) if failure.class == Class::NotFound => None,
+                Err(failure) => return Err(End::Failed(tell(&failure))),
+            }
+        } else {
+            None
+        };
+        if kind.reads(identity) && observed.is_none() && self.open.is_none() {
+            self.desk.store.commit(vec![gone()]).await?;
+            return Ok(done(ActionWord::Forget));
+        }
+        if let (Some(then), Some(now), None) = (&self.planned.fingerprint, &observed, &self.open)
+            && kind.owns()
+            && *then != now.fingerprint
+        {
+            return Err(End::Beyond("it changed behind our back since the plan was made; plan again".to_owned()));
+        }
+        let connection = connection(&connections);
+        let facts = BTreeMap::new();
+        let effect = Effect {
+            address,
+            phase: &self.remembered.phase,
+            kind,
+            context: &context,
+            connection: &connection,
+            former: Some(&self.remembered),
+            image: observed.as_ref().map(|o| &o.image),
+            step: delete_step(observed.as_ref(), identity, &facts),
+        };
+        let result = match &self.open {
+            Some(intent) => self.desk.recover(&effect, &intent.id).await.map(|applied| (intent.id.clone(), applied)),
+            None => self.desk.perform(&effect).await,
+        };
+        let (id, applied) = match result {
+            Ok(done) => done,
+            Err(ending) => return Err(self.desk.failed(ending, Vec::new()).await.into()),
+        };
+        self.desk.done(kind, &id, &applied.note, vec![gone()]).await?;
+        Ok(done(ActionWord::Delete))
+    }
+}
