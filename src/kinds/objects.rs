@@ -114,6 +114,36 @@ pub(super) async fn live(context: &Context, references: Vec<ObjectRef>) -> Outco
     Ok(found.into_iter().filter_map(|(reference, object)| Some((reference, object?))).collect())
 }
 
+/// The value with the marks of another of the same shape: what is declared to be a secret is one wherever it is live, even
+/// where another secret stands there now. Elements of lists are matched by name where they have names, else by place.
+pub(super) fn marked_like(value: &Value, like: &Value) -> Value {
+    if like.is_sensitive() {
+        return value.clone().sensitive();
+    }
+    let data = match (value.data(), like.data()) {
+        (Data::Mapping(kind, entries), Data::Mapping(_, others)) => {
+            let marked = entries.iter().map(|(key, value)| {
+                (key.clone(), others.get(key).map_or_else(|| value.clone(), |like| marked_like(value, like)))
+            });
+            Data::Mapping(*kind, Arc::new(marked.collect()))
+        }
+        (Data::Sequence(kind, items), Data::Sequence(_, others)) if like.has_sensitive() => {
+            let named = by_name(others);
+            let like_of = |at: usize, item: &Value| match (&named, item.get("name").and_then(Value::as_str)) {
+                (Some(named), Some(name)) => named.get(name).copied(),
+                _ => others.get(at),
+            };
+            let marked = items.iter().enumerate().map(|(at, item)| match like_of(at, item) {
+                Some(like) => marked_like(item, like),
+                None => item.clone(),
+            });
+            Data::Sequence(*kind, Arc::new(marked.collect()))
+        }
+        _ => return value.clone(),
+    };
+    Value::from(data).with_mark(value.is_sensitive())
+}
+
 /// An object as a value: a Secret's content is sensitive, and so is every text and number that is hidden.
 pub(super) fn value_of(object: &Json, hidden: &Hidden) -> Value {
     fn convert(json: &Json, hidden: &Hidden) -> Value {
@@ -125,7 +155,7 @@ pub(super) fn value_of(object: &Json, hidden: &Hidden) -> Value {
             other => Value::from_json(other),
         }
     }
-    let secret = object["kind"] == "Secret" && object["apiVersion"] == "v1";
+    let secret = object["kind"] == "Secret";
     let Some(entries) = object.as_object() else { return convert(object, hidden) };
     Value::object(entries.iter().map(|(key, json)| {
         let value = match (secret && (key == "data" || key == "stringData"), json) {
@@ -306,8 +336,10 @@ mod tests {
             "data": {"clear": "pw=hunter2", "coded": "aHVudGVyMg==", "plain": "ok 7", "pin": 4821, "inside": "a4821", "digit": 7}});
         let ways = ThreeWays { last: None, live: None, next: Some(&next), hidden: &hidden };
         let text = serde_json::to_string(&three_ways(&reference(), &ways)).unwrap();
-        assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg") && !text.contains("4821"), "{text}");
-        assert!(text.contains("\"ok 7\"") && !text.contains(":7"), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg") && text.contains("\"ok 7\""), "{text}");
+        for path in ["clear", "coded", "pin", "inside", "digit"] {
+            assert!(text.contains(&format!("\"data.{path}\",\"after\":{{\"$terrace:sealed\"")), "{path}: {text}");
+        }
         let secret =
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "data": {"k": "c2VjcmV0"}});
         let ways = ThreeWays { last: None, live: None, next: Some(&secret), hidden: &Hidden::default() };

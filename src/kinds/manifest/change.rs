@@ -26,10 +26,11 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
     };
     let fields = compare(difference);
     let ignores_all = Comparison::from(difference).ignores_all();
-    let mut children = preview.map(|p| sealed(p.children.clone(), seal)).unwrap_or_default();
+    let mut children = preview.map(|p| p.children.clone()).unwrap_or_default();
     for child in &mut children {
         attribute_causes(difference, child);
     }
+    let mut children = sealed(children, seal);
     children.retain(|child| child.action != ActionWord::Update || !child.fields.is_empty());
     let idle = match preview {
         Some(_) => children.is_empty(),
@@ -120,12 +121,22 @@ fn attribute_causes(difference: &Difference<'_>, child: &mut ChildChange) {
     child.fields.retain(|field| parse_path(&field.path).is_none_or(|path| !ignored(difference, &path, false)));
     for field in &mut child.fields {
         let Some(path) = parse_path(&field.path) else { continue };
+        // Where a secret is or was declared, another one that is live is one too.
+        let secret = [&desired, &prior].into_iter().flatten().any(|side| is_secret(side, &path));
+        for side in [&mut field.before, &mut field.after] {
+            *side = side.take().map(|value| value.with_mark(secret));
+        }
         let here = |value: &Option<Value>| value.as_ref().and_then(|v| v.at(&path).cloned());
         field.cause = match (here(&desired), here(&prior)) {
             (Some(wanted), Some(applied)) if compare.same(&wanted, &applied) => Cause::Drift,
             _ => Cause::Declared,
         };
     }
+}
+
+/// Whether what lies at a path, or something around it, is sensitive.
+fn is_secret(value: &Value, path: &Path) -> bool {
+    (0..=path.0.len()).any(|n| value.at(&Path(path.0[..n].to_vec())).is_some_and(Value::is_sensitive))
 }
 
 /// `ignore_changes` names a field as the object does (`spec.replicas`), or as the block does (`object.spec.replicas`).

@@ -5,7 +5,7 @@ use crate::{
     kinds::{
         Context, Desired, Observed, Owner,
         manifest::desired::{known_objects, references},
-        objects::{MANAGER, clean, live, normal, value_of},
+        objects::{MANAGER, clean, live, marked_like, normal, value_of},
     },
     world::{Kubernetes, ObjectRef, Outcome},
 };
@@ -51,23 +51,27 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         return Ok(None);
     }
     let key = |reference: &ObjectRef| keys.get(reference).cloned().unwrap_or_else(|| reference.to_string());
-    let values =
-        Value::object(there.iter().map(|(r, object)| (key(r), normal(&value_of(&clean(object), &Hidden::default())))));
-    let image = Value::object([(
-        "objects",
-        Value::object(there.iter().map(|(r, object)| (key(r), value_of_plain(&ours(object))))),
-    )]);
+    let declared = desired.and_then(|d| d.inputs.get("objects"));
+    let hidden = Hidden::of(desired.map(|d| &d.inputs));
+    let told = |reference: &ObjectRef, object: &Json| {
+        let (key, value) = (key(reference), value_of(object, &hidden));
+        let value = declared.and_then(|d| d.get(&key)).map_or_else(|| value.clone(), |like| marked_like(&value, like));
+        (key, value)
+    };
+    let values = there.iter().map(|(r, object)| told(r, &clean(object))).map(|(key, value)| (key, normal(&value)));
+    let values = Value::object(values);
+    let image = Value::object([("objects", Value::object(there.iter().map(|(r, object)| told(r, &ours(object)))))]);
     let first = there.values().next();
     let owners: Vec<Owner> = there.values().map(|object| owner(context, object)).collect();
     let worst =
         owners.iter().find(|o| matches!(o, Owner::Other(_))).or_else(|| owners.iter().find(|o| **o == Owner::Nobody));
     let whose = worst.or_else(|| owners.first()).cloned().unwrap_or(Owner::Nobody);
-    let contents: BTreeMap<String, Json> = there.iter().map(|(r, object)| (r.to_string(), told(object))).collect();
+    let contents: BTreeMap<String, Json> = there.iter().map(|(r, object)| (r.to_string(), content(object))).collect();
     Ok(Some(Observed {
         identity: json!({ "objects": there.keys().collect::<Vec<_>>() }),
         inputs: Value::object([("objects", values)]),
         documents: BTreeMap::new(),
-        exports: exports(&there, first),
+        exports: exports(&there, first, &hidden),
         owner: whose,
         fingerprint: Digest::of(json!(contents).to_string().as_bytes()),
         condition: None,
@@ -76,7 +80,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
 }
 
 /// What a fingerprint is made of: the object, and of a Secret its version in the place of its content.
-fn told(object: &Json) -> Json {
+fn content(object: &Json) -> Json {
     let mut told = clean(object);
     if object["kind"] == "Secret"
         && let Some(entries) = told.as_object_mut()
@@ -88,8 +92,8 @@ fn told(object: &Json) -> Json {
 }
 
 /// Each object, and of the first its uid, name and namespace.
-pub(super) fn exports(there: &BTreeMap<ObjectRef, Json>, first: Option<&Json>) -> Value {
-    let objects = there.iter().map(|(r, object)| (r.to_string(), value_of_plain(&clean(object))));
+pub(super) fn exports(there: &BTreeMap<ObjectRef, Json>, first: Option<&Json>, hidden: &Hidden) -> Value {
+    let objects = there.iter().map(|(r, object)| (r.to_string(), value_of(&clean(object), hidden)));
     let text = |key: &str| first.map_or(Value::NULL, |o| Value::from_json(&o["metadata"][key]));
     Value::object([
         ("objects", Value::object(objects)),
@@ -103,21 +107,6 @@ pub(super) fn owner(context: &Context, object: &Json) -> Owner {
     let annotations = object["metadata"]["annotations"].as_object().into_iter().flatten();
     let annotations = annotations.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect();
     context.marks.owner_by_annotations(&annotations, &context.address)
-}
-
-/// The object as it is, a Secret's content marked.
-fn value_of_plain(object: &Json) -> Value {
-    let secret = object["kind"] == "Secret";
-    let entries = object.as_object().into_iter().flatten().map(|(key, json)| {
-        let value = match json {
-            Json::Object(content) if secret && (key == "data" || key == "stringData") => {
-                Value::object(content.iter().map(|(k, v)| (k.as_str(), Value::from_json(v).sensitive())))
-            }
-            _ => Value::from_json(json),
-        };
-        (key.as_str(), value)
-    });
-    Value::object(entries)
 }
 
 /// The fields of an object that we own, by its managed fields; the whole object where it has none of ours. Source:

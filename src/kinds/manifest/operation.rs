@@ -1,7 +1,7 @@
 //! Applying, pruning, deleting and putting back objects. Server-side apply is idempotent: made again, it is the same.
 
 use crate::{
-    base::{ActionWord, Value},
+    base::{ActionWord, Hidden, Value},
     kinds::{
         Applied, Context, Owner, Recovered, Step,
         manifest::{
@@ -98,7 +98,7 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
     }
     let note = if made.len() == 1 { String::new() } else { format!("{} objects", made.len()) };
     let identity = json!({ "objects": declared });
-    let exports = exports(&made, made.values().next());
+    let exports = exports(&made, made.values().next(), &Hidden::of([&desired.inputs]));
     Ok(Applied { identity, exports, note })
 }
 

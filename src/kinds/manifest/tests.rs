@@ -124,3 +124,36 @@ async fn a_lost_answer_makes_nothing_twice() {
         bench.delete(&web(), &made).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_secret_in_an_object_of_any_kind_is_in_no_plan_no_state_and_no_before_image() {
+    let bench = Bench::with_cluster().await;
+    let inputs = |password: &str| {
+        let data = Value::object([("password", Value::from(password).sensitive()), ("plain", "p".into())]);
+        let metadata = Value::object([("name", "m".into())]);
+        let object =
+            [("apiVersion", "v1".into()), ("kind", "ConfigMap".into()), ("metadata", metadata), ("data", data)];
+        Value::object([("object", Value::object(object))])
+    };
+    let mut former = None;
+    for (password, action) in [("hunter2", ActionWord::Create), ("swordfish", ActionWord::Update)] {
+        let planned = bench.apply(&web(), &inputs(password)).await.unwrap();
+        assert_eq!(planned.change.action, action);
+        let shown = serde_json::to_string(&(&planned.change.fields, &planned.change.children)).unwrap();
+        let kept = serde_json::to_string(&bench.prior(&web())).unwrap();
+        let image = planned.observed.as_ref().map(|o| o.image.sealed(&crate::kinds::testing::seal));
+        let image = serde_json::to_string(&image).unwrap();
+        for text in [&shown, &kept, &image] {
+            assert!(!text.contains("hunter2") && !text.contains("swordfish"), "{text}");
+        }
+        assert!(kept.contains("plain"), "{kept}");
+        former = Some(planned);
+    }
+    let again = bench.plan(&web(), &inputs("swordfish")).await.unwrap();
+    assert_eq!(again.change.action, ActionWord::NoOp, "{:?}", again.change.children);
+    // While the run lives its before-images are in clear, so that undoing needs no seal.
+    bench.undo(&web(), &former.unwrap()).await.unwrap();
+    assert!(bench.sandbox.show(Some("object/default/ConfigMap/m")).is_ok());
+    let back = bench.plan(&web(), &inputs("hunter2")).await.unwrap();
+    assert_eq!(back.change.children, Vec::new());
+}
