@@ -52,6 +52,9 @@ pub(crate) struct Global {
     /// How long to wait for a state that somebody else has locked, like 5m
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
     pub(crate) lock_timeout: Option<Duration>,
+    /// The code of the MFA device that a role asks for
+    #[arg(long, global = true, value_name = "CODE", hide_env_values = true)]
+    pub(crate) mfa_code: Option<String>,
     /// The project's folder, instead of the nearest that holds terrace.toml
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,

@@ -1,18 +1,29 @@
 //! What every command gets: where it was started, where it prints, and the global flags.
 
-use crate::cli::{
-    args::Global,
-    error::Result,
-    project::{self, PlanPlace, Project},
-    surroundings::Surroundings,
-    terminal::Terminal,
+use crate::{
+    base::Secret,
+    cli::{
+        args::Global,
+        error::Result,
+        project::{self, PlanPlace, Project},
+        surroundings::Surroundings,
+        terminal::Terminal,
+    },
+    world::{
+        Class, Failure, Outcome,
+        live::{AskMfa, Live},
+    },
+};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 
 /// How many things are worked on at once where nothing else is said.
 const PARALLELISM: usize = 10;
 
 /// What every command gets.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Context {
     /// Where it was started.
     pub(crate) surroundings: Surroundings,
@@ -20,9 +31,25 @@ pub(crate) struct Context {
     pub(crate) terminal: Terminal,
     /// The global flags.
     pub(crate) global: Global,
+    /// The live world, opened at its first use.
+    live: OnceLock<Arc<Live>>,
 }
 
 impl Context {
+    /// What a command gets.
+    pub(crate) fn new(surroundings: Surroundings, terminal: Terminal, global: Global) -> Self {
+        Self { surroundings, terminal, global, live: OnceLock::new() }
+    }
+
+    /// The live world; one a process, so that a session is begun once.
+    pub(crate) fn live(&self) -> Result<Arc<Live>> {
+        if let Some(live) = self.live.get() {
+            return Ok(live.clone());
+        }
+        let live = Live::new(ask_mfa(self.terminal.clone(), self.global.mfa_code.clone()))?;
+        Ok(self.live.get_or_init(|| live).clone())
+    }
+
     /// The project of the current folder, or of `--project`.
     pub(crate) fn project(&self) -> Result<Project> {
         Project::find(&self.surroundings, self.global.project.as_deref())
@@ -42,4 +69,26 @@ impl Context {
     pub(crate) fn parallelism(&self, project: &Project) -> usize {
         self.global.parallelism.or(project.settings.parallelism).unwrap_or(PARALLELISM)
     }
+}
+
+/// Where a role's MFA code comes from: `--mfa-code` once, since a code counts only once; then a person on a terminal.
+fn ask_mfa(terminal: Terminal, given: Option<String>) -> AskMfa {
+    let used = AtomicBool::new(false);
+    Arc::new(move |device: &str| -> Outcome<Secret<String>> {
+        if let Some(code) = given.as_ref().filter(|_| !used.swap(true, Ordering::SeqCst)) {
+            return Ok(Secret::new(code.clone()));
+        }
+        let code = terminal.ask(&format!("Code of the MFA device {device}:")).filter(|code| !code.is_empty());
+        code.map(Secret::new).ok_or_else(|| {
+            let again =
+                if given.is_some() { "the session is over, and a code counts only once" } else { "nobody gave one" };
+            Failure::new(
+                Class::Denied,
+                "sts:AssumeRole",
+                device,
+                format!("the role wants a code of this MFA device: {again}"),
+            )
+            .hint("give --mfa-code CODE, or run it on a terminal")
+        })
+    })
 }

@@ -1,10 +1,10 @@
 //! A plan, loaded and free of errors, and the environment that is meant.
 
 use crate::{
-    base::{Diagnostics, SourceMap},
+    base::{Diagnostics, SourceMap, Value},
     cli::{
         context::Context,
-        error::{Error, Result},
+        error::{Error, Result, failure_diagnostic},
         exit::Exit,
         project::PlanPlace,
         sources::{BundledSources, RecordingSources},
@@ -15,8 +15,8 @@ use crate::{
         configuration::{Environment, WorldBlock},
         suggest,
     },
-    plan::Saved,
-    world::{AssumeRole, AwsConnection},
+    plan::{self, Saved},
+    world::{AwsConnection, Failure, World as _},
 };
 use std::sync::Arc;
 
@@ -94,12 +94,13 @@ impl Loaded {
     ///
     /// # Errors
     /// An environment that its files do not declare.
-    pub(crate) fn choose_as_saved(&self, context: &Context, saved: &Saved) -> Result<Chosen> {
+    pub(crate) async fn choose_as_saved(&self, context: &Context, saved: &Saved) -> Result<Chosen> {
         let header = &saved.content.header;
         let environment = self.configuration.environments.get(&header.env).ok_or_else(|| {
             Error::new("unknown_environment", format!("the plan has no environment `{}`", header.env))
         })?;
-        Ok(choose(environment, context.global.sandbox || &*header.world.name == "sandbox"))
+        let sandbox = context.global.sandbox || &*header.world.name == "sandbox";
+        self.known(choose(environment, sandbox), context).await
     }
 
     /// The texts of all files that were read so far, for excerpts.
@@ -111,21 +112,44 @@ impl Loaded {
     ///
     /// # Errors
     /// None or several, or one that is not declared.
-    pub(crate) fn choose(&self, context: &Context) -> Result<Chosen> {
+    pub(crate) fn environment(&self, context: &Context) -> Result<&Environment> {
         let all = &self.configuration.environments;
         let names: Vec<&str> = all.keys().map(|n| &**n).collect();
-        let environment = match context.global.env.as_deref() {
+        match context.global.env.as_deref() {
             Some(name) => all.get(name).ok_or_else(|| {
                 let error = Error::usage("unknown_environment", format!("the plan has no environment `{name}`"));
                 match suggest::nearest(name, names.iter().copied()) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
                     None => error.hint(format!("environments: {}", names.join(", "))),
                 }
-            })?,
-            None if all.len() == 1 => all.values().next().ok_or_else(|| self.no_environment(&names))?,
-            None => return Err(self.no_environment(&names)),
-        };
-        Ok(choose(environment, context.global.sandbox))
+            }),
+            None if all.len() == 1 => all.values().next().ok_or_else(|| self.no_environment(&names)),
+            None => Err(self.no_environment(&names)),
+        }
+    }
+
+    /// The environment that `--env` means, with its world decided and its account known.
+    ///
+    /// # Errors
+    /// As [`Loaded::environment`]; on AWS without a declared account, where the caller's cannot be found out.
+    pub(crate) async fn choose(&self, context: &Context) -> Result<Chosen> {
+        self.known(choose(self.environment(context)?, context.global.sandbox), context).await
+    }
+
+    /// State is kept by account (rule 2): where none is declared, it is that of whoever calls.
+    async fn known(&self, mut chosen: Chosen, context: &Context) -> Result<Chosen> {
+        if !chosen.sandbox && chosen.connection.account_id.is_empty() {
+            let aws = context.live()?.aws(&chosen.connection)?;
+            let caller = aws.identity.caller().await;
+            chosen.connection.account_id = caller.map_err(|f| self.unknown_caller(&chosen.environment, &f))?.account;
+        }
+        Ok(chosen)
+    }
+
+    /// An environment on AWS where it cannot be known, or is not right, who calls.
+    pub(crate) fn unknown_caller(&self, environment: &Environment, failure: &Failure) -> Error {
+        let problem = failure_diagnostic(failure);
+        Error::from(problem.at(&environment.span, "declared here")).with_sources(self.texts())
     }
 
     fn no_environment(&self, names: &[&str]) -> Error {
@@ -143,7 +167,6 @@ impl Loaded {
 
 /// Decides an environment's world (rules 1 and 3).
 pub(crate) fn choose(environment: &Environment, sandbox: bool) -> Chosen {
-    let text = |value: Option<&serde_json::Value>| value.and_then(|v| v.as_str()).map(str::to_owned);
     match &environment.world {
         WorldBlock::Sandbox { region, account_id } => Chosen {
             environment: environment.clone(),
@@ -151,22 +174,22 @@ pub(crate) fn choose(environment: &Environment, sandbox: bool) -> Chosen {
             sandbox: true,
         },
         WorldBlock::Aws(aws) => {
-            let role = aws.rest.get("assume_role").map(|role| AssumeRole {
-                role_arn: text(role.get("role_arn")).unwrap_or_default(),
-                session_name: text(role.get("session_name")),
-                external_id: text(role.get("external_id")),
-                mfa_serial: text(role.get("mfa_serial")),
-                duration_seconds: text(role.get("duration"))
-                    .and_then(|d| crate::base::parse_duration(&d).ok())
-                    .and_then(|d| u32::try_from(d.as_secs()).ok()),
-            });
-            let account = aws.account_id.clone().unwrap_or_else(|| "000000000000".to_owned());
-            let connection = AwsConnection {
-                region: aws.region.clone(),
-                account_id: account,
-                endpoint_url: aws.endpoint_url.clone().filter(|_| !sandbox),
-                profile: aws.profile.clone().filter(|_| !sandbox),
-                assume_role: role.filter(|_| !sandbox),
+            let role = aws.rest.get("assume_role").map(|role| plan::connect::assume_role(&Value::from_json(role)));
+            let of_role = role.as_ref().and_then(|r| plan::connect::account_of_role(&r.role_arn));
+            let any = if sandbox { "000000000000" } else { "" };
+            let region = aws.region.clone();
+            let account_id = aws.account_id.clone().or(of_role).unwrap_or_else(|| any.to_owned());
+            let connection = if sandbox {
+                AwsConnection { region, account_id, ..AwsConnection::default() }
+            } else {
+                AwsConnection {
+                    region,
+                    account_id,
+                    endpoint_url: aws.endpoint_url.clone(),
+                    profile: aws.profile.clone(),
+                    assume_role: role,
+                    ci_role_arn: aws.rest.get("ci_role_arn").and_then(|arn| arn.as_str()).map(str::to_owned),
+                }
             };
             Chosen { environment: environment.clone(), connection, sandbox }
         }

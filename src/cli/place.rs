@@ -14,11 +14,10 @@ use crate::{
         settings,
         surroundings::Surroundings,
     },
-    plan,
     state::{self, Snapshot, StateError, Store},
     world::{
         Entropy, Ledger, LockOwner, World,
-        live::FileLedger,
+        live::{FileLedger, OsRandom},
         sandbox::{Options, Sandbox},
     },
 };
@@ -58,12 +57,12 @@ fn sandbox_options(context: &Context, project: &Project) -> Result<Options> {
 /// Opens the world that an environment is in.
 ///
 /// # Errors
-/// A live world, which this version has not; or as [`open_sandbox`].
+/// As [`open_sandbox`]; a live world whose network cannot be set up.
 pub(crate) fn open_world(context: &Context, project: &Project, chosen: &Chosen) -> Result<Arc<dyn World>> {
     if chosen.sandbox {
         return Ok(open_sandbox(context, project)?);
     }
-    Err(plan::live_world(&chosen.environment.name).at(&chosen.environment.span, "declared here").into())
+    Ok(context.live()?)
 }
 
 /// The name of an environment's world in the key of its state (rule 2).
@@ -148,25 +147,7 @@ pub(crate) fn lock_owner(context: &Context, command: &str) -> LockOwner {
 
 /// A short id that no other process draws: of the machine's own randomness, not the world's.
 pub(crate) fn random_id() -> String {
-    format!("{:016x}", Random.next())
-}
-
-/// The machine's randomness.
-pub(crate) struct Random;
-
-impl Entropy for Random {
-    fn next(&self) -> u64 {
-        use std::{
-            hash::{BuildHasher as _, Hasher as _},
-            io::Read as _,
-        };
-        let mut bytes = [0; 8];
-        match std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)) {
-            Ok(()) => u64::from_be_bytes(bytes),
-            // Where there is no such file, each of these is keyed by the operating system's randomness.
-            Err(_) => std::collections::hash_map::RandomState::new().build_hasher().finish(),
-        }
-    }
+    format!("{:016x}", OsRandom.next())
 }
 
 /// Refuses to go on while a run is open (rule 19).

@@ -30,7 +30,7 @@ fn start(arguments: &[OsString], surroundings: Surroundings) -> Exit {
     let global = &cli.global;
     let wishes = Wishes { json: global.json, quiet: global.quiet, no_color: global.no_color };
     let terminal = Terminal::new(&surroundings, wishes);
-    let context = Context { surroundings, terminal, global: cli.global.clone() };
+    let context = Context::new(surroundings, terminal, cli.global.clone());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {

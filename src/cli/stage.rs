@@ -7,7 +7,7 @@ use crate::{
         error::{Error, Result, defect},
         exit::Exit,
         loaded::{Chosen, Loaded},
-        place::{self, Random},
+        place,
         surroundings::Surroundings,
         variables::{self, Variables},
         views::View,
@@ -16,7 +16,7 @@ use crate::{
     kinds::{self, PlanOutputs},
     plan::{self, Attachment, Made, Plan, Request, Saved, Subject},
     state,
-    world::{Class, Failure, Ledger, World},
+    world::{Class, Failure, Ledger, World, live::OsRandom},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,11 +30,31 @@ pub(crate) struct Stage {
     pub(crate) ledger: Arc<dyn Ledger>,
 }
 
-/// Opens the world and reads the state.
+/// Opens the world, looks who calls, and reads the state.
+///
+/// # Errors
+/// As [`set_unasked`]; on AWS a caller who cannot be known, or who is not of the declared account.
+pub(crate) async fn set(context: &Context, loaded: Loaded, chosen: Chosen, variables: Variables) -> Result<Stage> {
+    let environment = chosen.environment.clone();
+    let live = !chosen.sandbox;
+    let stage = set_unasked(context, loaded, chosen, variables).await?;
+    if live {
+        let aws = stage.subject.world.aws(&stage.subject.aws)?;
+        aws.identity.caller().await.map_err(|f| stage.loaded.unknown_caller(&environment, &f))?;
+    }
+    Ok(stage)
+}
+
+/// Opens the world and reads the state, and asks the world nothing.
 ///
 /// # Errors
 /// A plan whose graph is wrong, a world that cannot be opened, a state that cannot be read.
-pub(crate) async fn set(context: &Context, loaded: Loaded, chosen: Chosen, variables: Variables) -> Result<Stage> {
+pub(crate) async fn set_unasked(
+    context: &Context,
+    loaded: Loaded,
+    chosen: Chosen,
+    variables: Variables,
+) -> Result<Stage> {
     let project = &loaded.place.project;
     Surroundings::enter(&project.folder)
         .map_err(|e| Error::new("file_unreadable", format!("{}: {e}", project.folder.display())))?;
@@ -60,7 +80,7 @@ pub(crate) async fn subject_in(
         return Err(Error::from(problems).with_sources(loaded.texts()));
     }
     let state = place::snapshot(&ledger).await?;
-    let seal = state::seal_key(&*ledger, &Random).await?;
+    let seal = state::seal_key(&*ledger, &OsRandom).await?;
     Ok(Subject {
         graph: Arc::new(graph),
         given: variables::given(chosen, variables, world.clock().now()),

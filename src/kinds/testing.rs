@@ -140,7 +140,7 @@ impl Bench {
         let connection =
             AwsConnection { region: "us-east-1".into(), account_id: "000000000000".into(), ..AwsConnection::default() };
         let aws = self.sandbox.aws(&connection).unwrap();
-        let eks = ClusterConnection::Eks { name: CLUSTER.into(), aws: connection.clone() };
+        let eks = ClusterConnection::Eks { name: CLUSTER.into(), aws: Box::new(connection.clone()) };
         let cluster = self.sandbox.cluster(&eks).unwrap();
         let clock = self.sandbox.clock();
         Context {

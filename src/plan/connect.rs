@@ -93,32 +93,46 @@ fn no_cluster(subject: &Subject) -> Diagnostic {
 /// An `aws` block over the environment's own connection.
 fn aws(own: &AwsConnection, body: &Value) -> AwsConnection {
     let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-    let role = body.get("assume_role").filter(|r| !r.is_null());
+    let role = body.get("assume_role").filter(|r| !r.is_null()).map(assume_role);
+    let account = text("account_id").or_else(|| role.as_ref().and_then(|r| account_of_role(&r.role_arn)));
     AwsConnection {
         region: text("region").unwrap_or_else(|| own.region.clone()),
-        account_id: text("account_id").unwrap_or_else(|| own.account_id.clone()),
+        account_id: account.unwrap_or_else(|| own.account_id.clone()),
         endpoint_url: text("endpoint_url").or_else(|| own.endpoint_url.clone()),
         profile: text("profile").or_else(|| own.profile.clone()),
-        assume_role: role.map_or_else(
-            || own.assume_role.clone(),
-            |role| {
-                let text = |name: &str| role.get(name).and_then(Value::as_str).map(str::to_owned);
-                Some(AssumeRole {
-                    role_arn: text("role_arn").unwrap_or_default(),
-                    session_name: text("session_name"),
-                    external_id: text("external_id"),
-                    mfa_serial: text("mfa_serial"),
-                    duration_seconds: None,
-                })
-            },
-        ),
+        assume_role: role.or_else(|| own.assume_role.clone()),
+        ci_role_arn: text("ci_role_arn").or_else(|| own.ci_role_arn.clone()),
     }
+}
+
+/// An `assume_role` block.
+#[must_use]
+pub fn assume_role(role: &Value) -> AssumeRole {
+    let text = |name: &str| role.get(name).and_then(Value::as_str).map(str::to_owned);
+    let tags = role.get("tags").and_then(Value::as_map).into_iter().flat_map(|m| m.iter());
+    AssumeRole {
+        role_arn: text("role_arn").unwrap_or_default(),
+        session_name: text("session_name"),
+        external_id: text("external_id"),
+        mfa_serial: text("mfa_serial"),
+        duration_seconds: text("duration")
+            .and_then(|d| crate::base::parse_duration(&d).ok())
+            .and_then(|d| u32::try_from(d.as_secs()).ok()),
+        tags: tags.filter_map(|(k, v)| Some((k.to_string(), v.as_str()?.to_owned()))).collect(),
+    }
+}
+
+/// The account that a role is in: who takes it on is in that one.
+#[must_use]
+pub fn account_of_role(arn: &str) -> Option<String> {
+    let account = arn.split(':').nth(4)?;
+    (account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit())).then(|| account.to_owned())
 }
 
 fn cluster_of(aws: &AwsConnection, body: &Value) -> Option<ClusterConnection> {
     let text = |block: &Value, name: &str| block.get(name).and_then(Value::as_str).map(str::to_owned);
     if let Some(eks) = body.get("eks").filter(|b| !b.is_null()) {
-        return Some(ClusterConnection::Eks { name: text(eks, "name")?, aws: aws.clone() });
+        return Some(ClusterConnection::Eks { name: text(eks, "name")?, aws: Box::new(aws.clone()) });
     }
     if let Some(file) = body.get("kubeconfig").filter(|b| !b.is_null()) {
         return Some(ClusterConnection::Kubeconfig { path: text(file, "path")?, context: text(file, "context") });

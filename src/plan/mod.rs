@@ -26,5 +26,5 @@ pub use model::{
     PlannedPhase, Saved, SourceText, StateId, WorldId,
 };
 pub use moves::Moves;
-pub use refuse::{live_world, refusals};
+pub use refuse::refusals;
 pub use subject::{Error, Request, Subject, world_problem};

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{ActionWord, Diagnostic},
-    lang::{Configuration, configuration::WorldBlock},
+    lang::Configuration,
     plan::{Mode, Plan},
 };
 
@@ -27,9 +27,6 @@ pub fn refusals(configuration: &Configuration, plan: &Plan) -> Vec<Diagnostic> {
                 );
             }
         }
-        if plan.header.world.name.as_ref() != "sandbox" && matches!(environment.world, WorldBlock::Aws(_)) {
-            out.push(live_world(&environment.name).at(&environment.span, "declared here"));
-        }
     }
     for node in &plan.nodes {
         let strategy = node.rollout.as_ref().and_then(|r| r["strategy"].as_str()).unwrap_or("rolling");
@@ -46,12 +43,4 @@ pub fn refusals(configuration: &Configuration, plan: &Plan) -> Vec<Diagnostic> {
         }
     }
     out
-}
-
-/// A live world is refused by name: there is no falling back to the sandbox (rule 1).
-#[must_use]
-pub fn live_world(environment: &str) -> Diagnostic {
-    Diagnostic::error("live_world", format!("environment {environment} is on AWS, which this version cannot reach yet"))
-        .because("no live world ever falls back to the sandbox")
-        .hint("add --sandbox to use the embedded world for this run, or write `sandbox {}` in the environment")
 }

@@ -28,14 +28,15 @@ pub use machine::Machine;
 pub use services::{Caller, Command, Http, Identity, Parameter, Program, ProgramEnd, Secrets};
 
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// An account and region, and how to reach them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct AwsConnection {
     /// The region.
     pub region: String,
-    /// The account's 12 digits; `000000000000` on a sandbox that declares none (rule 3).
+    /// The account's 12 digits; `000000000000` on a sandbox that declares none (rule 3). On AWS the caller's account must be
+    /// this one; empty where any is right.
     pub account_id: String,
     /// Another endpoint than AWS's own.
     pub endpoint_url: Option<String>,
@@ -43,6 +44,9 @@ pub struct AwsConnection {
     pub profile: Option<String>,
     /// A role to assume.
     pub assume_role: Option<AssumeRole>,
+    /// The role that a CI job takes on with its OIDC token, in place of `assume_role`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ci_role_arn: Option<String>,
 }
 
 /// A role to assume.
@@ -56,8 +60,11 @@ pub struct AssumeRole {
     pub external_id: Option<String>,
     /// The MFA device.
     pub mfa_serial: Option<String>,
-    /// The session's duration in seconds.
+    /// The session's duration in seconds, 900 to 43,200; one hour where `None`.
     pub duration_seconds: Option<u32>,
+    /// Session tags.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// A cluster, and how to reach it.
@@ -69,7 +76,7 @@ pub enum ClusterConnection {
         /// The cluster's name.
         name: String,
         /// Where it is.
-        aws: AwsConnection,
+        aws: Box<AwsConnection>,
     },
     /// A context of a kubeconfig file.
     Kubeconfig {

@@ -67,7 +67,7 @@ async fn apply_saved(saved: Saved, args: &Args, context: &Context) -> Result<Exi
         return Err(Error::usage("flags_with_plan", message).hint("leave --env away"));
     }
     let loaded = loaded::from_saved(context, &saved)?;
-    let chosen = loaded.choose_as_saved(context, &saved)?;
+    let chosen = loaded.choose_as_saved(context, &saved).await?;
     let variables = variables::again(context, &loaded, &saved.content.variables)?;
     let stage = stage::set(context, loaded, chosen, variables).await?;
     super::plan::show(&saved, context);
@@ -83,7 +83,7 @@ async fn apply_saved(saved: Saved, args: &Args, context: &Context) -> Result<Exi
 /// reads.
 pub(crate) async fn plan_and_apply(fresh: Fresh<'_>, consent: &Consent, context: &Context) -> Result<Exit> {
     let loaded = load(context, fresh.plan)?;
-    let chosen = loaded.choose(context)?;
+    let chosen = loaded.choose(context).await?;
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let project = loaded.place.project.clone();
     let mut stage = stage::set(context, loaded, chosen, variables).await?;

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 /// Reads and evaluates to the end of input. Ends with 1 where an expression was wrong and nobody sat there to see it.
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     let loaded = load(context, args.plan.plan.as_deref())?;
-    let chosen = loaded.choose(context)?;
+    let chosen = loaded.choose(context).await?;
     let (mut evaluator, _) = variables::evaluator(context, &loaded, &chosen)?;
     remembered(&mut evaluator, &loaded, &chosen).await;
     let file: Arc<str> = "stdin".into();

@@ -30,7 +30,7 @@ pub(crate) struct Args {
 /// Examines, and with `--fix` mends. Ends with 1 where something is wrong and was not mended.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let loaded = load(context, args.plan.plan.as_deref())?;
-    let chosen = loaded.choose(context)?;
+    let chosen = loaded.choose(context).await?;
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let project = loaded.place.project.clone();
     let stage = stage::set(context, loaded, chosen, variables).await?;

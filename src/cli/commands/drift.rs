@@ -52,7 +52,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
             .hint("an apply puts back what charts, manifests and add-ons drifted; terrace plan --refresh-only takes over what is live"));
     }
     let loaded = load(context, args.plan.plan.as_deref())?;
-    let chosen = loaded.choose(context)?;
+    let chosen = loaded.choose(context).await?;
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let stage = stage::set(context, loaded, chosen, variables).await?;
     if !args.ignore.is_empty() || !args.heed.is_empty() {

@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
         _ => (None, None),
     };
     let loaded = load(context, plan)?;
-    let chosen = loaded.choose(context)?;
+    let chosen = loaded.choose(context).await?;
     let snapshot = place::snapshot(&place::ledger(&loaded, &chosen)).await?;
     if let Some(name) = name {
         one(name, &snapshot, args.raw, context)?;

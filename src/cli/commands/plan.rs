@@ -86,9 +86,13 @@ impl Later {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     args.later.refused()?;
     let loaded = load(context, args.plan.plan.as_deref())?;
-    let chosen = loaded.choose(context)?;
+    let chosen = loaded.choose(context).await?;
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
-    let stage = stage::set(context, loaded, chosen, variables).await?;
+    let stage = if args.offline {
+        stage::set_unasked(context, loaded, chosen, variables).await?
+    } else {
+        stage::set(context, loaded, chosen, variables).await?
+    };
     // What a run that was cut off has begun would be told as somebody else's doing.
     place::no_open_run(&stage.subject.state)?;
     let request = Request {

@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     // The folder says which state is meant; what is done is in the run's own plan.
     let named = load(context, args.plan.plan.as_deref())?;
-    let chosen = named.choose(context)?;
+    let chosen = named.choose(context).await?;
     let ledger = place::ledger(&named, &chosen);
     let store = place::open_store(context, &named.place.project, &ledger, "resume").await?;
     let prepared = prepare(&args, &store, context).await;
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let staged = async {
         let mut loaded = loaded::from_saved(context, &saved)?;
         loaded.place.project = named.place.project.clone();
-        let chosen = loaded.choose_as_saved(context, &saved)?;
+        let chosen = loaded.choose_as_saved(context, &saved).await?;
         let variables = variables::again(context, &loaded, &saved.content.variables)?;
         stage::set(context, loaded, chosen, variables).await
     };

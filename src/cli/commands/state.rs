@@ -112,7 +112,7 @@ fn address(text: &str) -> Result<Address> {
 
 async fn look(context: &Context, plan: Option<&str>) -> Result<(Loaded, Chosen, Arc<dyn Ledger>, Snapshot)> {
     let loaded = load(context, plan)?;
-    let chosen = loaded.choose(context)?;
+    let chosen = loaded.choose(context).await?;
     let ledger = place::ledger(&loaded, &chosen);
     let snapshot = place::snapshot(&ledger).await?;
     Ok((loaded, chosen, ledger, snapshot))

@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     let loaded = load(context, args.plan.plan.as_deref())?;
     let environments = &loaded.configuration.environments;
     if context.global.env.is_some() || environments.len() == 1 {
-        let standing = look(&loaded, loaded.choose(context)?).await?;
+        let standing = look(&loaded, loaded.choose(context).await?).await?;
         if context.terminal.json {
             context.terminal.json_line(&answer("status", as_json(&standing)));
         } else {

@@ -24,7 +24,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
         _ => return Err(Error::usage("usage", "write terrace unlock [PLAN] ID")),
     };
     let loaded = load(context, plan)?;
-    let chosen = loaded.choose(context)?;
+    let chosen = loaded.choose(context).await?;
     let ledger = place::ledger(&loaded, &chosen);
     match ledger.holder().await? {
         None => Err(Error::new("not_locked", "nobody holds the lock of this state")),

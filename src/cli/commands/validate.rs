@@ -39,7 +39,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     let mut problems = loaded.warnings.clone();
     let mut texts = SourceMap::default();
     if context.global.env.is_some() {
-        loaded.choose(context)?;
+        loaded.environment(context)?;
     }
     for environment in loaded.configuration.environments.values() {
         if context.global.env.as_deref().is_some_and(|wanted| wanted != &*environment.name) {

@@ -1,5 +1,99 @@
-//! The live world: the traits over this machine, and later over the AWS SDK, kube and the helm program.
+//! The live world: the traits over AWS's SDK and this machine.
 
+mod aws;
 mod ledger;
 
+pub use aws::AskMfa;
 pub use ledger::FileLedger;
+
+use crate::world::{
+    Aws, AwsConnection, Class, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Failure, Http, Machine,
+    Outcome, World,
+};
+use std::{sync::Arc, time::Duration};
+
+/// The world outside: AWS, by the connections that plans declare, and the programs and network of this machine.
+pub struct Live {
+    aws: aws::Connections,
+    machine: Arc<Machine>,
+}
+
+impl Live {
+    /// The live world. Nothing is called before something is asked for.
+    ///
+    /// # Errors
+    /// The machine's HTTP client cannot be set up.
+    pub fn new(ask: AskMfa) -> Outcome<Arc<Self>> {
+        Ok(Arc::new(Self { aws: aws::Connections::new(ask), machine: Arc::new(Machine::new()?) }))
+    }
+}
+
+impl World for Live {
+    fn name(&self) -> &'static str {
+        "aws"
+    }
+
+    fn aws(&self, connection: &AwsConnection) -> Outcome<Aws> {
+        Ok(self.aws.handles(connection))
+    }
+
+    fn cluster(&self, connection: &ClusterConnection) -> Outcome<ClusterHandle> {
+        let subject = match connection {
+            ClusterConnection::Eks { name, .. } => name.clone(),
+            ClusterConnection::Kubeconfig { path, .. } => path.clone(),
+            ClusterConnection::InCluster => "in_cluster".to_owned(),
+        };
+        Err(Failure::new(Class::Unsupported, "connect", subject, "this version cannot reach a live cluster yet")
+            .hint("plan stacks and add-ons on AWS; charts and manifests with --sandbox"))
+    }
+
+    fn command(&self) -> Arc<dyn Command> {
+        self.machine.clone()
+    }
+
+    fn http(&self) -> Arc<dyn Http> {
+        self.machine.clone()
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(WallClock)
+    }
+
+    fn entropy(&self) -> Arc<dyn Entropy> {
+        Arc::new(OsRandom)
+    }
+}
+
+/// The machine's clock.
+struct WallClock;
+
+#[async_trait::async_trait]
+#[expect(clippy::disallowed_methods, reason = "this is the clock that the core is given")]
+impl Clock for WallClock {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// The operating system's randomness.
+pub struct OsRandom;
+
+impl Entropy for OsRandom {
+    #[expect(clippy::disallowed_methods, reason = "this is where randomness comes from")]
+    fn next(&self) -> u64 {
+        use std::{
+            hash::{BuildHasher as _, Hasher as _},
+            io::Read as _,
+        };
+        let mut bytes = [0; 8];
+        match std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)) {
+            Ok(()) => u64::from_be_bytes(bytes),
+            // Where there is no such file, each of these is keyed by the operating system's randomness.
+            Err(_) => std::collections::hash_map::RandomState::new().build_hasher().finish(),
+        }
+    }
+}

@@ -21,7 +21,9 @@ fn place() -> Place {
     let sandbox = Sandbox::open(folder.path(), Options { speed: f64::INFINITY, start, ..Options::default() }).unwrap();
     let aws =
         AwsConnection { region: "us-east-1".into(), account_id: "111122223333".into(), ..AwsConnection::default() };
-    let cluster = crate::world::World::cluster(&*sandbox, &ClusterConnection::Eks { name: "dev".into(), aws }).unwrap();
+    let cluster =
+        crate::world::World::cluster(&*sandbox, &ClusterConnection::Eks { name: "dev".into(), aws: Box::new(aws) })
+            .unwrap();
     Place { sandbox, cluster, _folder: folder }
 }
 

@@ -1,0 +1,300 @@
+//! CloudFormation over its SDK. Source: the CloudFormation API reference, one operation a method.
+
+use super::{convert, describe::Describer, failure::failed, session::Session};
+use crate::world::{
+    ChangeSet, Class, CloudFormation, Export, Failure, OnCreateFailure, Outcome, ResourceDrift, Stack, StackEvent,
+    StackRequest, StackResource,
+};
+use async_trait::async_trait;
+use aws_sdk_cloudformation::{
+    Client,
+    types::{Capability, ChangeSetType, DeploymentMode, OnStackFailure, Parameter, StackDriftDetectionStatus, Tag},
+};
+use std::{sync::Arc, time::Duration};
+
+/// At most so many pages of events are read: what is older than that explains no running operation.
+const EVENT_PAGES: usize = 20;
+/// The first and the slowest pace at which a drift detection is asked for.
+const DRIFT_PACE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// CloudFormation of one connection.
+pub(super) struct LiveCloudFormation {
+    session: Arc<Session>,
+    describer: Arc<Describer>,
+}
+
+impl LiveCloudFormation {
+    pub(super) fn new(session: Arc<Session>) -> Self {
+        Self { describer: Describer::new(session.clone()), session }
+    }
+
+    async fn client(&self) -> Outcome<&Client> {
+        Ok(&self.session.clients().await?.cloudformation)
+    }
+
+    /// The change set of this name, where it was made before: the name is the intent's.
+    async fn made_before(&self, stack: &str, name: &str) -> Outcome<String> {
+        let call = self.client().await?.describe_change_set().stack_name(stack).change_set_name(name);
+        let found = call.send().await.map_err(failed("cloudformation:DescribeChangeSet", stack))?;
+        found.change_set_id.ok_or_else(|| {
+            Failure::new(Class::Unavailable, "cloudformation:DescribeChangeSet", stack, "the change set has no ARN")
+        })
+    }
+}
+
+#[async_trait]
+impl CloudFormation for LiveCloudFormation {
+    async fn describe_stack(&self, name: &str) -> Outcome<Option<Stack>> {
+        self.describer.stack(name).await
+    }
+
+    async fn get_template(&self, name: &str) -> Outcome<String> {
+        let answer = self.client().await?.get_template().stack_name(name).send().await;
+        let answer = answer.map_err(failed("cloudformation:GetTemplate", name))?;
+        Ok(answer.template_body.unwrap_or_default())
+    }
+
+    async fn create_change_set(&self, request: &StackRequest, name: &str, token: &str) -> Outcome<String> {
+        let there = self.describe_stack(&request.name).await?;
+        let kind =
+            if there.is_some_and(|s| !s.status.in_review()) { ChangeSetType::Update } else { ChangeSetType::Create };
+        let mut call = self
+            .client()
+            .await?
+            .create_change_set()
+            .stack_name(&request.name)
+            .change_set_name(name)
+            .client_token(token)
+            .template_body(&request.template)
+            .set_parameters(Some(parameters(request)))
+            .set_tags(Some(tags(request)))
+            .set_capabilities(Some(capabilities(request)))
+            .set_role_arn(request.role_arn.clone())
+            .set_notification_arns(topics(request));
+        if kind == ChangeSetType::Create && request.on_create_failure != OnCreateFailure::Rollback {
+            call = call.on_stack_failure(match request.on_create_failure {
+                OnCreateFailure::Delete => OnStackFailure::Delete,
+                OnCreateFailure::DoNothing => OnStackFailure::DoNothing,
+                OnCreateFailure::Rollback => OnStackFailure::Rollback,
+            });
+        }
+        if request.revert_drift {
+            call = call.deployment_mode(DeploymentMode::RevertDrift);
+        }
+        match call.change_set_type(kind).send().await.map_err(failed("cloudformation:CreateChangeSet", &request.name)) {
+            Ok(answer) => match answer.id {
+                Some(id) => Ok(id),
+                None => self.made_before(&request.name, name).await,
+            },
+            Err(failure) if failure.class == Class::AlreadyExists => self.made_before(&request.name, name).await,
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn describe_change_set(&self, id: &str) -> Outcome<ChangeSet> {
+        let client = self.client().await?;
+        let mut found: Option<ChangeSet> = None;
+        let mut next = None;
+        loop {
+            let call = client.describe_change_set().change_set_name(id).include_property_values(true);
+            let answer = call.set_next_token(next.take()).send().await;
+            let page = answer.map_err(failed("cloudformation:DescribeChangeSet", id))?;
+            let changes = page.changes().iter().filter_map(|c| c.resource_change()).map(convert::change);
+            found.get_or_insert_with(|| convert::change_set(&page)).changes.extend(changes);
+            match page.next_token {
+                Some(token) => next = Some(token),
+                None => break,
+            }
+        }
+        found.ok_or_else(|| Failure::new(Class::NotFound, "cloudformation:DescribeChangeSet", id, "no answer"))
+    }
+
+    async fn execute_change_set(&self, id: &str, token: &str) -> Outcome<()> {
+        let call = self.client().await?.execute_change_set().change_set_name(id).client_request_token(token);
+        call.send().await.map_err(failed("cloudformation:ExecuteChangeSet", id))?;
+        Ok(())
+    }
+
+    async fn delete_change_set(&self, id: &str) -> Outcome<()> {
+        let answer = self.client().await?.delete_change_set().change_set_name(id).send().await;
+        gone(answer.map(|_| ()).map_err(failed("cloudformation:DeleteChangeSet", id)))
+    }
+
+    async fn update_stack(&self, request: &StackRequest, token: &str) -> Outcome<()> {
+        let call = self
+            .client()
+            .await?
+            .update_stack()
+            .stack_name(&request.name)
+            .client_request_token(token)
+            .template_body(&request.template)
+            .set_parameters(Some(parameters(request)))
+            .set_tags(Some(tags(request)))
+            .set_capabilities(Some(capabilities(request)))
+            .set_role_arn(request.role_arn.clone())
+            .set_notification_arns(topics(request));
+        call.send().await.map_err(failed("cloudformation:UpdateStack", &request.name))?;
+        Ok(())
+    }
+
+    async fn delete_stack(&self, name: &str, retain: &[String], token: &str) -> Outcome<()> {
+        let retained = (!retain.is_empty()).then(|| retain.to_vec());
+        let call = self.client().await?.delete_stack().stack_name(name).client_request_token(token);
+        let answer = call.set_retain_resources(retained).send().await;
+        gone(answer.map(|_| ()).map_err(failed("cloudformation:DeleteStack", name)))
+    }
+
+    async fn continue_update_rollback(&self, name: &str, skip: &[String], token: &str) -> Outcome<()> {
+        let skipped = (!skip.is_empty()).then(|| skip.to_vec());
+        let call = self.client().await?.continue_update_rollback().stack_name(name).client_request_token(token);
+        let answer = call.set_resources_to_skip(skipped).send().await;
+        answer.map_err(failed("cloudformation:ContinueUpdateRollback", name))?;
+        Ok(())
+    }
+
+    async fn set_termination_protection(&self, name: &str, on: bool) -> Outcome<()> {
+        let call = self.client().await?.update_termination_protection().stack_name(name);
+        let answer = call.enable_termination_protection(on).send().await;
+        answer.map_err(failed("cloudformation:UpdateTerminationProtection", name))?;
+        Ok(())
+    }
+
+    async fn set_stack_policy(&self, name: &str, policy: &str) -> Outcome<()> {
+        let answer = self.client().await?.set_stack_policy().stack_name(name).stack_policy_body(policy).send().await;
+        answer.map_err(failed("cloudformation:SetStackPolicy", name))?;
+        Ok(())
+    }
+
+    async fn stack_events(&self, name: &str, after: Option<&str>) -> Outcome<Vec<StackEvent>> {
+        let mut pages = self.client().await?.describe_stack_events().stack_name(name).into_paginator().send();
+        let mut events = Vec::new();
+        for _ in 0..EVENT_PAGES {
+            let Some(page) = pages.next().await else { break };
+            let page = page.map_err(failed("cloudformation:DescribeStackEvents", name))?;
+            for event in page.stack_events() {
+                if after.is_some() && event.event_id() == after {
+                    return Ok(events);
+                }
+                events.push(convert::event(event));
+            }
+        }
+        Ok(events)
+    }
+
+    async fn stack_resources(&self, name: &str) -> Outcome<Vec<StackResource>> {
+        let mut pages = self.client().await?.list_stack_resources().stack_name(name).into_paginator().send();
+        let mut resources = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(failed("cloudformation:ListStackResources", name))?;
+            resources.extend(page.stack_resource_summaries().iter().map(convert::resource));
+        }
+        Ok(resources)
+    }
+
+    async fn detect_drift(&self, name: &str, deadline: Duration) -> Outcome<Vec<ResourceDrift>> {
+        let client = self.client().await?;
+        let began = client.detect_stack_drift().stack_name(name).send().await;
+        let detection = began.map_err(failed("cloudformation:DetectStackDrift", name))?.stack_drift_detection_id;
+        let ended = tokio::time::timeout(deadline, detected(client, name, &detection.unwrap_or_default())).await;
+        ended.map_err(|_| {
+            let message = "the drift detection has not ended in time";
+            Failure::new(Class::TimedOut, "cloudformation:DescribeStackDriftDetectionStatus", name, message)
+        })??;
+        let mut pages = client.describe_stack_resource_drifts().stack_name(name).into_paginator().send();
+        let mut drifts = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(failed("cloudformation:DescribeStackResourceDrifts", name))?;
+            drifts.extend(page.stack_resource_drifts().iter().map(convert::drift));
+        }
+        Ok(drifts)
+    }
+
+    async fn list_exports(&self) -> Outcome<Vec<Export>> {
+        let mut pages = self.client().await?.list_exports().into_paginator().send();
+        let mut exports = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(failed("cloudformation:ListExports", ""))?;
+            exports.extend(page.exports().iter().map(convert::export));
+        }
+        Ok(exports)
+    }
+
+    async fn list_imports(&self, export: &str) -> Outcome<Vec<String>> {
+        let mut pages = self.client().await?.list_imports().export_name(export).into_paginator().send();
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await {
+            match page.map_err(failed("cloudformation:ListImports", export)) {
+                Ok(page) => names.extend(page.imports().iter().cloned()),
+                // How the service says that nobody imports it.
+                Err(failure) if failure.message.contains("is not imported by any stack") => break,
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(names)
+    }
+
+    async fn list_stacks(&self) -> Outcome<Vec<(String, String)>> {
+        let mut pages = self.client().await?.describe_stacks().into_paginator().send();
+        let mut stacks = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(failed("cloudformation:DescribeStacks", ""))?;
+            stacks.extend(page.stacks().iter().map(convert::stack).map(|s| (s.name, s.id)));
+        }
+        Ok(stacks)
+    }
+}
+
+/// Waits until a drift detection has ended.
+async fn detected(client: &Client, name: &str, id: &str) -> Outcome<()> {
+    let (mut pace, slowest) = DRIFT_PACE;
+    loop {
+        let call = client.describe_stack_drift_detection_status().stack_drift_detection_id(id);
+        let answer = call.send().await.map_err(failed("cloudformation:DescribeStackDriftDetectionStatus", name))?;
+        match answer.detection_status() {
+            Some(StackDriftDetectionStatus::DetectionInProgress) => {
+                #[expect(clippy::disallowed_methods, reason = "a detection runs in real time")]
+                tokio::time::sleep(pace).await;
+                pace = (pace * 2).min(slowest);
+            }
+            Some(StackDriftDetectionStatus::DetectionFailed) => {
+                // What could be checked is told; the reason names what could not.
+                let reason = answer.detection_status_reason().unwrap_or("no reason given");
+                let operation = "cloudformation:DetectStackDrift";
+                return Err(Failure::new(Class::Failed, operation, name, format!("the detection failed: {reason}")));
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn parameters(request: &StackRequest) -> Vec<Parameter> {
+    let given = request
+        .parameters
+        .iter()
+        .map(|(name, value)| Parameter::builder().parameter_key(name).parameter_value(value).build());
+    let kept = request
+        .use_previous
+        .iter()
+        .map(|name| Parameter::builder().parameter_key(name).use_previous_value(true).build());
+    given.chain(kept).collect()
+}
+
+fn tags(request: &StackRequest) -> Vec<Tag> {
+    request.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+fn capabilities(request: &StackRequest) -> Vec<Capability> {
+    request.capabilities.iter().map(|c| Capability::from(c.as_str())).collect()
+}
+
+fn topics(request: &StackRequest) -> Option<Vec<String>> {
+    (!request.notification_arns.is_empty()).then(|| request.notification_arns.clone())
+}
+
+/// What is not there need not be deleted.
+fn gone(answer: Outcome<()>) -> Outcome<()> {
+    match answer {
+        Err(failure) if failure.class == Class::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,152 @@
+//! Roles that are taken on: by the caller's own credentials, with MFA where the role wants it, or by CI's OIDC token.
+//! Sessions live in memory only, and are renewed before they end.
+
+use super::failure::failed;
+use crate::{
+    base::Secret,
+    world::{AssumeRole, Class, Failure, Outcome},
+};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, error::CredentialsError, future},
+};
+use aws_sdk_sts::types::Tag;
+use std::{fmt, sync::Arc};
+
+/// Asks for the code of an MFA device, by its serial number or ARN.
+pub type AskMfa = Arc<dyn Fn(&str) -> Outcome<Secret<String>> + Send + Sync>;
+
+/// A role's session name where the plan gives none.
+const SESSION: &str = "terrace";
+
+/// Where CI's token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum OidcToken {
+    /// In a file, as AWS_WEB_IDENTITY_TOKEN_FILE names it; read anew for each session.
+    File(String),
+    /// At GitHub's token service.
+    GitHub {
+        /// ACTIONS_ID_TOKEN_REQUEST_URL.
+        url: String,
+        /// ACTIONS_ID_TOKEN_REQUEST_TOKEN.
+        bearer: Secret<String>,
+    },
+}
+
+/// By what right the role is taken on.
+pub(super) enum Right {
+    /// The caller's own credentials, which the STS client has, and maybe a code.
+    Caller(AskMfa),
+    /// CI's token.
+    Oidc(OidcToken),
+}
+
+/// Credentials of a role.
+pub(super) struct RoleCredentials {
+    pub(super) role: AssumeRole,
+    pub(super) right: Right,
+    pub(super) sts: aws_sdk_sts::Client,
+}
+
+impl fmt::Debug for RoleCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoleCredentials").field("role", &self.role.role_arn).finish_non_exhaustive()
+    }
+}
+
+impl ProvideCredentials for RoleCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async { self.session().await.map_err(CredentialsError::provider_error) })
+    }
+}
+
+impl RoleCredentials {
+    async fn session(&self) -> Outcome<Credentials> {
+        let role = &self.role;
+        let name = role.session_name.as_deref().unwrap_or(SESSION);
+        let duration = role.duration_seconds.and_then(|s| i32::try_from(s).ok());
+        let given = match &self.right {
+            Right::Caller(ask) => {
+                let mut call = self.sts.assume_role().role_arn(&role.role_arn).role_session_name(name);
+                call = call.set_external_id(role.external_id.clone()).set_duration_seconds(duration);
+                for (key, value) in &role.tags {
+                    let tag = Tag::builder().key(key).value(value).build();
+                    call = call.tags(tag.map_err(|e| self.failure(Class::Invalid, e.to_string()))?);
+                }
+                if let Some(serial) = &role.mfa_serial {
+                    let (ask, device) = (ask.clone(), serial.clone());
+                    let code = tokio::task::spawn_blocking(move || ask(&device))
+                        .await
+                        .map_err(|e| self.failure(Class::Local, e.to_string()))??;
+                    call = call.serial_number(serial).token_code(code.expose());
+                }
+                call.send().await.map_err(failed("sts:AssumeRole", &role.role_arn))?.credentials
+            }
+            Right::Oidc(token) => {
+                let token = token.read().await?;
+                let call = self.sts.assume_role_with_web_identity().role_arn(&role.role_arn).role_session_name(name);
+                let call = call.web_identity_token(token.expose()).set_duration_seconds(duration);
+                call.send().await.map_err(failed("sts:AssumeRoleWithWebIdentity", &role.role_arn))?.credentials
+            }
+        };
+        let given = given.ok_or_else(|| self.failure(Class::Unavailable, "STS gave no credentials".to_owned()))?;
+        let ends = std::time::SystemTime::try_from(given.expiration).ok();
+        let session = Some(given.session_token);
+        Ok(Credentials::new(given.access_key_id, given.secret_access_key, session, ends, "terrace"))
+    }
+
+    fn failure(&self, class: Class, message: String) -> Failure {
+        Failure::new(class, "sts:AssumeRole", self.role.role_arn.clone(), message)
+    }
+}
+
+impl OidcToken {
+    /// The token that this CI job has, where it has one.
+    #[expect(clippy::disallowed_methods, reason = "what CI gives a job is in its environment")]
+    pub(super) fn of_job() -> Option<Self> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        if let Some(path) = variable("AWS_WEB_IDENTITY_TOKEN_FILE") {
+            return Some(Self::File(path));
+        }
+        let (url, bearer) = (variable("ACTIONS_ID_TOKEN_REQUEST_URL")?, variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?);
+        Some(Self::GitHub { url, bearer: Secret::new(bearer) })
+    }
+
+    async fn read(&self) -> Outcome<Secret<String>> {
+        match self {
+            Self::File(path) => {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the file is renewed by the platform: it is read each time"
+                )]
+                let token = std::fs::read_to_string(path);
+                token.map(|t| Secret::new(t.trim().to_owned())).map_err(|e| {
+                    Failure::new(Class::Local, "read AWS_WEB_IDENTITY_TOKEN_FILE", path.clone(), e.to_string())
+                })
+            }
+            Self::GitHub { url, bearer } => github(url, bearer).await,
+        }
+    }
+}
+
+/// Asks GitHub for a token for STS. Source: "OpenID Connect reference" of GitHub Actions.
+async fn github(url: &str, bearer: &Secret<String>) -> Outcome<Secret<String>> {
+    let fail = |message: String| {
+        Failure::new(Class::Denied, "GitHub's OIDC token", "", message)
+            .hint("give the job `permissions: id-token: write`")
+    };
+    #[expect(clippy::disallowed_methods, reason = "this is the seam to the network")]
+    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build();
+    let client = client.map_err(|e| fail(e.to_string()))?;
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let request = client.get(format!("{url}{separator}audience=sts.amazonaws.com")).bearer_auth(bearer.expose());
+    let answer = request.send().await.map_err(|e| fail(e.without_url().to_string()))?;
+    let status = answer.status();
+    let body = answer.text().await.map_err(|e| fail(e.without_url().to_string()))?;
+    let token =
+        serde_json::from_str::<serde_json::Value>(&body).ok().and_then(|b| Some(b["value"].as_str()?.to_owned()));
+    token.map(Secret::new).ok_or_else(|| fail(format!("HTTP {} without a token", status.as_u16())))
+}

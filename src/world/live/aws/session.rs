@@ -1,0 +1,140 @@
+//! A connection made real: credentials, clients, and the guard that keeps every call in the declared account.
+
+use super::{
+    failure::failed,
+    http,
+    role::{AskMfa, OidcToken, Right, RoleCredentials},
+};
+use crate::world::{AssumeRole, AwsConnection, Caller, Class, Failure, Outcome};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, identity::IdentityCache, retry::RetryConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+/// How often the SDK tries a call that was throttled or broke, its backoff between; whoever reads tries on after that.
+const ATTEMPTS: u32 = 5;
+
+/// One connection, used by everything that lives in its account and region. Nothing is called before the first use.
+pub(super) struct Session {
+    connection: AwsConnection,
+    ask: AskMfa,
+    ready: OnceCell<Ready>,
+}
+
+/// What a connection has once it is known to be the right one.
+struct Ready {
+    clients: Clients,
+    caller: Caller,
+}
+
+/// One client a service; calls to one service share the SDK's adaptive rate, so that a throttled account slows all of them.
+pub(super) struct Clients {
+    /// CloudFormation.
+    pub(super) cloudformation: aws_sdk_cloudformation::Client,
+    /// EKS.
+    pub(super) eks: aws_sdk_eks::Client,
+    /// Secrets Manager.
+    pub(super) secretsmanager: aws_sdk_secretsmanager::Client,
+    /// Parameters.
+    pub(super) ssm: aws_sdk_ssm::Client,
+}
+
+impl Session {
+    pub(super) fn new(connection: AwsConnection, ask: AskMfa) -> Arc<Self> {
+        Arc::new(Self { connection, ask, ready: OnceCell::new() })
+    }
+
+    /// The clients; the first use looks whose account this is.
+    ///
+    /// # Errors
+    /// No credentials, an endpoint that does not answer, another account than the declared one.
+    pub(super) async fn clients(&self) -> Outcome<&Clients> {
+        Ok(&self.ready().await?.clients)
+    }
+
+    /// Who calls.
+    ///
+    /// # Errors
+    /// As [`Session::clients`].
+    pub(super) async fn caller(&self) -> Outcome<&Caller> {
+        Ok(&self.ready().await?.caller)
+    }
+
+    async fn ready(&self) -> Outcome<&Ready> {
+        self.ready.get_or_try_init(|| self.begin()).await
+    }
+
+    async fn begin(&self) -> Outcome<Ready> {
+        let config = config(&self.connection, &self.ask).await?;
+        let answer = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
+        let answer = answer.map_err(failed("sts:GetCallerIdentity", ""))?;
+        let caller = Caller { account: answer.account.unwrap_or_default(), arn: answer.arn.unwrap_or_default() };
+        self.guard(&caller)?;
+        let clients = Clients {
+            cloudformation: aws_sdk_cloudformation::Client::new(&config),
+            eks: aws_sdk_eks::Client::new(&config),
+            secretsmanager: aws_sdk_secretsmanager::Client::new(&config),
+            ssm: aws_sdk_ssm::Client::new(&config),
+        };
+        Ok(Ready { clients, caller })
+    }
+
+    /// Refuses another account than the declared one, before anything is asked of it.
+    fn guard(&self, caller: &Caller) -> Outcome<()> {
+        let declared = &self.connection.account_id;
+        if declared.is_empty() || *declared == caller.account {
+            return Ok(());
+        }
+        let message = format!(
+            "the credentials are of the account {} ({}), and {declared} is declared",
+            caller.account, caller.arn
+        );
+        Err(Failure::new(Class::Denied, "sts:GetCallerIdentity", declared.clone(), message).hint(
+            "use credentials of the declared account (AWS_PROFILE, `profile`, `assume_role`), or correct account_id",
+        ))
+    }
+}
+
+/// The SDK's configuration of a connection: region, endpoint, credentials, retries, network.
+///
+/// Credentials come from where the AWS command line has them: environment, profile (SSO and `credential_process` included),
+/// OIDC web identity, container, instance. `assume_role` takes on a role with these; in a CI job that has an OIDC token,
+/// `ci_role_arn` is taken on by that instead. Endpoints come from `endpoint_url`, else `AWS_ENDPOINT_URL_<SERVICE>`,
+/// `AWS_ENDPOINT_URL` or the profile; `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` are honoured.
+///
+/// # Errors
+/// A certificate bundle that cannot be read. Missing credentials are told by the first call.
+pub(in crate::world::live) async fn config(connection: &AwsConnection, ask: &AskMfa) -> Outcome<SdkConfig> {
+    let base = base(connection, http::client()?).await;
+    let job = connection.ci_role_arn.as_ref().zip(OidcToken::of_job());
+    let (role, right) = match (job, &connection.assume_role) {
+        (Some((arn, token)), _) => (AssumeRole { role_arn: arn.clone(), ..AssumeRole::default() }, Right::Oidc(token)),
+        (None, Some(role)) => (role.clone(), Right::Caller(ask.clone())),
+        (None, None) => return Ok(base),
+    };
+    let provider = RoleCredentials { role, right, sts: aws_sdk_sts::Client::new(&base) };
+    Ok(base
+        .into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(provider))
+        .identity_cache(IdentityCache::lazy().build())
+        .build())
+}
+
+async fn base(connection: &AwsConnection, http: SharedHttpClient) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(connection.region.clone()))
+        .http_client(http)
+        .timeout_config(http::timeouts())
+        .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS));
+    if let Ok(name) = AppName::new("terrace") {
+        loader = loader.app_name(name);
+    }
+    if let Some(profile) = &connection.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(url) = &connection.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    loader.load().await
+}
