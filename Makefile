@@ -15,10 +15,10 @@ help: ## say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: test
-test: ## run every test (sets up cfn-lint in the testbed's cache)
-	@linter=$$(testbed/build cfn-lint) || { \
-		if [ "$${CI-}" = true ]; then echo "make test: cfn-lint is required under CI" >&2; exit 1; fi; \
-		echo "make test: going on without cfn-lint; the test that lints templates is skipped" >&2; }; \
+test: ## run every test (sets up cfn-lint and the stand-ins for AWS in the testbed's cache)
+	@linter=$$(testbed/build cfn-lint) && testbed/build ministack >/dev/null && testbed/build moto >/dev/null || { \
+		if [ "$${CI-}" = true ]; then echo "make test: cfn-lint, ministack and moto are required under CI" >&2; exit 1; fi; \
+		echo "make test: going on without what is missing; the tests that need it say that they are not run" >&2; }; \
 	PATH="$${linter:+$$(dirname "$$linter"):}$$PATH" $(CARGO) test --locked
 
 # What needs nothing but the Rust toolchain comes first: it fails soonest.

@@ -10,6 +10,16 @@ mod examples;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod servers;
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+#[expect(
+    clippy::disallowed_methods,
+    dead_code,
+    reason = "starts servers, makes folders, opens connections; benchmarks use what is not used here"
+)]
+mod support;
+#[cfg(test)]
 mod templates;
 #[cfg(test)]
 mod tour;

@@ -1,0 +1,224 @@
+//! The stand-ins for AWS: MiniStack and moto, each started at most once by a process, on a free port of loopback, and
+//! ended by process id with it, also when the process is killed.
+//!
+//! Tests share a server and so run at the same time: each has an [`Account`] of its own. Where a server is not built
+//! (`testbed/build ministack`), a test says that it is not run; under CI that is a failure.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use std::{
+    env, fs,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The region that tests work in, where they do not care.
+pub(crate) const REGION: &str = "eu-central-1";
+
+/// Starts a server and lives until its standard input is closed, which happens when whoever holds the other end does not
+/// live any more, however it ended. Then the server is ended by its id: asked, and after five seconds killed.
+const KEEPER: &str = r#"
+trap '' INT
+"$@" </dev/null &
+server=$!
+cat >/dev/null
+kill -TERM "$server" 2>/dev/null
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    kill -0 "$server" 2>/dev/null || exit 0
+    sleep 0.5
+done
+kill -KILL "$server" 2>/dev/null
+"#;
+
+/// How long a server may take until it answers; it takes half a second on an idle machine.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// A server that stands in for AWS.
+pub(crate) struct Server {
+    /// Where it is, like `http://127.0.0.1:4566`.
+    pub(crate) url: String,
+    /// The account of everybody, where the server does not tell callers apart.
+    only_account: Option<&'static str>,
+    /// The process that ends the server when our end of its standard input is closed.
+    _keeper: Child,
+}
+
+/// MiniStack, the primary stand-in; `None` where it is not built, which is said.
+pub(crate) fn ministack() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER
+        .get_or_init(|| {
+            start("ministack", "/_ministack/health", None, |command, port| {
+                command
+                    .env("GATEWAY_PORT", port)
+                    .env("BIND_HOST", "127.0.0.1")
+                    .env("MINISTACK_HOST", "127.0.0.1")
+                    .env("SFTP_ENABLED", "0")
+                    .env("IOT_MTLS_ENABLED", "0")
+                    .env("LOG_LEVEL", "WARNING");
+            })
+        })
+        .as_ref()
+}
+
+/// moto, the second opinion; `None` where it is not built, which is said.
+pub(crate) fn moto() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER
+        .get_or_init(|| {
+            start("moto", "/moto-api/data.json", Some("123456789012"), |command, port| {
+                command.args(["-H", "127.0.0.1", "-p", port]);
+            })
+        })
+        .as_ref()
+}
+
+impl Server {
+    /// An account that no other test of this process has, where the server tells accounts apart.
+    pub(crate) fn account(&self) -> Account {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let id = self.only_account.map_or_else(|| format!("{:012}", 210_000_000_000 + number), str::to_owned);
+        Account { url: self.url.clone(), id, region: REGION.to_owned() }
+    }
+}
+
+/// An account of a server, and where to reach it.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    /// The endpoint of all services.
+    pub(crate) url: String,
+    /// The account's 12 digits. To MiniStack they are the access key, too.
+    pub(crate) id: String,
+    /// The region.
+    pub(crate) region: String,
+}
+
+impl Account {
+    /// The same account by way of another endpoint, such as a proxy's.
+    pub(crate) fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
+    /// What a program needs in its environment to work in this account, and to find no other.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT_URL", self.url.clone()),
+            ("AWS_ACCESS_KEY_ID", self.id.clone()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("AWS_REGION", self.region.clone()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
+        ]
+    }
+
+    /// The configuration of an SDK client that works in this account, by which a test looks for itself.
+    pub(crate) fn sdk(&self) -> SdkConfig {
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(self.region.clone()))
+            .endpoint_url(&self.url)
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                &self.id, "test", None, None, "test",
+            )))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build()
+    }
+}
+
+impl Account {
+    /// A client of S3, and a new bucket of this name.
+    pub(crate) async fn bucket(&self, name: &str) -> aws_sdk_s3::Client {
+        use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+        // A bucket's host name leads nowhere on loopback.
+        let config = aws_sdk_s3::config::Builder::from(&self.sdk()).force_path_style(true).build();
+        let client = aws_sdk_s3::Client::from_conf(config);
+        let place = BucketLocationConstraint::from(self.region.as_str());
+        let place = CreateBucketConfiguration::builder().location_constraint(place).build();
+        client.create_bucket().bucket(name).create_bucket_configuration(place).send().await.unwrap();
+        client
+    }
+}
+
+/// Runs a future to its end, for tests that are not asynchronous themselves.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// Where the testbed has built a program; `None` where it has not. Under CI that is a failure.
+pub(crate) fn built(name: &str) -> Option<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed/build");
+    let output = Command::new(&script).args(["--path", name]).output();
+    let path = output.ok().filter(|o| o.status.success()).and_then(|o| String::from_utf8(o.stdout).ok());
+    let path = path.map(|p| PathBuf::from(p.trim()));
+    // A build that was cut off leaves no such mark.
+    let complete = |p: &PathBuf| p.ancestors().nth(2).is_some_and(|folder| folder.join(".built").exists());
+    let path = path.filter(complete);
+    if path.is_none() {
+        let missing = format!("{name} is not built; have it with: testbed/build {name}");
+        assert!(!env::var("CI").is_ok_and(|ci| ci == "true"), "{missing}");
+        eprintln!("not run: {missing}");
+    }
+    path
+}
+
+/// The command that starts a program and ends it when the other end of its standard input is closed.
+pub(crate) fn kept(program: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", KEEPER, "keeper"]).arg(program).stdin(Stdio::piped());
+    command
+}
+
+fn start(
+    name: &str,
+    ready: &str,
+    only_account: Option<&'static str>,
+    set_up: impl Fn(&mut Command, &str),
+) -> Option<Server> {
+    let program = built(name)?;
+    // Between our letting go of a port and the server's taking it somebody else may have it.
+    for _ in 0..5 {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("servers");
+        fs::create_dir_all(&logs).unwrap();
+        let log = fs::File::create(logs.join(format!("{name}.{port}.log"))).unwrap();
+        let mut command = kept(&program);
+        set_up(&mut command, &port.to_string());
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        let mut keeper = command.spawn().unwrap();
+        if answers(&mut keeper, port, ready) {
+            return Some(Server { url: format!("http://127.0.0.1:{port}"), only_account, _keeper: keeper });
+        }
+        drop(keeper.stdin.take());
+        keeper.wait().unwrap();
+    }
+    panic!("{name} does not start; what it says is in {}/servers", env!("CARGO_TARGET_TMPDIR"));
+}
+
+/// True once the server answers; false where it does not in time.
+fn answers(keeper: &mut Child, port: u16, path: &str) -> bool {
+    let started = Instant::now();
+    while started.elapsed() < READY_WITHIN && keeper.try_wait().unwrap().is_none() {
+        let said = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+            let mut said = String::new();
+            stream.take(100).read_to_string(&mut said)?;
+            Ok(said)
+        });
+        if said.is_ok_and(|said| said.split(' ').nth(1) == Some("200")) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    false
+}
