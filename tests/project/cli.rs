@@ -405,13 +405,16 @@ fn protected_environments_want_more_than_a_yes() {
 }
 
 #[test]
-fn an_environment_on_aws_is_refused_unless_the_sandbox_is_asked_for() {
+fn an_environment_on_aws_never_falls_back_to_the_sandbox() {
     let project = Project::new(TWO_VALUES);
     project.write(
         "plans/app/plan.hcl",
         &format!("plan \"app\" {{}}\nenvironment \"dev\" {{\n  aws {{\n    region = \"eu-west-1\"\n    account_id = \"111111111111\"\n  }}\n}}\n{TWO_VALUES}"),
     );
-    assert!(project.stderr(&["plan"], 1).contains("live_world"));
+    let mut command = project.command(&["plan"]);
+    let assert = command.env("AWS_EC2_METADATA_DISABLED", "true").assert().code(1);
+    let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("there are no credentials") && said.contains("plans/app/plan.hcl:2"), "{said}");
     let plan = project.stdout(&["plan", "--sandbox"], 0);
     assert!(plan.starts_with("World  sandbox, account 111111111111, region eu-west-1\n"), "{plan}");
 }

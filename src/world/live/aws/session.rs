@@ -8,6 +8,7 @@ use super::{
 use crate::world::{AssumeRole, AwsConnection, Caller, Class, Failure, Outcome};
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, identity::IdentityCache, retry::RetryConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_cloudformation::config::retry::RetryPartition;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -38,6 +39,28 @@ pub(super) struct Clients {
     pub(super) secretsmanager: aws_sdk_secretsmanager::Client,
     /// Parameters.
     pub(super) ssm: aws_sdk_ssm::Client,
+}
+
+impl Clients {
+    /// The rate that a throttled service allows is learnt for the account and region that it throttles, not for the process.
+    fn new(config: &SdkConfig, account: &str) -> Self {
+        let place = format!("{account}-{}", config.region().map_or("", Region::as_ref));
+        let budget = |service: &str| RetryPartition::new(format!("{service}-{place}"));
+        Self {
+            cloudformation: aws_sdk_cloudformation::Client::from_conf(
+                aws_sdk_cloudformation::config::Builder::from(config).retry_partition(budget("cloudformation")).build(),
+            ),
+            eks: aws_sdk_eks::Client::from_conf(
+                aws_sdk_eks::config::Builder::from(config).retry_partition(budget("eks")).build(),
+            ),
+            secretsmanager: aws_sdk_secretsmanager::Client::from_conf(
+                aws_sdk_secretsmanager::config::Builder::from(config).retry_partition(budget("secretsmanager")).build(),
+            ),
+            ssm: aws_sdk_ssm::Client::from_conf(
+                aws_sdk_ssm::config::Builder::from(config).retry_partition(budget("ssm")).build(),
+            ),
+        }
+    }
 }
 
 impl Session {
@@ -71,12 +94,7 @@ impl Session {
         let answer = answer.map_err(failed("sts:GetCallerIdentity", ""))?;
         let caller = Caller { account: answer.account.unwrap_or_default(), arn: answer.arn.unwrap_or_default() };
         self.guard(&caller)?;
-        let clients = Clients {
-            cloudformation: aws_sdk_cloudformation::Client::new(&config),
-            eks: aws_sdk_eks::Client::new(&config),
-            secretsmanager: aws_sdk_secretsmanager::Client::new(&config),
-            ssm: aws_sdk_ssm::Client::new(&config),
-        };
+        let clients = Clients::new(&config, &caller.account);
         Ok(Ready { clients, caller })
     }
 
