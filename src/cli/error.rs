@@ -128,7 +128,13 @@ impl From<StateError> for Error {
                 ))
             }
             StateError::Codec(newer @ CodecError::Newer { .. }) => Self::new("state_newer", newer.to_string()),
-            StateError::Codec(damaged) => Self::new("state_damaged", damaged.to_string()),
+            StateError::Codec(damaged) => Self::new("state_damaged", damaged.to_string()).hint(
+                "terrace state verify says how far it can be read, terrace state repair goes on from there; \
+                 docs/state.md says how a former version is put back",
+            ),
+            moved @ StateError::Moved { .. } => Self::new("state_moved", moved.to_string())
+                .because("what stayed behind is kept as it was, and nothing works on with it")
+                .hint("set [state] in terrace.toml to the new place, or move it back: terrace state migrate"),
             StateError::Encoding(why) => Self::new("internal_defect", format!("a record could not be written: {why}"))
                 .hint("this is a defect of terrace; please report it with what you ran"),
         }

@@ -16,7 +16,7 @@ pub enum CodecError {
         found: u64,
     },
     /// A line in the middle is damaged: not a torn tail.
-    #[error("record {line} of the state's log is damaged ({why}); put back a copy of the state's folder")]
+    #[error("record {line} of the state's log is damaged ({why})")]
     Damaged {
         /// Which line, from 1.
         line: usize,
@@ -24,8 +24,11 @@ pub enum CodecError {
         why: String,
     },
     /// The snapshot is damaged.
-    #[error("the state's snapshot is damaged ({0}); put back a copy of the state's folder")]
+    #[error("the state's snapshot is damaged ({0})")]
     Snapshot(String),
+    /// An object of the log is missing or damaged.
+    #[error("a piece of the state's log is damaged or missing ({0})")]
+    Piece(String),
 }
 
 /// One record as a line with its number and checksum.

@@ -13,4 +13,4 @@ pub use codec::{CodecError, FORMAT};
 pub use record::{IgnoredDrift, Intent, Outcome, Purpose, Record, Resource, Run, RunId, Status, Verdict};
 pub use seal::SealKey;
 pub use snapshot::{Entry, Journal, Snapshot};
-pub use store::{StateError, Store, load, seal_key};
+pub use store::{StateError, Store, fold, load, seal_key};

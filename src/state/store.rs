@@ -9,7 +9,7 @@ use crate::{
         codec::{self, CodecError},
         seal::SealKey,
     },
-    world::{Class, Entropy, Failure, Ledger, Lock, LockOwner},
+    world::{Class, Entropy, Failure, Ledger, Lock, LockOwner, Moved, Stored},
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -17,6 +17,9 @@ use tokio::sync::Notify;
 /// When the log is this many times the snapshot (and over [`COMPACT_FLOOR`]), it is compacted at the end.
 const COMPACT_RATIO: usize = 4;
 const COMPACT_FLOOR: usize = 256 * 1024;
+/// A log in this many pieces is compacted at the end, and one in that many while it is written.
+const PIECES_AT_REST: usize = 16;
+const PIECES_AT_WORK: usize = 512;
 
 /// Why state could not be read or written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -33,6 +36,14 @@ pub enum StateError {
         who = .0.who, host = .0.host, pid = .0.pid, command = .0.command, since = .0.since, id = .0.id
     )]
     Locked(Box<LockOwner>),
+    /// It lives elsewhere now.
+    #[error("the state was moved from {from} to {to} by {by} at {at}", to = .moved.to, by = .moved.by, at = .moved.at)]
+    Moved {
+        /// Where it was looked for.
+        from: String,
+        /// Where it is.
+        moved: Box<Moved>,
+    },
     /// A record could not be encoded: a defect.
     #[error("a record could not be written: {0}")]
     Encoding(String),
@@ -41,15 +52,34 @@ pub enum StateError {
 /// State as it is stored, read without the lock.
 ///
 /// # Errors
-/// A storage that fails, or content that can't be read.
+/// A storage that fails, a state that was moved, or content that can't be read.
 pub async fn load(ledger: &dyn Ledger) -> Result<Snapshot, StateError> {
     let stored = ledger.load().await?;
+    not_moved(ledger, &stored)?;
+    Ok(fold(&stored)?)
+}
+
+/// The state that is stored, moved or not.
+///
+/// # Errors
+/// Content that can't be read.
+pub fn fold(stored: &Stored) -> Result<Snapshot, CodecError> {
+    if let Some(broken) = &stored.broken {
+        return Err(CodecError::Piece(broken.why.clone()));
+    }
     let mut snapshot = match &stored.snapshot {
         Some(bytes) => codec::decode_snapshot(bytes)?,
         None => Snapshot::default(),
     };
     codec::replay(&stored.log, &mut snapshot)?;
     Ok(snapshot)
+}
+
+fn not_moved(ledger: &dyn Ledger, stored: &Stored) -> Result<(), StateError> {
+    match &stored.moved {
+        Some(moved) => Err(StateError::Moved { from: ledger.place(), moved: Box::new(moved.clone()) }),
+        None => Ok(()),
+    }
 }
 
 /// The name of the object that holds the seal key.
@@ -60,17 +90,22 @@ const KEY: &str = "seal-key";
 /// # Errors
 /// A storage that fails, or a key that is damaged.
 pub async fn seal_key(ledger: &dyn Ledger, entropy: &dyn Entropy) -> Result<SealKey, StateError> {
-    if let Some(bytes) = ledger.get(KEY).await? {
-        return SealKey::from_hex(&String::from_utf8_lossy(&bytes))
-            .ok_or_else(|| Failure::new(Class::Local, "read state", KEY, "the seal key is damaged").into());
+    let mut stored = ledger.get(KEY).await?;
+    if stored.is_none() {
+        let mut bytes = [0u8; 32];
+        for part in bytes.chunks_mut(8) {
+            part.copy_from_slice(&entropy.next().to_be_bytes());
+        }
+        let key = SealKey::new(bytes);
+        if ledger.put_new(KEY, key.to_hex().as_bytes()).await? {
+            return Ok(key);
+        }
+        // Somebody else was first.
+        stored = ledger.get(KEY).await?;
     }
-    let mut bytes = [0u8; 32];
-    for part in bytes.chunks_mut(8) {
-        part.copy_from_slice(&entropy.next().to_be_bytes());
-    }
-    let key = SealKey::new(bytes);
-    ledger.put(KEY, key.to_hex().as_bytes()).await?;
-    Ok(key)
+    stored
+        .and_then(|bytes| SealKey::from_hex(&String::from_utf8_lossy(&bytes)))
+        .ok_or_else(|| Failure::new(Class::Local, "read state", KEY, "the seal key is damaged").into())
 }
 
 /// State that this process may write: it holds the lock.
@@ -123,29 +158,20 @@ impl Store {
     /// Takes the lock and reads the state.
     ///
     /// # Errors
-    /// [`StateError::Locked`] where somebody living holds it; a storage that fails; content that can't be read.
+    /// [`StateError::Locked`] where somebody living holds it; [`StateError::Moved`]; a storage that fails; content that
+    /// can't be read.
     pub async fn open(ledger: Arc<dyn Ledger>, owner: &LockOwner, lineage: &str) -> Result<Self, StateError> {
         let (epoch, taken_from) = match ledger.lock(owner).await? {
             Lock::Acquired { epoch, taken_from } => (epoch, taken_from),
             Lock::Held(holder) => return Err(StateError::Locked(Box::new(holder))),
         };
-        let stored = match ledger.load().await {
-            Ok(stored) => stored,
-            Err(failure) => {
+        let (snapshot, log_bytes) = match begin(&*ledger, epoch, lineage).await {
+            Ok(begun) => begun,
+            Err(error) => {
                 let _ = ledger.unlock(epoch).await;
-                return Err(failure.into());
+                return Err(error);
             }
         };
-        let mut snapshot = match &stored.snapshot {
-            Some(bytes) => codec::decode_snapshot(bytes)?,
-            None => Snapshot::default(),
-        };
-        codec::replay(&stored.log, &mut snapshot)?;
-        let fresh = snapshot.lineage.is_empty();
-        if fresh {
-            snapshot.lineage = lineage.into();
-            ledger.compact(epoch, encode_snapshot(&snapshot)?).await?;
-        }
         let shared = Arc::new(Shared {
             inner: Mutex::new(Pending {
                 queued: snapshot.records,
@@ -153,7 +179,7 @@ impl Store {
                 snapshot,
                 lines: Vec::new(),
                 failed: None,
-                log_bytes: if fresh { 0 } else { stored.log.len() },
+                log_bytes,
                 closing: false,
             }),
             work: Notify::new(),
@@ -257,10 +283,12 @@ impl Store {
             let compacted = {
                 let mut pending = self.shared.lock();
                 let log_bytes = pending.log_bytes;
-                if log_bytes > COMPACT_FLOOR {
+                let scattered = self.ledger.pieces() >= PIECES_AT_REST;
+                if scattered || log_bytes > COMPACT_FLOOR {
                     pending.snapshot.prune();
                     let bytes = encode_snapshot(&pending.snapshot)?;
-                    (log_bytes > COMPACT_RATIO * bytes.len() || log_bytes > 8 * COMPACT_FLOOR).then_some(bytes)
+                    (scattered || log_bytes > COMPACT_RATIO * bytes.len() || log_bytes > 8 * COMPACT_FLOOR)
+                        .then_some(bytes)
                 } else {
                     None
                 }
@@ -274,15 +302,32 @@ impl Store {
     }
 }
 
+/// Reads the state under a lock that was just taken; a new one gets its lineage. Also how long its log is.
+async fn begin(ledger: &dyn Ledger, epoch: u64, lineage: &str) -> Result<(Snapshot, usize), StateError> {
+    let stored = ledger.load().await?;
+    not_moved(ledger, &stored)?;
+    let mut snapshot = fold(&stored)?;
+    if !snapshot.lineage.is_empty() {
+        return Ok((snapshot, stored.log.len()));
+    }
+    snapshot.lineage = lineage.into();
+    ledger.compact(epoch, encode_snapshot(&snapshot)?).await?;
+    Ok((snapshot, 0))
+}
+
 fn encode_snapshot(snapshot: &Snapshot) -> Result<Arc<[u8]>, StateError> {
     codec::encode_snapshot(snapshot).map(Into::into).map_err(|e| StateError::Encoding(e.to_string()))
 }
 
 async fn write_loop(ledger: Arc<dyn Ledger>, epoch: u64, shared: Arc<Shared>) {
     loop {
-        let (lines, upto, closing) = {
+        let scattered = ledger.pieces() >= PIECES_AT_WORK;
+        let (lines, upto, closing, whole) = {
             let mut pending = shared.lock();
-            (std::mem::take(&mut pending.lines), pending.queued, pending.closing)
+            let lines = std::mem::take(&mut pending.lines);
+            // A snapshot holds what is queued, so it makes that durable as an append would.
+            let whole = (scattered && !lines.is_empty()).then(|| encode_snapshot(&pending.snapshot));
+            (lines, pending.queued, pending.closing, whole)
         };
         if lines.is_empty() {
             if closing {
@@ -292,7 +337,11 @@ async fn write_loop(ledger: Arc<dyn Ledger>, epoch: u64, shared: Arc<Shared>) {
             continue;
         }
         let size = lines.len();
-        let result = ledger.append(epoch, lines.into()).await;
+        let result = match whole {
+            Some(Ok(snapshot)) => ledger.compact(epoch, snapshot).await.map_err(StateError::from),
+            Some(Err(error)) => Err(error),
+            None => ledger.append(epoch, lines.into()).await.map_err(StateError::from),
+        };
         {
             let mut pending = shared.lock();
             match result {
@@ -300,8 +349,8 @@ async fn write_loop(ledger: Arc<dyn Ledger>, epoch: u64, shared: Arc<Shared>) {
                     pending.durable = upto;
                     pending.log_bytes += size;
                 }
-                Err(failure) => {
-                    pending.failed.get_or_insert(failure.into());
+                Err(error) => {
+                    pending.failed.get_or_insert(error);
                 }
             }
         }

@@ -42,13 +42,37 @@ pub struct Stored {
     pub snapshot: Option<Vec<u8>>,
     /// What was appended since, in order; the last line may be torn.
     pub log: Vec<u8>,
+    /// Where it was moved to, so that nobody works on with what stayed behind.
+    pub moved: Option<Moved>,
+    /// What could not be read after that, where something is damaged.
+    pub broken: Option<Broken>,
+}
+
+/// A state that lives elsewhere now.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Moved {
+    /// Where, as [`Ledger::place`] of the other one says it.
+    pub to: String,
+    /// Who moved it.
+    pub by: String,
+    /// When.
+    pub at: jiff::Timestamp,
+}
+
+/// Damage below the records: a piece of the storage that is missing or not what was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The piece, and what is wrong with it.
+    pub why: String,
+    /// The pieces from there on, as they are: `state repair` keeps them aside.
+    pub rest: Vec<u8>,
 }
 
 /// One state key's storage.
 ///
 /// Guarantees: an append is durable when it returns and atomic against a kill (a torn tail is seen as torn); an append
 /// under an epoch that is no longer current fails with [`Class::Conflict`](crate::world::Class::Conflict) and writes
-/// nothing. Reading needs no lock.
+/// nothing that a later reader believes. Reading needs no lock, and sees a prefix of what was appended.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Everything stored; empty where nothing was ever.
@@ -64,10 +88,21 @@ pub trait Ledger: Send + Sync {
     async fn holder(&self) -> Outcome<Option<LockOwner>>;
     /// Appends whole lines.
     async fn append(&self, epoch: u64, lines: Arc<[u8]>) -> Outcome<()>;
-    /// Replaces snapshot and log by this snapshot, atomically.
+    /// Replaces snapshot and log by this snapshot, atomically. A mark of [`Ledger::mark_moved`] goes with them.
     async fn compact(&self, epoch: u64, snapshot: Arc<[u8]>) -> Outcome<()>;
+    /// In how many pieces the log is since the last compaction, as far as this process knows: what makes reading slow on
+    /// a storage where each piece is a request. 0 where pieces cost nothing.
+    fn pieces(&self) -> usize {
+        0
+    }
+    /// Marks the state as moved. [`Ledger::load`] tells of it, and whoever opens the state refuses.
+    async fn mark_moved(&self, epoch: u64, moved: &Moved) -> Outcome<()>;
+    /// Where it is, for messages: a folder, or `s3://bucket/prefix`.
+    fn place(&self) -> String;
     /// Stores an object of its own (a run's plan, a change set's record), replacing one of that name. Needs no lock.
     async fn put(&self, name: &str, content: &[u8]) -> Outcome<()>;
+    /// Stores an object where there is none of that name; `false` where there is. Of several at once one succeeds.
+    async fn put_new(&self, name: &str, content: &[u8]) -> Outcome<bool>;
     /// Reads an object.
     async fn get(&self, name: &str) -> Outcome<Option<Vec<u8>>>;
     /// Names of objects that start so, in order.

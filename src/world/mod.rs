@@ -23,7 +23,7 @@ pub use eks::{Addon, AddonRequest, AddonVersion, Cluster, Eks, ResolveConflicts}
 pub use failure::{Class, Failure, Outcome};
 pub use helm::{Chart, ChartRef, Helm, Release, ReleaseRequest, Rendered};
 pub use kubernetes::{ApplyOptions, Endpoint, HttpAnswer, Kubernetes, ObjectRef, PodRequest, ResourceType};
-pub use ledger::{Ledger, Lock, LockOwner, Stored};
+pub use ledger::{Broken, Ledger, Lock, LockOwner, Moved, Stored};
 pub use machine::Machine;
 pub use services::{Caller, Command, Http, Identity, Parameter, Program, ProgramEnd, Secrets};
 

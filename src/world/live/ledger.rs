@@ -5,7 +5,7 @@
 //! check of the epoch, so that a process whose lock was broken can't write.
 #![expect(clippy::disallowed_methods, reason = "this is the seam to the disk")]
 
-use crate::world::{Class, Failure, Ledger, Lock, LockOwner, Outcome, Stored};
+use crate::world::{Class, Failure, Ledger, Lock, LockOwner, Moved, Outcome, Stored};
 use async_trait::async_trait;
 use std::{
     fs::{self, File, OpenOptions},
@@ -107,13 +107,25 @@ impl Inner {
 
 /// Writes beside, syncs, renames.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    written(path, bytes)?.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
+/// A synced file beside the one that it will be.
+fn written(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_data()?;
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
+    Ok(file)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 fn read_or_empty(path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -136,6 +148,13 @@ impl Ledger for FileLedger {
             Ok(Stored {
                 snapshot: read_or_empty(&inner.path("snapshot"))?,
                 log: read_or_empty(&inner.path("log"))?.unwrap_or_default(),
+                moved: match read_or_empty(&inner.path("moved.json"))? {
+                    Some(bytes) => {
+                        Some(serde_json::from_slice(&bytes).map_err(|e| io::Error::other(format!("moved.json: {e}")))?)
+                    }
+                    None => None,
+                },
+                broken: None,
             })
         })
         .await
@@ -225,14 +244,42 @@ impl Ledger for FileLedger {
             inner.check_epoch(epoch)?;
             replace(&inner.path("snapshot"), &snapshot)?;
             // A kill here leaves records in the log that the snapshot holds already; replaying skips them by serial.
-            replace(&inner.path("log"), b"")
+            replace(&inner.path("log"), b"")?;
+            remove(&inner.path("moved.json"))
         })
         .await
+    }
+
+    async fn mark_moved(&self, epoch: u64, moved: &Moved) -> Outcome<()> {
+        let moved = serde_json::to_vec_pretty(moved).unwrap_or_default();
+        self.blocking("mark state as moved", move |inner| {
+            let _guard = inner.guard()?;
+            inner.check_epoch(epoch)?;
+            replace(&inner.path("moved.json"), &moved)
+        })
+        .await
+    }
+
+    fn place(&self) -> String {
+        self.0.folder.display().to_string()
     }
 
     async fn put(&self, name: &str, content: &[u8]) -> Outcome<()> {
         let (name, content) = (name.to_owned(), content.to_owned());
         self.blocking("write an object", move |inner| replace(&inner.path("objects").join(name), &content)).await
+    }
+
+    async fn put_new(&self, name: &str, content: &[u8]) -> Outcome<bool> {
+        let (name, content) = (name.to_owned(), content.to_owned());
+        self.blocking("write an object", move |inner| {
+            let path = inner.path("objects").join(name);
+            match written(&path, &content)?.persist_noclobber(&path) {
+                Ok(_) => Ok(true),
+                Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+                Err(e) => Err(e.error),
+            }
+        })
+        .await
     }
 
     async fn get(&self, name: &str) -> Outcome<Option<Vec<u8>>> {
@@ -270,11 +317,7 @@ impl Ledger for FileLedger {
 
     async fn delete(&self, name: &str) -> Outcome<()> {
         let name = name.to_owned();
-        self.blocking("delete an object", move |inner| match fs::remove_file(inner.path("objects").join(name)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        })
-        .await
+        self.blocking("delete an object", move |inner| remove(&inner.path("objects").join(name))).await
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod aws;
 mod ledger;
+mod s3;
 
 pub use aws::AskMfa;
 pub use ledger::FileLedger;
+pub use s3::{Encryption, S3Ledger, S3Place};
 
 use crate::world::{
     Aws, AwsConnection, Class, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Failure, Http, Machine,
