@@ -65,8 +65,9 @@ audit: ## check dependencies against the RustSec advisories (needs the network)
 	"$$(command -v cargo-deny || testbed/build cargo-deny)" --all-features --locked check advisories
 
 .PHONY: bench
-bench: ## measure terrace against OpenTofu and Terraform, and rewrite docs/benchmarks.md (20 minutes)
+bench: ## measure terrace beside its peers, and rewrite docs/benchmarks.md (40 minutes)
 	$(CARGO) bench --locked --bench yardstick
+	$(CARGO) bench --locked --bench stacks
 
 .PHONY: docs
 docs: ## build the reference of the library's modules

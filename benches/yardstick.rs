@@ -1,6 +1,6 @@
 //! The yardstick: whole processes of Terrace and its peers on the same graph, in the same
 //! run, on the same machine. `make bench` calls it; it prints what it saw and rewrites
-//! `docs/benchmarks.md`, which says how it is measured.
+//! its section of `docs/benchmarks.md`, which says how it is measured.
 //!
 //! It measures no function of the library and judges nothing but the targets it states.
 
@@ -11,12 +11,20 @@
     reason = "a program of its own: it starts processes, takes their time and prints"
 )]
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+mod common;
+
+use common::{
+    Measured, Stopwatch, machine, output, page,
+    words::{mebibytes, seconds, times},
+};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
 const USAGE: &str = "\
 usage: cargo bench --bench yardstick -- [OPTION]...
@@ -97,13 +105,8 @@ fn run(options: &Options) -> Result<(), String> {
     let scaled = scaling_table(&scaling);
     println!("{scaled}");
     if options.only.is_none() {
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
-        let facts = facts(&tools, options, work.path(), stopwatch);
-        let text = page_text(&graph, &compared, &scaled, &facts);
-        fs::create_dir_all(page.parent().unwrap_or(&page))
-            .and_then(|()| fs::write(&page, text))
-            .map_err(|error| format!("{}: {error}", page.display()))?;
-        println!("wrote docs/benchmarks.md");
+        let facts = machine::facts(work.path(), stopwatch, &programs(&tools, options));
+        page::write("graph", &page_text(&graph, &compared, &scaled, &facts))?;
     }
     Ok(())
 }
@@ -251,12 +254,6 @@ struct Step {
 /// What one tool took for each of the steps, in their order.
 type Run = [Measured; STEPS.len()];
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Measured {
-    wall: Duration,
-    peak_kib: Option<u64>,
-}
-
 struct Tool {
     name: &'static str,
     version: String,
@@ -357,87 +354,6 @@ fn terraform_version(program: &Path) -> Result<String, String> {
     let text = output(command.args(["version", "-json"]))?;
     let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     Ok(json["terraform_version"].as_str().unwrap_or("?").to_owned())
-}
-
-/// Runs a command to its end and returns what it printed.
-fn output(command: &mut Command) -> Result<String, String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let done = command.stdin(Stdio::null()).output().map_err(|error| format!("{name}: {error}"))?;
-    if !done.status.success() {
-        let said = String::from_utf8_lossy(&done.stderr);
-        return Err(format!("{name}: {}\n{said}", done.status));
-    }
-    Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
-}
-
-/// How the peak memory of a process is read. The time is always taken here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stopwatch {
-    /// GNU time starts the process and is told by the kernel when it ends.
-    GnuTime,
-    /// `/proc` is read every millisecond; a peak of the last one may be missed.
-    Proc,
-}
-
-impl Stopwatch {
-    const GNU_TIME: &str = "/usr/bin/time";
-
-    fn find() -> Self {
-        let asked = Command::new(Self::GNU_TIME).arg("--version").output();
-        let gnu = asked.is_ok_and(|done| {
-            [done.stdout, done.stderr].iter().any(|text| String::from_utf8_lossy(text).contains("GNU"))
-        });
-        if gnu { Self::GnuTime } else { Self::Proc }
-    }
-
-    /// Runs the command to its end; returns its exit code, its time and its peak memory.
-    fn measure(self, program: &Command, arguments: &[&str], folder: &Path) -> Result<(Option<i32>, Measured), String> {
-        let failed = |error: std::io::Error| format!("{}: {error}", program.get_program().display());
-        let report = folder.join("peak.txt");
-        let mut command = match self {
-            Self::Proc => Command::new(program.get_program()),
-            Self::GnuTime => {
-                let mut command = Command::new(Self::GNU_TIME);
-                command.args(["--format", "%M", "--output"]).arg(&report).arg(program.get_program());
-                command
-            }
-        };
-        for (name, value) in program.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        let errors = fs::File::create(folder.join("stderr.txt")).map_err(failed)?;
-        command.args(arguments).current_dir(folder);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
-
-        let start = Instant::now();
-        let mut child = command.spawn().map_err(failed)?;
-        let mut peak_kib = None;
-        let status = match self {
-            Self::GnuTime => child.wait().map_err(failed)?,
-            Self::Proc => loop {
-                if let Some(status) = child.try_wait().map_err(failed)? {
-                    break status;
-                }
-                peak_kib = high_water_mark(child.id()).or(peak_kib);
-                std::thread::sleep(Duration::from_millis(1));
-            },
-        };
-        let wall = start.elapsed();
-        if self == Self::GnuTime {
-            let text = fs::read_to_string(&report).map_err(failed)?;
-            peak_kib = text.lines().last().and_then(|line| line.trim().parse().ok());
-        }
-        Ok((status.code(), Measured { wall, peak_kib }))
-    }
-}
-
-fn high_water_mark(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 fn median_wall(runs: &[Run], step: usize) -> Duration {
@@ -543,74 +459,28 @@ fn scaling_table(scaling: &[(usize, Vec<Run>)]) -> String {
     table
 }
 
-/// What the figures depend on, as the rows of a table.
-fn facts(tools: &[Tool], options: &Options, folder: &Path, stopwatch: Stopwatch) -> String {
-    let field = |path: &str, name: &str| {
-        let text = fs::read_to_string(path).ok()?;
-        let line = text.lines().find(|line| line.starts_with(name))?.split_once(':')?.1.trim().to_owned();
-        Some(line)
-    };
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    let memory = field("/proc/meminfo", "MemTotal")
-        .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok())
-        .map_or_else(|| "unknown".to_owned(), |kib| format!("{} GiB", kib.div_ceil(1024 * 1024)));
-    let mut rows = String::from("| | |\n|---|---|\n");
-    let mut row = |name: &str, value: &str| {
-        let _ = writeln!(rows, "| {name} | {value} |");
-    };
-    row("date", &jiff::Timestamp::now().strftime("%Y-%m-%d").to_string());
-    row("processor", &format!("{cores} cores, {processor}"));
-    row("memory", &memory);
-    row("system", std::env::consts::OS);
-    row("a durable write of 256 bytes", &durable_write(folder).map_or_else(|| "unknown".to_owned(), millis));
-    for tool in tools {
-        row(tool.name, &tool.version);
-    }
+/// The programs and how often each ran.
+fn programs(tools: &[Tool], options: &Options) -> Vec<(&'static str, String)> {
     let slow = options.rounds.min(options.slow_rounds);
-    row("rounds", &format!("{}; Terraform {slow}, for its time", options.rounds));
-    let memory = match stopwatch {
-        Stopwatch::GnuTime => "the kernel's figure for the ended process, by GNU time",
-        Stopwatch::Proc => "the process's own high-water mark in /proc, read every millisecond",
-    };
-    row("peak memory", memory);
+    let mut rows: Vec<_> = tools.iter().map(|tool| (tool.name, tool.version.clone())).collect();
+    rows.push(("rounds", format!("{}; Terraform {slow}, for its time", options.rounds)));
     rows
-}
-
-/// The median time of an append that is on disk when it returns.
-fn durable_write(folder: &Path) -> Option<Duration> {
-    use std::io::Write as _;
-    let mut file = fs::File::create(folder.join("durable")).ok()?;
-    let mut taken = Vec::new();
-    for _ in 0..101 {
-        let start = Instant::now();
-        file.write_all(&[b'x'; 256]).and_then(|()| file.sync_data()).ok()?;
-        taken.push(start.elapsed());
-    }
-    taken.sort();
-    taken.get(taken.len() / 2).copied()
 }
 
 fn page_text(graph: &Graph, compared: &str, scaled: &str, facts: &str) -> String {
     let (nodes, edges, depth) = (thousands(graph.len()), thousands(graph.edges()), graph.depth());
     format!(
-        "<!-- Written by `make bench`. Change benches/yardstick.rs, not this page. -->\n\
-         # Benchmarks\n\
-         \n\
-         Terrace against OpenTofu and Terraform on one graph, all in the same run on the same machine. `make bench`\n\
-         measures again and rewrites this page; nothing in it is written by hand.\n\
-         \n\
-         ## {nodes} nodes\n\
+        "## A graph of {nodes} nodes, beside OpenTofu and Terraform\n\
          \n\
          Seconds are the median of the rounds, with the least and the most; memory is the most of any round.\n\
          \n\
          {compared}\n\
-         ## Growth\n\
+         ### Growth\n\
          \n\
          Terrace alone, on larger graphs drawn in the same way; the median of up to three rounds.\n\
          \n\
          {scaled}\n\
-         ## How it is measured\n\
+         ### How it is measured\n\
          \n\
          - The graph: {nodes} nodes and {edges} edges in files of {NODES_A_FILE}, {depth} nodes on its longest path. Node i quotes the ids\n  \
            of three nodes (fewer at the start) drawn from the 200 before it, by a generator with a fixed seed. For the peers\n  \
@@ -628,35 +498,14 @@ fn page_text(graph: &Graph, compared: &str, scaled: &str, facts: &str) -> String
          - \"Against the better peer\" is the lower median of the two peers divided by Terrace's.\n\
          - Terraform is measured where it is installed. OpenTofu is built from source at a pinned version ([testbed](../testbed/README.md)).\n\
          \n\
-         ## The machine\n\
+         ### The machine\n\
          \n\
          {facts}"
     )
 }
 
-fn seconds(wall: Duration) -> String {
-    let seconds = wall.as_secs_f64();
-    match seconds {
-        ..0.1 => format!("{seconds:.3} s"),
-        0.1..10.0 => format!("{seconds:.2} s"),
-        _ => format!("{seconds:.1} s"),
-    }
-}
-
-fn millis(wall: Duration) -> String {
-    format!("{:.2} ms", wall.as_secs_f64() * 1e3)
-}
-
 fn micros(wall: Duration) -> f64 {
     wall.as_secs_f64() * 1e6
-}
-
-fn mebibytes(kib: Option<u64>) -> String {
-    kib.map_or_else(|| "-".to_owned(), |kib| format!("{} MiB", kib.div_ceil(1024)))
-}
-
-fn times(ratio: f64) -> String {
-    if ratio < 10.0 { format!("{ratio:.1}x") } else { format!("{ratio:.0}x") }
 }
 
 fn ratio(of: u64, to: u64) -> f64 {
