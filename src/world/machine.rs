@@ -2,7 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the seam behind which programs and the network are used")]
 
-use crate::world::{Class, Command, Failure, Http, HttpAnswer, Outcome, Program, ProgramEnd};
+use crate::{
+    base::format_duration,
+    world::{Class, Command, Failure, Http, HttpAnswer, Outcome, Program, ProgramEnd},
+};
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
@@ -46,7 +49,7 @@ impl Command for Machine {
         if name.is_empty() {
             return Err(fail(Class::Invalid, "the command is empty".to_owned()));
         }
-        let mut command = tokio::process::Command::new(name);
+        let mut command = tokio::process::Command::new(located(name));
         command.args(&program.argv[1..]).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.envs(program.environment.iter().map(|(k, v)| (k, v.expose())));
@@ -60,7 +63,7 @@ impl Command for Machine {
             let failure = fail(Class::Local, format!("`{name}` cannot be started: {e}"));
             if missing { failure.hint(format!("install `{name}`, or see to it that it is on PATH")) } else { failure }
         })?;
-        let group = child.id();
+        let group = Group(child.id());
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -74,26 +77,51 @@ impl Command for Machine {
         };
         tokio::pin!(run);
         let Ok((status, stdout, stderr)) = within(program.timeout, &mut run).await else {
-            signal(group, false);
-            if within(GRACE, &mut run).await.is_err() {
-                signal(group, true);
-            }
-            return Err(fail(Class::TimedOut, format!("ended after {} s", program.timeout.as_secs_f64())));
+            group.signal(false);
+            let _ = within(GRACE, &mut run).await;
+            let after = format_duration(program.timeout);
+            return Err(fail(Class::TimedOut, format!("took longer than it may and was ended after {after}")));
         };
+        group.gone();
         let status = status.map_err(|e| fail(Class::Local, e.to_string()))?;
         Ok(ProgramEnd { code: status.code(), stdout, stderr })
     }
 }
 
-/// Ends a program and what it started: gently, or not.
-fn signal(group: Option<u32>, hard: bool) {
-    #[cfg(unix)]
-    if let Some(pid) = group.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
-        let signal = if hard { rustix::process::Signal::KILL } else { rustix::process::Signal::TERM };
-        let _ = rustix::process::kill_process_group(pid, signal);
+/// The program as the machine looks for it: one with a slash lies in the current folder, where the project is, and not in the
+/// folder that it runs in; where nothing lies there, the name is left as it is.
+fn located(name: &str) -> std::path::PathBuf {
+    let path = std::path::PathBuf::from(name);
+    let there = name.contains('/').then(|| std::path::absolute(&path).ok()).flatten().filter(|p| p.exists());
+    there.unwrap_or(path)
+}
+
+/// A program and what it started. Dropped before it has ended (its time is over, or nobody waits any more), it is ended
+/// altogether.
+struct Group(Option<u32>);
+
+impl Group {
+    /// It has ended by itself. What it left running on purpose is its own affair.
+    fn gone(mut self) {
+        self.0 = None;
     }
-    #[cfg(not(unix))]
-    let _ = (group, hard);
+
+    /// Ends it: gently, or not.
+    fn signal(&self, hard: bool) {
+        #[cfg(unix)]
+        if let Some(pid) = self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+            let signal = if hard { rustix::process::Signal::KILL } else { rustix::process::Signal::TERM };
+            let _ = rustix::process::kill_process_group(pid, signal);
+        }
+        #[cfg(not(unix))]
+        let _ = hard;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(true);
+    }
 }
 
 /// Reads to the end and keeps the beginning.
@@ -201,8 +229,37 @@ mod tests {
         let mut slow = program(&["sh", "-c", "sleep 30 | sleep 30"]);
         slow.timeout = Duration::from_millis(100);
         let before = std::time::Instant::now();
-        assert_eq!(Machine::new().unwrap().run(&slow).await.unwrap_err().class, Class::TimedOut);
+        let failure = Machine::new().unwrap().run(&slow).await.unwrap_err();
+        assert_eq!(failure.class, Class::TimedOut);
+        assert!(failure.message.ends_with("ended after 0.1s"), "{failure}");
         assert!(before.elapsed() < GRACE);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_ended_with_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut slow = program(&["sh", "-c", "echo > begun; (sleep 1; echo > late) & wait"]);
+        slow.directory = folder.path().display().to_string();
+        let begun = folder.path().join("begun");
+        let machine = Machine::new().unwrap();
+        tokio::select! {
+            end = machine.run(&slow) => panic!("{end:?}"),
+            () = async { while !begun.exists() { tokio::time::sleep(Duration::from_millis(5)).await } } => {}
+        }
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert!(!folder.path().join("late").exists());
+    }
+
+    #[tokio::test]
+    async fn a_program_with_a_slash_is_found_from_where_terrace_runs_whatever_folder_it_runs_in() {
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let tool = folder.path().join("tool");
+        std::fs::write(&tool, "#!/bin/sh\npwd\n").unwrap();
+        std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let relative = format!("./{}/tool", folder.path().file_name().unwrap().display());
+        let mut asked = program(&[&relative]);
+        asked.directory = "/".to_owned();
+        assert_eq!(Machine::new().unwrap().run(&asked).await.unwrap().stdout, "/\n");
     }
 
     #[tokio::test]

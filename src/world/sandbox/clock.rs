@@ -1,7 +1,8 @@
 //! Virtual time. It runs only while a process runs, `speed` times as fast as the machine's, and jumps on command.
 //!
 //! At infinite speed nothing really waits: once every task that uses the clock sleeps, time jumps to the earliest
-//! deadline. That is for tests; a program or a request of the machine in flight holds time still meanwhile.
+//! deadline. That is for tests. While a program or a request of the machine is in flight, time at infinite speed stands
+//! still and at any other runs as the machine's does: how long they take, and how long they may, is real time.
 
 #![expect(clippy::disallowed_methods, reason = "the sandbox is the world, and this is where its time comes from")]
 
@@ -34,6 +35,8 @@ pub(super) type Listener = Box<dyn Fn() + Send + Sync>;
 pub(super) struct VirtualClock {
     speed: f64,
     state: Mutex<State>,
+    /// Told where time begins to run at another speed.
+    paced: Notify,
     sync: std::sync::OnceLock<Listener>,
 }
 
@@ -59,7 +62,7 @@ impl VirtualClock {
             busy: 0,
         };
         let speed = if speed.is_nan() || speed <= 0.0 { 1.0 } else { speed };
-        Self { speed, state: Mutex::new(state), sync: std::sync::OnceLock::new() }
+        Self { speed, state: Mutex::new(state), paced: Notify::new(), sync: std::sync::OnceLock::new() }
     }
 
     /// Gives it the means to hear of other processes' time.
@@ -90,10 +93,27 @@ impl VirtualClock {
         self.state().activity += 1;
     }
 
-    /// Holds time still, at infinite speed, while the machine does something real.
+    /// Keeps time to the machine's own pace while that does something real; at infinite speed, holds it still.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
-        self.state().busy += 1;
+        self.pace(|state| state.busy += 1);
         Busy(Arc::clone(self))
+    }
+
+    /// Changes what the speed depends on; what has passed until then has passed at the former one.
+    fn pace(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        state.base = self.millis(&state);
+        state.since = Instant::now();
+        change(&mut state);
+        state.activity += 1;
+        wake_first(&state);
+        drop(state);
+        self.paced.notify_waiters();
+    }
+
+    /// How many virtual seconds pass now in one of the machine's.
+    fn rate(&self, state: &State) -> f64 {
+        if state.busy > 0 { self.speed.min(1.0) } else { self.speed }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -105,18 +125,27 @@ impl VirtualClock {
         if self.speed.is_infinite() {
             return state.base;
         }
-        state.base.saturating_add((state.since.elapsed().as_secs_f64() * self.speed * 1000.0) as i64)
+        state.base.saturating_add((state.since.elapsed().as_secs_f64() * self.rate(state) * 1000.0) as i64)
     }
 
     async fn sleep_scaled(&self, deadline: i64) {
         loop {
-            let left = deadline.saturating_sub(self.millis(&self.state()));
+            let paced = self.paced.notified();
+            tokio::pin!(paced);
+            paced.as_mut().enable();
+            let (left, rate) = {
+                let state = self.state();
+                (deadline.saturating_sub(self.millis(&state)), self.rate(&state))
+            };
             if left <= 0 {
                 return;
             }
             #[expect(clippy::cast_precision_loss, reason = "a wait need not be exact")]
-            let real = Duration::try_from_secs_f64(left as f64 / 1000.0 / self.speed).unwrap_or(GLANCE);
-            tokio::time::sleep(real.min(GLANCE)).await;
+            let real = Duration::try_from_secs_f64(left as f64 / 1000.0 / rate).unwrap_or(GLANCE);
+            tokio::select! {
+                () = tokio::time::sleep(real.min(GLANCE)) => {}
+                () = paced => continue,
+            }
             if real > GLANCE
                 && let Some(sync) = self.sync.get()
             {
@@ -202,15 +231,12 @@ impl Drop for Sleeper<'_> {
     }
 }
 
-/// While it lives, time at infinite speed stands still.
+/// While it lives, time is the machine's own; at infinite speed it stands still.
 pub(super) struct Busy(Arc<VirtualClock>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.busy -= 1;
-        state.activity += 1;
-        wake_first(&state);
+        self.0.pace(|state| state.busy -= 1);
     }
 }
 
@@ -286,5 +312,25 @@ mod tests {
         mover.advance(Duration::from_secs(90_000));
         task.await.unwrap();
         assert!(before.elapsed() < Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn while_the_machine_does_something_real_time_runs_as_the_machines() {
+        let clock = Arc::new(VirtualClock::new(START, 1_000.0));
+        let (begun, real) = (clock.now(), Instant::now());
+        let busy = clock.busy();
+        clock.sleep(Duration::from_millis(20)).await;
+        assert!(real.elapsed() >= Duration::from_millis(19));
+        let passed = Duration::try_from(clock.now().duration_since(begun)).unwrap();
+        assert!(passed <= real.elapsed() + Duration::from_millis(50), "{passed:?} of {:?}", real.elapsed());
+        // A sleeper wakes by the speed of the moment, not by that at which it fell asleep.
+        let hour = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(60)).await }
+        });
+        tokio::task::yield_now().await;
+        drop(busy);
+        hour.await.unwrap();
+        assert!(real.elapsed() < Duration::from_secs(20));
     }
 }

@@ -223,7 +223,7 @@ impl Entropy for Seeded {
     }
 }
 
-/// The machine's own programs and network; virtual time at infinite speed waits for them.
+/// The machine's own programs and network; virtual time is real while they are at work.
 struct RealTime(Arc<Sandbox>);
 
 #[async_trait::async_trait]
