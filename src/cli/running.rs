@@ -59,9 +59,11 @@ async fn commit(folder: &Path) -> Option<String> {
 /// Listens for Ctrl-C (and for being asked to end): the first finishes what runs, the second stops at once.
 pub(crate) fn listen(interrupt: &Interrupt, view: &Arc<View>) -> tokio::task::JoinHandle<()> {
     let (interrupt, view) = (interrupt.clone(), view.clone());
+    // Made before the run begins and kept: a signal that comes while the one before is told of is not lost.
+    let signals = Signals::new();
     tokio::spawn(async move {
-        loop {
-            signal().await;
+        let Some(mut signals) = signals else { return };
+        while signals.next().await {
             interrupt.ask();
             let message = match interrupt.asked() {
                 1 => "interrupted: what runs is finished, nothing more is started; once more stops at once",
@@ -72,22 +74,45 @@ pub(crate) fn listen(interrupt: &Interrupt, view: &Arc<View>) -> tokio::task::Jo
     })
 }
 
+/// Ctrl-C, and being asked to end.
 #[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut end) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = end.recv() => {}
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Option<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Some(Self {
+            interrupt: signal(SignalKind::interrupt()).ok()?,
+            terminate: signal(SignalKind::terminate()).ok()?,
+        })
+    }
+
+    /// Waits for the next one; false where none will come any more.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            came = self.interrupt.recv() => came.is_some(),
+            came = self.terminate.recv() => came.is_some(),
+        }
     }
 }
 
+/// Ctrl-C.
 #[cfg(not(unix))]
-async fn signal() {
-    let _ = tokio::signal::ctrl_c().await;
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Option<Self> {
+        Some(Self)
+    }
+
+    async fn next(&mut self) -> bool {
+        tokio::signal::ctrl_c().await.is_ok()
+    }
 }
 
 /// Shows what a run left, and says how the process ends.
