@@ -1,6 +1,8 @@
 //! `terrace plan`: the difference between what is declared and what is live.
 #![expect(clippy::disallowed_methods, reason = "writes the plan's file")]
 
+mod next;
+
 use crate::{
     cli::{
         args::{PlanArg, Selection},
@@ -8,8 +10,7 @@ use crate::{
         error::{Error, Result, defect},
         exit::Exit,
         loaded::load,
-        place,
-        stage::{self, Stage},
+        place, stage,
         style::bold,
         variables,
         views::{self, json},
@@ -101,8 +102,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
             (_, true) => Mode::RefreshOnly,
             _ => Mode::Normal,
         },
-        targets: args.selection.target,
-        replace: args.selection.replace,
+        targets: args.selection.target.clone(),
+        replace: args.selection.replace.clone(),
         offline: args.offline,
         change_sets: !args.no_change_sets && !args.offline,
         ..Request::default()
@@ -125,7 +126,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         for refusal in refused.iter().filter(|_| saved.content.has_changes()) {
             context.terminal.status(&format!("apply will refuse this: {}", refusal.summary));
         }
-        next(&saved, &stage, args.out.as_deref(), context);
+        if saved.content.has_changes() {
+            if let Some(file) = &args.out {
+                context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));
+            }
+            let next = next::command(&saved.content.header, &args, &stage.loaded, context);
+            context.terminal.status(&format!("Next: {}", bold(&next.words)));
+            if let Some(again) = next.again {
+                context.terminal.status(&again);
+            }
+        }
     }
     Ok(if args.detailed_exitcode && saved.content.has_changes() { Exit::Changes } else { Exit::Done })
 }
@@ -152,29 +162,4 @@ pub(crate) fn write(path: &Path, saved: &Saved) -> Result<()> {
     std::io::Write::write_all(&mut file, &bytes).map_err(|e| unwritable(&e))?;
     file.persist(path).map_err(|e| unwritable(&e.error))?;
     Ok(())
-}
-
-fn next(saved: &Saved, stage: &Stage, out: Option<&Path>, context: &Context) {
-    let header = &saved.content.header;
-    let command = match out {
-        _ if !saved.content.has_changes() => return,
-        Some(file) => {
-            context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));
-            format!("terrace apply {}", file.display())
-        }
-        None => {
-            let sandbox = if context.global.sandbox { " --sandbox" } else { "" };
-            let verb = if header.mode == Mode::Destroy { "destroy" } else { "apply" };
-            let targets: Vec<String> = header.targets.iter().map(|t| format!(" --target '{t}'")).collect();
-            let targets = targets.concat();
-            let only = stage.loaded.configuration.environments.len() == 1 && context.global.env.is_none();
-            let env = if only { String::new() } else { format!(" --env {}", header.env) };
-            let plan = match stage.loaded.place.spoken.as_str() {
-                "." => "",
-                spoken => &format!(" {spoken}"),
-            };
-            format!("terrace {verb}{plan}{env}{sandbox}{targets}")
-        }
-    };
-    context.terminal.status(&format!("Next: {}", bold(command)));
 }
