@@ -8,7 +8,12 @@ use crate::{
         Aws, AwsConnection, Class, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Failure, Http, Outcome,
     },
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// The handles for the work on one address.
 #[derive(Clone)]
@@ -38,6 +43,27 @@ pub struct Context {
     /// The outputs of another plan of the project in this environment, by the plan's label; `None` where it was never
     /// applied. Sensitive outputs, of which state keeps only a seal, are sealed.
     pub plan_outputs: PlanOutputs,
+    /// What the kind keeps from one step of a look to the next.
+    pub seen: Seen,
+}
+
+/// What reading a thing brought to light, kept for the preview of the same look, so that the world is asked once. Empty unless
+/// a kind puts something there; taken out, it is gone, so that nothing old is taken for new.
+#[derive(Clone, Default)]
+pub struct Seen(Arc<Mutex<Option<Box<dyn Any + Send>>>>);
+
+impl Seen {
+    /// Keeps this, in the place of whatever was kept.
+    pub fn keep<T: Send + 'static>(&self, what: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(what));
+    }
+
+    /// Takes what was kept, where it is of this type.
+    #[must_use]
+    pub fn take<T: 'static>(&self) -> Option<T> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        kept.downcast().ok().map(|kept| *kept)
+    }
 }
 
 /// Looks up the outputs of another plan; see [`Context::plan_outputs`].

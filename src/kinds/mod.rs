@@ -27,7 +27,7 @@ mod testing;
 mod value;
 mod yaml;
 
-pub use context::{Context, FIRST_POLL, PlanOutputs, SLOWEST_POLL, backoff};
+pub use context::{Context, FIRST_POLL, PlanOutputs, SLOWEST_POLL, Seen, backoff};
 pub use difference::{Comparison, Sides, keep_ignored, parse_path};
 pub use kind::{
     Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding, Kind,

@@ -2,7 +2,9 @@
 
 use crate::{
     base::{ActionWord, Address, Data, Diagnostics, Digest, Value},
-    kinds::{Change, Context, Desired, Difference, Kind, Marks, Observed, Prepare, Preview, Prior, Recovered, Step},
+    kinds::{
+        Change, Context, Desired, Difference, Kind, Marks, Observed, Prepare, Preview, Prior, Recovered, Seen, Step,
+    },
     lang::MemorySources,
     world::{
         AwsConnection, ClusterConnection, Outcome, World as _,
@@ -156,6 +158,7 @@ impl Bench {
             marks: marks(),
             progress: Arc::new(|_| {}),
             plan_outputs: Arc::new(|plan| Ok((plan == "other").then(|| Value::object([("a", Value::from("b"))])))),
+            seen: Seen::default(),
         }
     }
 

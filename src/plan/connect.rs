@@ -168,6 +168,7 @@ pub fn context(
         sources: subject.sources.clone(),
         marks: subject.marks(),
         plan_outputs: subject.plan_outputs.clone(),
+        seen: crate::kinds::Seen::default(),
         progress,
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Digest, Value, format_duration},
-    kinds::{Condition, ConditionEffect, Context, Desired, Observed, helm::preview::drifted},
+    kinds::{Condition, ConditionEffect, Context, Desired, Observed, helm::deployed::Deployed},
     world::{Outcome, Release},
 };
 use serde_json::{Value as Json, json};
@@ -52,7 +52,12 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         ("values", Value::from_json(&base.values)),
     ]);
     let drifted = match &deployed {
-        Some(release) if !newest.is_pending() => drifted(context, release).await?,
+        Some(release) if !newest.is_pending() => {
+            let deployed = Deployed::read(context, release).await?;
+            let drifted = deployed.drifted();
+            context.seen.keep(deployed);
+            drifted
+        }
         _ => Vec::new(),
     };
     // Values may hold secrets, and none of them changes without a new revision.

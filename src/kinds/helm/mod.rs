@@ -1,6 +1,7 @@
 //! `helm`: a release of a chart, rendered and compared three ways before it is installed or upgraded.
 
 mod change;
+mod deployed;
 mod desired;
 mod live;
 mod namespace;

@@ -124,3 +124,18 @@ async fn a_lost_answer_makes_nothing_twice() {
         bench.delete(&release(), &again).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn the_live_objects_of_a_release_are_read_once_in_a_look() {
+    let bench = Bench::with_cluster().await;
+    bench.apply(&release(), &inputs("6.7.0", 1)).await.unwrap();
+    let gets = || bench.sandbox.show(None).unwrap().calls.get("kubernetes:Get").copied().unwrap_or_default();
+    let before = gets();
+    let planned = bench.plan(&release(), &inputs("6.8.0", 1)).await.unwrap();
+    assert_eq!(planned.change.action, ActionWord::Update);
+    let made = bench.sandbox.show(Some("object")).unwrap().rows;
+    let made = made.iter().filter(|r| r.name.contains("pod-info") && !r.name.contains("Pod/")).count();
+    // Each of its objects, what the new version adds, and the namespace.
+    let asked = usize::try_from(gets() - before).unwrap();
+    assert!(made > 0 && asked <= made + 2, "{asked} for {made}");
+}
