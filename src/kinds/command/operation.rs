@@ -196,14 +196,10 @@ async fn done(context: &Context, inputs: &Value, id: &Json, stdout: String) -> O
 pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recovered> {
     let remembered = Value::from_json(step.identity.unwrap_or(&Json::Null));
     let inputs = step.desired.map_or(&remembered, |d| &d.inputs);
-    let stuck = |why: &str| Recovered::Stuck {
-        why: why.to_owned(),
-        command: format!("look whether {} is there, then: terrace resume", context.address),
-    };
     if inputs.get("read").is_none() {
         return Ok(match step.action {
             ActionWord::Delete if inputs.get("delete").is_none() => Recovered::NotDone,
-            _ => stuck("its program was cut off, and without `read` nobody knows how far it came"),
+            action => stuck(context, action),
         });
     }
     let found = look(context, inputs).await?;
@@ -220,6 +216,25 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
         // An update is made again: it is given the same inputs.
         _ => Recovered::NotDone,
     })
+}
+
+/// What nobody can know is told with what may have to be done about it: the run is over, and what state remembers decides what
+/// the next apply does.
+fn stuck(context: &Context, action: ActionWord) -> Recovered {
+    let address = &context.address;
+    let next = match action {
+        ActionWord::Create => format!(
+            "look for yourself: as it stands, the next apply replaces it (`delete` where it has one, then `create`); where nothing of it is there, `terrace state rm '{address}'` first, and the next apply only creates it"
+        ),
+        ActionWord::Delete => format!(
+            "look for yourself: as it stands, the next apply runs `delete` again; where it is gone, `terrace state rm '{address}'` first"
+        ),
+        _ => "look for yourself: the next apply runs `update` again".to_owned(),
+    };
+    Recovered::Stuck {
+        why: format!("its program was cut off, and without `read` nobody knows how far it came; {next}"),
+        command: "terrace apply".to_owned(),
+    }
 }
 
 pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Value>) -> Outcome<String> {
