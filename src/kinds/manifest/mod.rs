@@ -2,6 +2,7 @@
 
 mod change;
 mod desired;
+mod ignored;
 mod live;
 mod operation;
 mod preview;
@@ -53,6 +54,10 @@ impl Kind for ManifestKind {
         _token: &str,
     ) -> Outcome<Option<Preview>> {
         preview::preview(context, desired, observed).await
+    }
+
+    fn leave_ignored(&self, desired: &Desired, observed: &Observed, ignore: &[String]) -> Desired {
+        ignored::leave(desired, observed, ignore)
     }
 
     fn diff(&self, difference: &Difference<'_>) -> Change {
