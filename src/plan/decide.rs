@@ -136,6 +136,13 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
             change.undo = Undo::None("a replacement destroys the former one first".to_owned());
         }
     }
+    if change.action == ActionWord::Update
+        && change.undo == Undo::Full
+        && facts.observed.is_some_and(|o| o.image.has_sensitive())
+    {
+        // Rule 9: a before-image holds its secrets only as long as the process lives.
+        change.undo = Undo::Partly("should the run be cut off, a former secret in it is not known any more".to_owned());
+    }
     if !problems.is_empty() {
         return Err(problems);
     }

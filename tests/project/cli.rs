@@ -292,6 +292,34 @@ fn variables_win_in_the_order_of_the_rules() {
     assert!(project.stderr(&["plan", "--var", "w=1"], 1).contains("unknown_variable"));
 }
 
+#[cfg(unix)]
+#[test]
+fn what_comes_next_is_a_command_that_can_be_pasted_and_holds_no_secret() {
+    let project = Project::new(&format!("variable \"token\" {{\n  sensitive = true\n}}\n{TWO_VALUES}"));
+    project.write("it's more.toml", "size = \"of the file\"\n");
+    let given = ["--var", "size=it's $HOME; \"x\"", "--var", "token=hunter2", "--var-file", "it's more.toml"];
+    let words = [&["plan", "--project", ".", "--env", "dev", "--target", "value.second"][..], &given].concat();
+    let said = project.stderr(&words, 0);
+    assert!(!said.contains("hunter2") && said.contains("TERRACE_VAR_token"), "{said}");
+    let next = said.lines().find_map(|l| l.strip_prefix("Next: ")).unwrap();
+    let paste = |line: &str| {
+        let program = assert_cmd::cargo::cargo_bin("terrace");
+        let mut shell = Command::new("/bin/sh");
+        shell.env_clear().env("TERRACE_SANDBOX_SPEED", "instant").env("TERRACE_VAR_token", "hunter2").env("HOME", "/");
+        shell.env("PATH", format!("{}:/usr/bin:/bin", program.parent().unwrap().display()));
+        shell.current_dir(project.path()).args(["-c", line]).assert().success();
+    };
+    paste(&format!("{next} --auto-approve"));
+    let made = project.stdout(&["state", "show", "value.second"], 0);
+    assert!(made.contains("after it's $HOME; "), "{made}");
+
+    let saved = project.stderr(&["plan", "--out", "a plan.tplan", "--var", "size=big", "--var", "token=hunter2"], 0);
+    let next = saved.lines().find_map(|l| l.strip_prefix("Next: ")).unwrap();
+    assert_eq!(next, "terrace apply 'a plan.tplan'");
+    paste(&format!("{next} --auto-approve"));
+    assert_eq!(project.stdout(&["output", "second", "--raw"], 0).trim_end(), "after big");
+}
+
 #[test]
 fn applying_needs_somebody_who_agrees() {
     let project = Project::new(TWO_VALUES);
@@ -534,6 +562,83 @@ fn an_interrupt_finishes_what_runs_and_resume_does_the_rest() {
     assert_eq!(project.stdout(&["state", "list"], 0), "stack.queue\n");
     project.run(&["resume", "--auto-approve"]).success();
     assert_eq!(project.stdout(&["state", "list"], 0), "stack.queue\nvalue.later\n");
+}
+
+/// Starts the program on a world that takes its time, and reads what it says until a line with these words.
+#[cfg(unix)]
+fn started(project: &Project, words: &[&str], until: &str) -> (std::process::Child, impl std::io::BufRead + use<>) {
+    let mut running = std::process::Command::new(assert_cmd::cargo::cargo_bin("terrace"));
+    running.env_clear().env("TERRACE_SANDBOX_SPEED", "2").current_dir(project.path()).args(words);
+    let mut child = running.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    wait_for(&mut said, until);
+    (child, said)
+}
+
+#[cfg(unix)]
+fn wait_for(said: &mut impl std::io::BufRead, until: &str) {
+    let mut all = String::new();
+    while !all.contains(until) {
+        assert!(said.read_line(&mut all).unwrap() > 0, "it never says `{until}`: {all}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_stops_at_once_and_resume_finds_what_became_of_it() {
+    let project = with_stack();
+    let (mut child, mut said) = started(&project, &["apply", "--auto-approve"], "stack.queue: creating");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    wait_for(&mut said, "interrupted");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    wait_for(&mut said, "stopped");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(project.stdout(&["status"], 0).contains("open run"));
+    project.run(&["resume", "--auto-approve"]).success();
+    assert_eq!(project.stdout(&["state", "list"], 0), "stack.queue\n");
+    project.run(&["plan", "--detailed-exitcode"]).success();
+}
+
+#[cfg(unix)]
+#[test]
+fn of_two_that_resume_one_run_at_once_one_does_and_the_other_is_told_who() {
+    let project = with_stack();
+    project.run(&["sandbox", "fault", "cloudformation:ExecuteChangeSet", "crash-after"]).success();
+    project.run(&["apply", "--auto-approve"]).code(137);
+    let (mut first, said) = started(&project, &["resume", "--auto-approve"], "was cut off after");
+    let second = project.stderr(&["resume", "--auto-approve"], 5);
+    assert!(second.contains("resume") && second.contains(&first.id().to_string()), "{second}");
+    std::io::read_to_string(said).unwrap();
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+    project.run(&["plan", "--detailed-exitcode"]).success();
+}
+
+#[cfg(unix)]
+#[test]
+fn what_to_do_about_a_program_that_was_cut_off_is_told_and_works() {
+    for forget in [true, false] {
+        // The program ends whoever started it, once.
+        let project = Project::new(
+            r#"
+command "note" {
+  create = ["/bin/sh", "-c", "echo create >> log; test -e begun && exit 0; echo > begun; kill -9 $PPID"]
+  delete = ["/bin/sh", "-c", "echo delete >> log"]
+}
+"#,
+        );
+        project.run(&["apply", "--auto-approve"]).interrupted();
+        let said = project.stderr(&["resume", "--auto-approve"], 7);
+        assert!(said.contains("terrace state rm 'command.note'") && said.contains("run: terrace apply"), "{said}");
+        assert!(!said.contains("terrace resume"), "{said}");
+        if forget {
+            project.run(&["state", "rm", "command.note"]).success();
+        }
+        project.run(&["apply", "--auto-approve"]).success();
+        let log = fs::read_to_string(project.path().join("log")).unwrap();
+        assert_eq!(log, if forget { "create\ncreate\n" } else { "create\ndelete\ncreate\n" });
+        project.run(&["plan", "--detailed-exitcode"]).success();
+    }
 }
 
 // --- State

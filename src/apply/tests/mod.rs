@@ -3,6 +3,8 @@
 mod crashes;
 mod events;
 mod failures;
+mod faults;
 mod lives;
 mod platforms;
 mod rules;
+mod secrets;
