@@ -6,6 +6,8 @@ mod architecture;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod readme;

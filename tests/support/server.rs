@@ -13,15 +13,36 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
+use terrace::world::{AwsConnection, Class, Failure, live::Live};
 
 /// The region that tests work in, where they do not care.
 pub(crate) const REGION: &str = "eu-central-1";
+
+/// Where a server knows one account only, what tests make in it lies apart by region.
+const REGIONS: [&str; 16] = [
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-2",
+];
 
 /// Starts a server and lives until its standard input is closed, which happens when whoever holds the other end does not
 /// live any more, however it ended. Then the server is ended by its id: asked, and after five seconds killed.
@@ -86,8 +107,11 @@ impl Server {
     pub(crate) fn account(&self) -> Account {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let id = self.only_account.map_or_else(|| format!("{:012}", 210_000_000_000 + number), str::to_owned);
-        Account { url: self.url.clone(), id, region: REGION.to_owned() }
+        let (id, region) = match self.only_account {
+            None => (format!("{:012}", 210_000_000_000 + number), REGION),
+            Some(id) => (id.to_owned(), REGIONS[usize::try_from(number).unwrap() % REGIONS.len()]),
+        };
+        Account { url: self.url.clone(), id, region: region.to_owned() }
     }
 }
 
@@ -136,6 +160,26 @@ impl Account {
 }
 
 impl Account {
+    /// The live world, in this account.
+    pub(crate) fn world(&self) -> Arc<Live> {
+        let nobody = |device: &str| Err(Failure::new(Class::Denied, "sts:AssumeRole", device, "nobody to ask"));
+        Live::with_credentials(Arc::new(nobody), self.credentials()).unwrap()
+    }
+
+    /// The connection to it, as a plan declares it.
+    pub(crate) fn connection(&self) -> AwsConnection {
+        AwsConnection {
+            region: self.region.clone(),
+            account_id: self.id.clone(),
+            endpoint_url: Some(self.url.clone()),
+            ..AwsConnection::default()
+        }
+    }
+
+    fn credentials(&self) -> SharedCredentialsProvider {
+        SharedCredentialsProvider::new(Credentials::new(&self.id, "test", None, None, "test"))
+    }
+
     /// A client of S3, and a new bucket of this name.
     pub(crate) async fn bucket(&self, name: &str) -> aws_sdk_s3::Client {
         use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};

@@ -12,6 +12,7 @@ use crate::world::{
     Aws, AwsConnection, Class, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Failure, Http, Machine,
     Outcome, World,
 };
+use aws_credential_types::provider::SharedCredentialsProvider;
 use std::{sync::Arc, time::Duration};
 
 /// The world outside: AWS, by the connections that plans declare, and the programs and network of this machine.
@@ -26,7 +27,17 @@ impl Live {
     /// # Errors
     /// The machine's HTTP client cannot be set up.
     pub fn new(ask: AskMfa) -> Outcome<Arc<Self>> {
-        Ok(Arc::new(Self { aws: aws::Connections::new(ask), machine: Arc::new(Machine::new()?) }))
+        Ok(Arc::new(Self { aws: aws::Connections::new(ask, None), machine: Arc::new(Machine::new()?) }))
+    }
+
+    /// The same with credentials that the caller has, in place of those of the environment and the profiles. For programs
+    /// that use Terrace as a library, and for tests, of which each has an account of its own.
+    ///
+    /// # Errors
+    /// As [`Live::new`].
+    pub fn with_credentials(ask: AskMfa, credentials: SharedCredentialsProvider) -> Outcome<Arc<Self>> {
+        let aws = aws::Connections::new(ask, Some(credentials));
+        Ok(Arc::new(Self { aws, machine: Arc::new(Machine::new()?) }))
     }
 }
 

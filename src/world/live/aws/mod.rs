@@ -13,6 +13,7 @@ mod session;
 pub use role::AskMfa;
 
 use crate::world::{Aws, AwsConnection};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -22,12 +23,14 @@ use std::{
 /// service.
 pub(super) struct Connections {
     ask: AskMfa,
+    credentials: Option<SharedCredentialsProvider>,
     known: Mutex<BTreeMap<AwsConnection, Aws>>,
 }
 
 impl Connections {
-    pub(super) fn new(ask: AskMfa) -> Self {
-        Self { ask, known: Mutex::new(BTreeMap::new()) }
+    /// The credentials are those of the environment and the profiles, unless there are others.
+    pub(super) fn new(ask: AskMfa, credentials: Option<SharedCredentialsProvider>) -> Self {
+        Self { ask, credentials, known: Mutex::new(BTreeMap::new()) }
     }
 
     /// The handles of a connection. Makes no call.
@@ -36,7 +39,7 @@ impl Connections {
         known
             .entry(connection.clone())
             .or_insert_with(|| {
-                let session = session::Session::new(connection.clone(), self.ask.clone());
+                let session = session::Session::new(connection.clone(), self.ask.clone(), self.credentials.clone());
                 Aws {
                     cloudformation: Arc::new(cloudformation::LiveCloudFormation::new(session.clone())),
                     eks: Arc::new(eks::LiveEks(session.clone())),

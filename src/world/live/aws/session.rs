@@ -20,6 +20,7 @@ const ATTEMPTS: u32 = 5;
 pub(super) struct Session {
     connection: AwsConnection,
     ask: AskMfa,
+    credentials: Option<SharedCredentialsProvider>,
     ready: OnceCell<Ready>,
 }
 
@@ -64,8 +65,12 @@ impl Clients {
 }
 
 impl Session {
-    pub(super) fn new(connection: AwsConnection, ask: AskMfa) -> Arc<Self> {
-        Arc::new(Self { connection, ask, ready: OnceCell::new() })
+    pub(super) fn new(
+        connection: AwsConnection,
+        ask: AskMfa,
+        credentials: Option<SharedCredentialsProvider>,
+    ) -> Arc<Self> {
+        Arc::new(Self { connection, ask, credentials, ready: OnceCell::new() })
     }
 
     /// The clients; the first use looks whose account this is.
@@ -89,7 +94,7 @@ impl Session {
     }
 
     async fn begin(&self) -> Outcome<Ready> {
-        let config = config(&self.connection, &self.ask).await?;
+        let config = config(&self.connection, &self.ask, self.credentials.clone()).await?;
         let answer = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
         let answer = answer.map_err(failed("sts:GetCallerIdentity", ""))?;
         let caller = Caller { account: answer.account.unwrap_or_default(), arn: answer.arn.unwrap_or_default() };
@@ -119,12 +124,17 @@ impl Session {
 /// Credentials come from where the AWS command line has them: environment, profile (SSO and `credential_process` included),
 /// OIDC web identity, container, instance. `assume_role` takes on a role with these; in a CI job that has an OIDC token,
 /// `ci_role_arn` is taken on by that instead. Endpoints come from `endpoint_url`, else `AWS_ENDPOINT_URL_<SERVICE>`,
-/// `AWS_ENDPOINT_URL` or the profile; `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` are honoured.
+/// `AWS_ENDPOINT_URL` or the profile; `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` are honoured. `given`
+/// credentials stand in for all that is found.
 ///
 /// # Errors
 /// A certificate bundle that cannot be read. Missing credentials are told by the first call.
-pub(in crate::world::live) async fn config(connection: &AwsConnection, ask: &AskMfa) -> Outcome<SdkConfig> {
-    let base = base(connection, http::client()?).await;
+pub(in crate::world::live) async fn config(
+    connection: &AwsConnection,
+    ask: &AskMfa,
+    given: Option<SharedCredentialsProvider>,
+) -> Outcome<SdkConfig> {
+    let base = base(connection, http::client()?, given).await;
     let job = connection.ci_role_arn.as_ref().zip(OidcToken::of_job());
     let (role, right) = match (job, &connection.assume_role) {
         (Some((arn, token)), _) => (AssumeRole { role_arn: arn.clone(), ..AssumeRole::default() }, Right::Oidc(token)),
@@ -139,7 +149,11 @@ pub(in crate::world::live) async fn config(connection: &AwsConnection, ask: &Ask
         .build())
 }
 
-async fn base(connection: &AwsConnection, http: SharedHttpClient) -> SdkConfig {
+async fn base(
+    connection: &AwsConnection,
+    http: SharedHttpClient,
+    given: Option<SharedCredentialsProvider>,
+) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(connection.region.clone()))
         .http_client(http)
@@ -147,6 +161,9 @@ async fn base(connection: &AwsConnection, http: SharedHttpClient) -> SdkConfig {
         .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS));
     if let Ok(name) = AppName::new("terrace") {
         loader = loader.app_name(name);
+    }
+    if let Some(given) = given {
+        loader = loader.credentials_provider(given);
     }
     if let Some(profile) = &connection.profile {
         loader = loader.profile_name(profile);

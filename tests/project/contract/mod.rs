@@ -1,0 +1,79 @@
+//! What the traits of `world` promise, asked of every world: the sandbox, and AWS by way of each server that stands in for
+//! it. A test is written once and runs on all of them.
+//!
+//! Where a world differs from AWS, the test says so by [`Bed::differs`] and holds what that world does instead, so that
+//! a server that is mended is noticed. Each such difference stands in docs/differences.md, with its reason.
+
+mod bed;
+mod change;
+mod changes;
+mod failure;
+mod look;
+mod refusal;
+mod small;
+
+use bed::Bed;
+
+/// Makes each function a test on each world; those before the bar on moto, too.
+macro_rules! on_every_world {
+    ($($module:ident: $($also:ident),* | $($test:ident),*;)+) => {
+        mod sandbox {
+            $($(#[tokio::test] async fn $also() { super::$module::$also(&super::Bed::sandbox()).await; })*
+            $(#[tokio::test] async fn $test() { super::$module::$test(&super::Bed::sandbox()).await; })*)+
+        }
+        mod ministack {
+            $($(#[tokio::test] async fn $also() {
+                if let Some(bed) = super::Bed::ministack() { super::$module::$also(&bed).await; }
+            })*
+            $(#[tokio::test] async fn $test() {
+                if let Some(bed) = super::Bed::ministack() { super::$module::$test(&bed).await; }
+            })*)+
+        }
+        mod moto {
+            $($(#[tokio::test] async fn $also() {
+                if let Some(bed) = super::Bed::moto() { super::$module::$also(&bed).await; }
+            })*)+
+        }
+    };
+}
+
+on_every_world! {
+    change:
+        a_stack_policy_is_taken | a_stack_is_reviewed_then_made_and_tells_what_it_has,
+        nothing_changed_is_said_in_the_words_of_the_service,
+        an_output_alone_is_a_change,
+        tags_reach_the_stack_and_are_a_change_by_themselves,
+        an_update_without_a_change_set_does_the_same,
+        a_parameter_keeps_its_previous_value_where_that_is_asked_for,
+        a_token_makes_a_repeated_call_the_same_call;
+    changes:
+        all_pages_of_a_change_set_are_read | a_change_in_place_and_a_replacement_are_told_apart,
+        what_is_no_longer_declared_is_removed,
+        executing_one_change_set_ends_its_siblings,
+        a_stack_left_in_review_is_cleaned_up_by_name;
+    failure:
+        | a_failed_create_rolls_back_and_its_name_is_free_after_a_delete,
+        a_failed_create_is_deleted_where_that_is_asked_for,
+        a_failed_create_stays_as_it_is_where_that_is_asked_for,
+        a_failed_update_goes_back_to_what_was,
+        while_an_operation_runs_nobody_starts_another;
+    look:
+        a_deleted_stack_is_found_by_its_arn_only,
+        a_name_that_is_used_again_is_another_stack | a_stack_that_is_not_there_is_told_as_such,
+        events_come_newest_first_and_from_where_one_left_off,
+        only_living_stacks_are_listed,
+        exports_tell_their_stack_and_who_imports_them,
+        an_export_in_use_keeps_its_stack_and_its_value,
+        drift_is_found_property_by_property;
+    refusal:
+        | termination_protection_keeps_a_stack_until_it_is_lifted,
+        a_template_with_a_type_that_is_none_is_refused_whole,
+        a_template_that_does_not_parse_is_refused,
+        parameters_are_held_to_their_declarations,
+        capabilities_have_to_be_acknowledged,
+        a_secret_parameter_is_never_shown,
+        only_a_rollback_that_failed_is_continued;
+    small:
+        the_caller_is_of_the_account,
+        parameters_and_secrets_are_read_by_name | a_cluster_that_is_not_there_is_told_as_such;
+}
