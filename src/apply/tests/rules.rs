@@ -293,3 +293,61 @@ async fn a_secret_that_a_failing_program_prints_reaches_neither_journal_nor_repo
     let log = std::fs::read_to_string(lab.folder.path().join("state/log")).unwrap();
     assert!(!log.contains("canary") && !format!("{report:?}").contains("canary"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_a_manifest_leaves_an_ignored_field_to_whoever_set_it() {
+    let mut lab = lab("");
+    let cluster = include_str!("../../../examples/quickstart/templates/cluster.yaml");
+    lab.files.insert("p/cluster.yaml".to_owned(), cluster.to_owned());
+    let declared = |image: &str| {
+        format!(
+            r#"
+stack "cluster" {{
+  template = "${{path.root}}/cluster.yaml"
+  parameters = {{ ClusterName = "c", SubnetIds = "subnet-1,subnet-2", Nodes = "2" }}
+}}
+kubernetes "main" {{
+  eks {{ name = stack.cluster.outputs.ClusterName }}
+}}
+manifest "web" {{
+  object = {{
+    apiVersion = "apps/v1"
+    kind = "Deployment"
+    metadata = {{ name = "web", namespace = "default" }}
+    spec = {{
+      replicas = 1
+      selector = {{ matchLabels = {{ app = "web" }} }}
+      template = {{
+        metadata = {{ labels = {{ app = "web" }} }}
+        spec = {{ containers = [{{ name = "web", image = "{image}" }}] }}
+      }}
+    }}
+  }}
+  lifecycle {{
+    ignore_changes = [object.spec.replicas]
+  }}
+}}
+"#
+        )
+    };
+    lab.write(&declared("nginx:1"));
+    lab.applied().await;
+    // How many pods it wants, behind how many are ready.
+    let replicas = |lab: &Lab| {
+        let rows = lab.world.show(Some("object")).unwrap().rows;
+        let web = rows.iter().find(|r| r.name == "default/Deployment/web").unwrap();
+        web.status.split_once('/').unwrap().1.to_owned()
+    };
+    let before = replicas(&lab);
+    let set = vec![("spec.replicas".to_owned(), "3".to_owned())];
+    let drift = Drift { target: "object/default/Deployment/web".to_owned(), set, ..Drift::default() };
+    lab.world.drift(&drift).unwrap();
+    lab.world.advance(std::time::Duration::from_secs(600)).unwrap();
+    let scaled = replicas(&lab);
+    assert_eq!((before.as_str(), scaled.as_str()), ("1 ready", "3 ready"));
+    assert_eq!(lab.changes().await, Vec::<String>::new());
+    lab.write(&declared("nginx:2"));
+    assert_eq!(lab.apply().await.end, RunEnd::Succeeded);
+    assert_eq!(replicas(&lab), scaled);
+    assert_eq!(lab.changes().await, Vec::<String>::new());
+}
