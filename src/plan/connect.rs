@@ -140,6 +140,12 @@ fn cluster_of(aws: &AwsConnection, body: &Value) -> Option<ClusterConnection> {
     body.get("in_cluster").filter(|b| !b.is_null()).map(|_| ClusterConnection::InCluster)
 }
 
+/// Where a thing lives, where that is not the environment's own account and region.
+#[must_use]
+pub fn elsewhere(subject: &Subject, connections: &Connections) -> Option<AwsConnection> {
+    (connections.aws != subject.aws).then(|| connections.aws.clone())
+}
+
 /// A context for work on an address over these connections.
 ///
 /// # Errors

@@ -180,6 +180,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
             condition,
             fingerprint: facts.observed.map(|o| o.fingerprint.clone()),
             deferral: None,
+            place: None,
             moved_from: facts.moved_from.cloned(),
             import: facts.import.cloned(),
             inputs: seal(&desired.inputs),

@@ -141,7 +141,8 @@ async fn live_unremembered(subject: &Subject, node: &crate::plan::Planned) -> Op
     if identity.is_null() || !kind.reads(identity) || node.address.kind().starts_with("data.") {
         return None;
     }
-    let connections = crate::plan::connect::Connections { aws: subject.aws.clone(), cluster: None };
+    let aws = node.place.as_ref().unwrap_or(&subject.aws).clone();
+    let connections = crate::plan::connect::Connections { aws, cluster: None };
     if kind.schema().connection == crate::lang::schema::ConnectionNeed::Kubernetes {
         return None; // its cluster is found when its turn comes, and it is read again then
     }

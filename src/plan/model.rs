@@ -7,6 +7,7 @@ use crate::{
     kinds::{ChildChange, Condition, FieldChange, Undo},
     lang::configuration::OnFailure,
     plan::connect::Connections,
+    world::AwsConnection,
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, sync::Arc};
@@ -212,6 +213,9 @@ pub struct Planned {
     /// Why it is planned later.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deferral: Option<Deferral>,
+    /// Where it lives, where that is another account or region than the environment's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub place: Option<AwsConnection>,
     /// Its former address.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub moved_from: Option<Address>,

@@ -132,6 +132,7 @@ pub fn planned(resource: &Resource, observed: Option<&Observed>, why: &Why, read
         condition: observed.and_then(|o| o.condition.clone()),
         fingerprint: observed.map(|o| o.fingerprint.clone()),
         deferral: None,
+        place: None,
         moved_from: None,
         import: None,
         inputs: crate::base::Value::NULL,

@@ -1,10 +1,10 @@
 //! What is no longer declared, and what `destroy` takes away.
 
-use crate::plan::make::{Maker, Seen, Work, blank, observe_remembered};
+use crate::plan::make::{Maker, Seen, Work, blank, observe_remembered, remembered_connections};
 use crate::{
     base::{ActionWord, Address, Event},
     lang::Declaration,
-    plan::{Moment, look::Look, removal, subject::world_problem},
+    plan::{Moment, Planned, connect, look::Look, removal, subject::world_problem},
     world::{Class, Outcome},
 };
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -91,7 +91,9 @@ impl<'s> Maker<'s> {
         match look {
             Ok(look) => {
                 let read = !self.request.offline;
-                self.nodes.push(removal::planned(resource, look.observed.as_ref(), why, read));
+                let place = connect::elsewhere(self.subject, &remembered_connections(self.subject, resource));
+                let planned = removal::planned(resource, look.observed.as_ref(), why, read);
+                self.nodes.push(Planned { place, ..planned });
             }
             // Its place is gone: whether the thing is, is seen when its turn comes.
             Err(failure) if failure.class == Class::NotFound => {

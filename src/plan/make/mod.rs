@@ -367,6 +367,7 @@ pub(super) fn blank(address: &Address, phase: Arc<str>, action: ActionWord) -> P
         condition: None,
         fingerprint: None,
         deferral: None,
+        place: None,
         moved_from: None,
         import: None,
         inputs: Value::NULL,

@@ -5,7 +5,7 @@ use crate::{
     base::{ActionWord, Address, Diagnostic},
     lang::{Declaration, configuration::Resource, evaluate::Conditions, schema::Role},
     plan::{
-        DeferReason, Drift, Left,
+        DeferReason, Drift, Left, connect,
         decide::{self, Facts},
         instance::{self, Instance},
         look::Look,
@@ -58,6 +58,7 @@ impl Maker<'_> {
                 let mut planned = decided.planned;
                 self.preconditions(address, resource);
                 planned.rollout = self.rollout(address, resource);
+                planned.place = connect::elsewhere(self.subject, &instance.connections);
                 let exports = decided.exports.waiting_for(address);
                 let attributes = instance::attributes(&instance.evaluated.inputs, &exports);
                 self.evaluator.set(address, attributes);

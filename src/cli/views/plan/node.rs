@@ -41,6 +41,11 @@ fn head(node: &Planned, page: &mut Page) {
         (action, _) => action.word(),
     };
     let _ = write!(text, "  {}", of_action(node.action, word));
+    if let Some(place) = &node.place {
+        let account =
+            if place.account_id.is_empty() { String::new() } else { format!("account {}, ", place.account_id) };
+        let _ = write!(text, "  in {account}{}", place.region);
+    }
     if let Some(from) = &node.moved_from {
         let _ = write!(text, "  (moved from {from})");
     }

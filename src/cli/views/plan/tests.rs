@@ -71,6 +71,7 @@ fn node(address: &str, phase: &str, action: ActionWord) -> Planned {
         condition: None,
         fingerprint: None,
         deferral: None,
+        place: None,
         moved_from: None,
         import: None,
         inputs: Value::NULL,

@@ -6,6 +6,8 @@ mod describe;
 mod eks;
 mod failure;
 mod http;
+#[cfg(test)]
+mod recorded;
 mod role;
 mod secrets;
 mod session;

@@ -150,3 +150,133 @@ async fn github(url: &str, bearer: &Secret<String>) -> Outcome<Secret<String>> {
         serde_json::from_str::<serde_json::Value>(&body).ok().and_then(|b| Some(b["value"].as_str()?.to_owned()));
     token.map(Secret::new).ok_or_else(|| fail(format!("HTTP {} without a token", status.as_u16())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::recorded::Recorded, *};
+    use aws_config::identity::IdentityCache;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// AssumeRole's answer, by its page in the STS API reference.
+    fn session(operation: &str, ends: &str) -> String {
+        format!(
+            "<{operation}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{operation}Result><Credentials>\
+             <AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>hush</SecretAccessKey><SessionToken>token</SessionToken>\
+             <Expiration>{ends}</Expiration></Credentials></{operation}Result></{operation}Response>"
+        )
+    }
+
+    fn role() -> AssumeRole {
+        AssumeRole {
+            role_arn: "arn:aws:iam::333333333333:role/jit".into(),
+            session_name: Some("ada".into()),
+            external_id: Some("x-1".into()),
+            mfa_serial: Some("arn:aws:iam::333333333333:mfa/ada".into()),
+            duration_seconds: Some(1800),
+            tags: [("team".to_owned(), "platform".to_owned())].into(),
+        }
+    }
+
+    fn asking(asked: &Arc<AtomicU32>) -> AskMfa {
+        let asked = asked.clone();
+        Arc::new(move |device| {
+            assert_eq!(device, "arn:aws:iam::333333333333:mfa/ada");
+            Ok(Secret::new(format!("12345{}", asked.fetch_add(1, Ordering::SeqCst))))
+        })
+    }
+
+    #[tokio::test]
+    async fn a_role_is_taken_on_with_all_that_is_declared() {
+        let server = Recorded::new(vec![(200, session("AssumeRole", "2100-01-01T00:00:00Z"))]).await;
+        let asked = Arc::new(AtomicU32::new(0));
+        let sts = aws_sdk_sts::Client::new(&server.config());
+        let provider = RoleCredentials { role: role(), right: Right::Caller(asking(&asked)), sts };
+        let credentials = provider.provide_credentials().await.unwrap();
+        assert_eq!(credentials.access_key_id(), "ASIAEXAMPLE");
+        let request = server.asked().remove(0);
+        for part in [
+            "Action=AssumeRole&",
+            "RoleArn=arn%3Aaws%3Aiam%3A%3A333333333333%3Arole%2Fjit",
+            "RoleSessionName=ada",
+            "ExternalId=x-1",
+            "DurationSeconds=1800",
+            "Tags.member.1.Key=team&Tags.member.1.Value=platform",
+            "SerialNumber=arn%3Aaws%3Aiam%3A%3A333333333333%3Amfa%2Fada",
+            "TokenCode=123450",
+        ] {
+            assert!(request.contains(part), "{part} in {request}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_ends_is_renewed_and_another_code_is_asked_for() {
+        let soon = jiff::Timestamp::from_second(jiff::Timestamp::UNIX_EPOCH.as_second() + 60).unwrap();
+        let identity = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+             <GetCallerIdentityResult><Account>333333333333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
+        let over = session("AssumeRole", &soon.to_string());
+        let server = Recorded::new(vec![
+            (200, over.clone()),
+            (200, identity.to_owned()),
+            (200, over),
+            (200, identity.to_owned()),
+        ])
+        .await;
+        let asked = Arc::new(AtomicU32::new(0));
+        let sts = aws_sdk_sts::Client::new(&server.config());
+        let provider = RoleCredentials { role: role(), right: Right::Caller(asking(&asked)), sts };
+        let config = server
+            .config()
+            .into_builder()
+            .credentials_provider(SharedCredentialsProvider::new(provider))
+            .identity_cache(IdentityCache::lazy().build())
+            .build();
+        let client = aws_sdk_sts::Client::new(&config);
+        for _ in 0..2 {
+            client.get_caller_identity().send().await.unwrap();
+        }
+        let actions: Vec<bool> = server.asked().iter().map(|r| r.contains("Action=AssumeRole&")).collect();
+        assert_eq!(actions, [true, false, true, false]);
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn what_keeps_a_code_from_being_given_is_told_as_it_is() {
+        let server = Recorded::new(vec![(200, String::new())]).await;
+        let ask: AskMfa =
+            Arc::new(|device| Err(Failure::new(Class::Denied, "sts:AssumeRole", device, "nobody gave one")));
+        let provider = RoleCredentials {
+            role: role(),
+            right: Right::Caller(ask),
+            sts: aws_sdk_sts::Client::new(&server.config()),
+        };
+        let config = server
+            .config()
+            .into_builder()
+            .credentials_provider(SharedCredentialsProvider::new(provider))
+            .identity_cache(IdentityCache::no_cache())
+            .build();
+        let error = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await.unwrap_err();
+        let failure = failed("sts:GetCallerIdentity", "")(error);
+        assert_eq!((failure.class, failure.message.as_str()), (Class::Denied, "nobody gave one"));
+        assert!(server.asked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_ci_job_takes_its_role_on_with_its_token() {
+        let token = "{\"value\":\"a.job.token\"}".to_owned();
+        let github = Recorded::new(vec![(200, token)]).await;
+        let server = Recorded::new(vec![(200, session("AssumeRoleWithWebIdentity", "2100-01-01T00:00:00Z"))]).await;
+        let url = format!("{}/token?api=1", github.config().endpoint_url().unwrap());
+        let right = Right::Oidc(OidcToken::GitHub { url, bearer: Secret::new("bearer".to_owned()) });
+        let role = AssumeRole { role_arn: "arn:aws:iam::333333333333:role/ci".into(), ..AssumeRole::default() };
+        let provider = RoleCredentials { role, right, sts: aws_sdk_sts::Client::new(&server.config()) };
+        provider.provide_credentials().await.unwrap();
+        assert!(github.asked()[0].starts_with("GET /token?api=1&audience=sts.amazonaws.com "), "{:?}", github.asked());
+        let request = server.asked().remove(0);
+        assert!(
+            request.contains("WebIdentityToken=a.job.token") && request.contains("RoleSessionName=terrace"),
+            "{request}"
+        );
+    }
+}
