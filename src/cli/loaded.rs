@@ -1,7 +1,7 @@
 //! A plan, loaded and free of errors, and the environment that is meant.
 
 use crate::{
-    base::{Diagnostics, SourceMap, Value},
+    base::{Diagnostic, Diagnostics, SourceMap, Value},
     cli::{
         context::Context,
         error::{Error, Result, failure_diagnostic},
@@ -134,6 +134,22 @@ impl Loaded {
     /// As [`Loaded::environment`]; on AWS without a declared account, where the caller's cannot be found out.
     pub(crate) async fn choose(&self, context: &Context) -> Result<Chosen> {
         self.known(choose(self.environment(context)?, context.global.sandbox), context).await
+    }
+
+    /// As [`Loaded::choose`], and asks nobody.
+    ///
+    /// # Errors
+    /// As [`Loaded::environment`]; on AWS without a declared account.
+    pub(crate) fn choose_unasked(&self, context: &Context) -> Result<Chosen> {
+        let chosen = choose(self.environment(context)?, context.global.sandbox);
+        if !chosen.sandbox && chosen.connection.account_id.is_empty() {
+            let problem = Diagnostic::error("account_unknown", "the account is not declared, and nobody may be asked")
+                .at(&chosen.environment.span, "declared here")
+                .because("state is kept by account, so without it there is no telling which state is meant")
+                .hint("write account_id in the environment's aws block, or leave --offline away");
+            return Err(Error::from(problem).with_sources(self.texts()));
+        }
+        Ok(chosen)
     }
 
     /// State is kept by account (rule 2): where none is declared, it is that of whoever calls.

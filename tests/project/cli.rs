@@ -447,6 +447,21 @@ fn an_environment_on_aws_never_falls_back_to_the_sandbox() {
     assert!(plan.starts_with("World  sandbox, account 111111111111, region eu-west-1\n"), "{plan}");
 }
 
+#[test]
+fn a_plan_without_calls_needs_no_credentials_and_says_when_the_account_is_open() {
+    let project = Project::new(TWO_VALUES);
+    let plan = |account: &str| {
+        project.write(
+            "plans/app/plan.hcl",
+            &format!("plan \"app\" {{}}\nenvironment \"dev\" {{\n  aws {{\n    region = \"eu-west-1\"{account}\n  }}\n}}\n{TWO_VALUES}"),
+        );
+    };
+    plan("\n    account_id = \"111111111111\"");
+    assert!(project.stdout(&["plan", "--offline"], 0).contains("account 111111111111"));
+    plan("");
+    assert!(project.stderr(&["plan", "--offline"], 1).contains("account_unknown"));
+}
+
 // --- When things go wrong
 
 #[test]

@@ -87,7 +87,7 @@ impl Later {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     args.later.refused()?;
     let loaded = load(context, args.plan.plan.as_deref())?;
-    let chosen = loaded.choose(context).await?;
+    let chosen = if args.offline { loaded.choose_unasked(context)? } else { loaded.choose(context).await? };
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let stage = if args.offline {
         stage::set_unasked(context, loaded, chosen, variables).await?

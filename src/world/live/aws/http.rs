@@ -49,6 +49,12 @@ pub(super) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build()
 }
 
+/// How long calls may take that answer at once where anybody answers.
+pub(super) fn short_timeouts() -> TimeoutConfig {
+    let attempt = Duration::from_secs(10);
+    TimeoutConfig::builder().connect_timeout(attempt).operation_attempt_timeout(attempt).build()
+}
+
 fn trust_store() -> Outcome<TrustStore> {
     let store = TrustStore::default();
     let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|p| !p.is_empty()) else { return Ok(store) };

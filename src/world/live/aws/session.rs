@@ -95,8 +95,10 @@ impl Session {
 
     async fn begin(&self) -> Outcome<Ready> {
         let config = config(&self.connection, &self.ask, self.credentials.clone()).await?;
-        let answer = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
-        let answer = answer.map_err(failed("sts:GetCallerIdentity", ""))?;
+        // Where that is not AWS, an error must say whom was asked.
+        let endpoint = config.endpoint_url().unwrap_or_default();
+        let answer = sts(&config).get_caller_identity().send().await;
+        let answer = answer.map_err(failed("sts:GetCallerIdentity", endpoint))?;
         let caller = Caller { account: answer.account.unwrap_or_default(), arn: answer.arn.unwrap_or_default() };
         self.guard(&caller)?;
         let clients = Clients::new(&config, &caller.account);
@@ -141,12 +143,20 @@ pub(in crate::world::live) async fn config(
         (None, Some(role)) => (role.clone(), Right::Caller(ask.clone())),
         (None, None) => return Ok(base),
     };
-    let provider = RoleCredentials { role, right, sts: aws_sdk_sts::Client::new(&base) };
+    let provider = RoleCredentials { role, right, sts: sts(&base) };
     Ok(base
         .into_builder()
         .credentials_provider(SharedCredentialsProvider::new(provider))
         .identity_cache(IdentityCache::lazy().build())
         .build())
+}
+
+/// A client that says soon where nobody answers: who calls is asked before anything else, and a person waits for it.
+fn sts(config: &SdkConfig) -> aws_sdk_sts::Client {
+    let retries = RetryConfig::standard().with_max_attempts(3);
+    let config =
+        aws_sdk_sts::config::Builder::from(config).retry_config(retries).timeout_config(http::short_timeouts());
+    aws_sdk_sts::Client::from_conf(config.build())
 }
 
 async fn base(
