@@ -7,7 +7,7 @@ use crate::{
         work,
     },
     base::{ActionWord, Address, Event, Value},
-    kinds::kind,
+    kinds::{Kind, kind},
     state::{Entry, Outcome as Ended, Purpose, Record, Resource, Status},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
@@ -103,7 +103,10 @@ fn plans(entries: &[Entry], state: &crate::state::Snapshot, phase: &Arc<str>) ->
     for entry in entries.iter().filter(|e| e.intent.phase == *phase) {
         let intent = &entry.intent;
         match (intent.purpose, &entry.outcome) {
-            (Purpose::Apply, outcome) if took_effect(outcome.as_ref(), state.resources.get(&intent.address)) => {
+            (Purpose::Apply, outcome)
+                if took_effect(outcome.as_ref(), state.resources.get(&intent.address))
+                    || stayed_part_way(&intent.address, outcome.as_ref()) =>
+            {
                 let current = state.resources.get(&intent.address).cloned();
                 let plan = out.entry(intent.address.clone()).or_insert_with(|| Plan {
                     first: entry.clone(),
@@ -139,6 +142,11 @@ fn took_effect(outcome: Option<&Ended>, current: Option<&Resource>) -> bool {
         Some(Ended::Failed { .. }) => current.is_some_and(|r| r.status == Status::Tainted),
         Some(Ended::NotDone) => false,
     }
+}
+
+/// Whether a failed effect keeps what it did before it failed.
+fn stayed_part_way(address: &Address, outcome: Option<&Ended>) -> bool {
+    matches!(outcome, Some(Ended::Failed { .. })) && kind(address.kind()).is_some_and(Kind::stays_part_way)
 }
 
 async fn undo_one(

@@ -31,3 +31,8 @@ pub(super) const fn block(attributes: &'static [AttributeSchema], doc: &'static 
 pub(super) const fn nested(name: &'static str, block: &'static BlockSchema) -> NestedSchema {
     NestedSchema { name, labels: 0, repeated: false, required: false, block }
 }
+
+/// A nested block that may be written more than once.
+pub(super) const fn repeated(name: &'static str, block: &'static BlockSchema) -> NestedSchema {
+    NestedSchema { repeated: true, ..nested(name, block) }
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Address, Value},
-    kinds::Marks,
+    kinds::{Marks, Outlook},
     lang::Sources,
     world::{
         Aws, AwsConnection, Class, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Failure, Http, Outcome,
@@ -45,6 +45,8 @@ pub struct Context {
     pub plan_outputs: PlanOutputs,
     /// What the kind keeps from one step of a look to the next.
     pub seen: Seen,
+    /// What the plan knows beside the declaration.
+    pub outlook: Outlook,
 }
 
 /// What reading a thing brought to light, kept for the preview of the same look, so that the world is asked once. Empty unless

@@ -5,7 +5,7 @@
 //! reads a file but by the context's sources. Retrying effects, journaling and verifying are the executor's work.
 
 use crate::{
-    base::{ActionWord, Address, Diagnostics, Digest, Path, Span, Value},
+    base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Path, Span, Value},
     kinds::{Context, Marks, keep_ignored},
     lang::{Sources, schema::KindSchema},
     world::Outcome,
@@ -97,6 +97,30 @@ pub struct Preview {
     pub nothing: bool,
     /// A new identity or inputs where the look ahead pinned something.
     pub exports: Option<Value>,
+    /// What is wrong with what is written, or worth knowing before it is applied: by the input it is about. An error keeps
+    /// the plan from being made, and at apply the step from being taken.
+    pub remarks: Vec<(Path, Diagnostic)>,
+}
+
+/// What a plan knows beside a declaration: what it makes of the clusters before or after this one's turn, and what was
+/// approved for this one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Outlook {
+    /// Clusters whose Kubernetes version this plan moves, by name.
+    pub clusters: BTreeMap<String, Ahead>,
+    /// The facts of the approved plan for this address ([`Preview::facts`] then); empty while planning.
+    pub pinned: BTreeMap<String, Json>,
+}
+
+/// A cluster whose Kubernetes version a plan moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ahead {
+    /// The version that it will have.
+    pub version: String,
+    /// What moves it.
+    pub by: Address,
+    /// True where that has its turn after the one that looks, and moves that one's version too.
+    pub later: bool,
 }
 
 /// What happens to a part of a thing: a resource of a stack, an object of a chart or manifest.
@@ -374,6 +398,18 @@ pub trait Kind: Send + Sync {
     ) -> Outcome<Option<Preview>> {
         let _ = (context, desired, observed, token);
         Ok(None)
+    }
+
+    /// The clusters that a declaration would make or move, by name, with their Kubernetes versions, as far as that is known.
+    fn clusters(&self, desired: &Desired) -> Vec<(String, String)> {
+        let _ = desired;
+        Vec::new()
+    }
+
+    /// True where a failed effect keeps what it did before it failed (hops of an upgrade), so that undoing its phase has
+    /// that to undo.
+    fn stays_part_way(&self) -> bool {
+        false
     }
 
     /// Takes away what a preview left (rule 11). Idempotent.

@@ -30,8 +30,8 @@ mod yaml;
 pub use context::{Context, FIRST_POLL, PlanOutputs, SLOWEST_POLL, Seen, backoff};
 pub use difference::{Comparison, Sides, keep_ignored, parse_path};
 pub use kind::{
-    Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding, Kind,
-    Observed, Owner, Prepare, Preview, Prior, Recovered, Step, Undo,
+    Ahead, Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding,
+    Kind, Observed, Outlook, Owner, Prepare, Preview, Prior, Recovered, Step, Undo,
 };
 pub use marks::{Marks, address_of_tag, is_mark, physical_stack_name, release_name};
 pub use probe::{Measurement, probe, probe_defaults, probe_needs_cluster};

@@ -157,6 +157,7 @@ impl Bench {
             sources: Arc::new(self.sources.clone()),
             marks: marks(),
             progress: Arc::new(|_| {}),
+            outlook: crate::kinds::Outlook::default(),
             plan_outputs: Arc::new(|plan| Ok((plan == "other").then(|| Value::object([("a", Value::from("b"))])))),
             seen: Seen::default(),
         }

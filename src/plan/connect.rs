@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Address, Diagnostic, Diagnostics, Value},
-    kinds::Context,
+    kinds::{Context, Outlook},
     lang::{
         evaluate::{ConnectionRef, Evaluator},
         schema::ConnectionNeed,
@@ -175,6 +175,7 @@ pub fn context(
         marks: subject.marks(),
         plan_outputs: subject.plan_outputs.clone(),
         seen: crate::kinds::Seen::default(),
+        outlook: Outlook::default(),
         progress,
     })
 }

@@ -71,7 +71,7 @@ fn change(facts: &Facts<'_>) -> Change {
         prior: prior.as_ref(),
         observed: facts.observed,
         preview: facts.preview,
-        ignore: &facts.lifecycle.ignore_changes,
+        ignore: &facts.instance.ignore,
         seal: &|plain| facts.seal.seal(plain),
     })
 }

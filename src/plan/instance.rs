@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Address, Diagnostic, Diagnostics, Digest, Path, Value},
-    kinds::{Desired, Kind, Prepare, kind},
+    kinds::{Desired, Kind, Outlook, Prepare, kind},
     lang::{
         Declaration,
         configuration::Resource,
@@ -12,6 +12,7 @@ use crate::{
     plan::{
         DeferReason, Subject,
         connect::{Connections, connections},
+        upgrade,
     },
 };
 use serde_json::Value as Json;
@@ -35,6 +36,10 @@ pub struct Instance {
     pub connections: Connections,
     /// The digest of its declaration's text.
     pub declaration: Digest,
+    /// Paths that are left as they are: its `ignore_changes`, and what another declaration moves in its place.
+    pub ignore: Vec<String>,
+    /// What the plan knows beside it.
+    pub outlook: Outlook,
 }
 
 /// What became of preparing an instance.
@@ -83,6 +88,7 @@ pub fn prepare(
         // Only its probes need the cluster, and they run after it is applied.
         Err(_) => Connections { aws: subject.aws.clone(), cluster: None },
     };
+    let moved_elsewhere = upgrade::parameters_of(&subject.configuration, evaluator, address)?;
     let marks = subject.marks();
     let places = &evaluated.places;
     let header = resource.span.clone();
@@ -106,6 +112,8 @@ pub fn prepare(
         desired,
         connections,
         declaration: declaration_digest(subject, resource),
+        ignore: resource.lifecycle.ignore_changes.iter().cloned().chain(moved_elsewhere).collect(),
+        outlook: Outlook::default(),
         evaluated,
     })))
 }

@@ -3,7 +3,6 @@
 use crate::{
     base::{Address, Digest},
     kinds::{ChildChange, Context, Desired, Kind, Observed, Owner, Preview},
-    lang::Declaration,
     plan::{Left, Subject, connect, decide::prior, instance::Instance},
     state::Resource,
     world::{Failure, Ledger, Outcome},
@@ -59,13 +58,11 @@ pub async fn look(
     if known.is_none() && !kind.reads(identity) {
         return Ok(Look::default());
     }
-    let context = connect::context(subject, &instance.address, &instance.connections, how.timeout, quiet())?;
+    let mut context = connect::context(subject, &instance.address, &instance.connections, how.timeout, quiet())?;
+    context.outlook.clone_from(&instance.outlook);
     let observed = context.patiently(|| kind.read(&context, identity, Some(&instance.desired))).await?;
     let known = known.is_some() || observed.is_none();
-    let ignore = subject
-        .configuration
-        .resource(&Declaration::from(&instance.address))
-        .map_or(&[][..], |r| r.lifecycle.ignore_changes.as_slice());
+    let ignore = instance.ignore.as_slice();
     let kept = observed
         .as_ref()
         .filter(|_| !ignore.is_empty())

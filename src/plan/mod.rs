@@ -16,6 +16,7 @@ mod moves;
 mod refuse;
 pub mod removal;
 mod subject;
+mod upgrade;
 
 pub use file::{ReadError, read, saved, write};
 pub use fresh::{Moved, moved, pinned};

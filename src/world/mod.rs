@@ -19,7 +19,10 @@ pub use cloudformation::{
     ChangeSet, CloudFormation, Export, OnCreateFailure, PropertyDifference, ResourceChange, ResourceChangeDetail,
     ResourceDrift, Stack, StackEvent, StackOutput, StackRequest, StackResource, StackStatus,
 };
-pub use eks::{Addon, AddonRequest, AddonVersion, Cluster, Eks, ResolveConflicts};
+pub use eks::{
+    Addon, AddonRequest, AddonVersion, Cluster, Eks, EksUpdate, Insight, InsightCategory, Nodegroup, PodIdentity,
+    ResolveConflicts, UpdateOf,
+};
 pub use failure::{Class, Failure, Outcome};
 pub use helm::{Chart, ChartRef, Helm, Release, ReleaseRequest, Rendered};
 pub use kubernetes::{ApplyOptions, Endpoint, HttpAnswer, Kubernetes, ObjectRef, PodRequest, ResourceType};

@@ -109,9 +109,10 @@ impl<'r> Executor<'r> {
         id: Id,
         declared: &'r Declared,
         planned: &'r Planned,
-        instance: Box<Instance>,
+        mut instance: Box<Instance>,
         remembered: Option<crate::state::Resource>,
     ) {
+        instance.outlook.pinned.clone_from(&planned.facts);
         let address = instance.address.clone();
         let history = self.history(&address);
         if let Some((why, command)) = history.failed {

@@ -17,7 +17,7 @@ pub(super) use removal::Removal;
 
 use crate::{
     apply::journal::Desk,
-    base::{ActionWord, Address, Digest, Value},
+    base::{ActionWord, Address, Digest, Severity, Value},
     kinds::{Context, Observed},
     lang::configuration::Resource as Declared,
     plan::{
@@ -122,6 +122,16 @@ impl Task<'_> {
             verify: Vec::new(),
             seal: &self.desk.subject.seal,
         };
+        let wrong: Vec<String> = seen
+            .preview
+            .iter()
+            .flat_map(|p| &p.remarks)
+            .filter(|(_, remark)| remark.severity == Severity::Error)
+            .map(|(path, remark)| format!("`{path}`: {remark}"))
+            .collect();
+        if !wrong.is_empty() {
+            return Err(End::Failed(wrong.join("; ")));
+        }
         let decided = decide::decide(&facts)
             .map_err(|problems| End::Failed(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
         let action = decided.planned.action;

@@ -2,11 +2,14 @@
 
 use crate::{
     base::{ActionWord, Path, Value},
-    kinds::{Change, Comparison, ConditionEffect, Difference, FieldChange, Sides, Undo},
+    kinds::{
+        Change, Comparison, ConditionEffect, Difference, FieldChange, Preview, Sides, Undo,
+        eks_addon::version::{KUBERNETES, MOVED_BY},
+    },
 };
 
-/// How it is gone about, and no property of an add-on. Tags are set when it is made, and EKS's update takes none.
-const NOT_COMPARED: [&str; 3] = ["resolve_conflicts", "preserve", "tags"];
+/// How it is gone about, and no property of an add-on.
+const NOT_COMPARED: [&str; 2] = ["resolve_conflicts", "preserve"];
 
 pub(super) fn diff(difference: &Difference<'_>) -> Change {
     let Difference { observed, preview, .. } = *difference;
@@ -33,7 +36,7 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
         let id = desired.get("cluster").and_then(Value::as_str).zip(desired.get("addon").and_then(Value::as_str));
         let id = id.map_or(Value::UNKNOWN, |(cluster, addon)| Value::from(format!("{cluster}:{addon}")));
         let exports = Value::object([("id", id), ("arn", Value::UNKNOWN), ("version", version.clone())]);
-        Change { fields, ..Change::new(ActionWord::Create, exports) }
+        Change { fields, reasons: reasons(preview), ..Change::new(ActionWord::Create, exports) }
     };
     let Some(live) = observed else { return create(compare(None, None)) };
     let mut fields = compare(Some(&compared(&live.inputs)), difference.prior.map(|p| compared(&p.inputs)).as_ref());
@@ -53,12 +56,38 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
         change.undo = Undo::Partly("the former add-on is not brought back".to_owned());
         return change;
     }
-    if fields.is_empty() {
+    let again = live.condition.as_ref().filter(|c| matches!(c.word.as_str(), "UPDATE_FAILED" | "DELETE_FAILED"));
+    if fields.is_empty() && (again.is_none() || Comparison::from(difference).ignores_all()) {
         return Change::new(ActionWord::NoOp, live.exports.clone());
+    }
+    let mut reasons = reasons(preview);
+    if fields.iter().all(|f| f.path != "version") {
+        reasons.clear();
+    }
+    reasons.extend(again.map(|condition| format!("it is {}: it is updated again", condition.word)));
+    if let Some(by) = fact(preview, MOVED_BY) {
+        fields.iter_mut().filter(|f| f.path == "version").for_each(|f| f.because = Some(by.clone()));
     }
     let mut exports = live.exports.as_map().map(|m| (**m).clone()).unwrap_or_default();
     exports.insert("version".into(), version);
-    Change { fields, ..Change::new(ActionWord::Update, Value::object(exports)) }
+    Change { fields, reasons, ..Change::new(ActionWord::Update, Value::object(exports)) }
+}
+
+fn fact(preview: Option<&Preview>, name: &str) -> Option<String> {
+    preview?.facts.get(name)?.as_str().map(str::to_owned)
+}
+
+/// Why the version is not the one for the Kubernetes version that the cluster has now.
+fn reasons(preview: Option<&Preview>) -> Vec<String> {
+    let Some(kubernetes) = preview.and_then(|p| p.facts.get(KUBERNETES)) else { return Vec::new() };
+    let (version, by) = (&kubernetes["version"], &kubernetes["by"]);
+    let (version, by) = (version.as_str().unwrap_or_default(), by.as_str().unwrap_or_default());
+    vec![match fact(preview, MOVED_BY) {
+        Some(_) => {
+            format!("the version is the one for Kubernetes {version}, and {by} moves the add-on with the cluster")
+        }
+        None => format!("the version is the one for Kubernetes {version}, which {by} gives the cluster first"),
+    }]
 }
 
 /// True for `latest` and `default`.

@@ -1,12 +1,12 @@
-//! From a live add-on to what the diff compares; versions as EKS tells them.
+//! From a live add-on to what the diff compares.
 
 use crate::{
     base::{Digest, Value},
-    kinds::{Condition, ConditionEffect, Context, Observed, eks_addon::failure, is_mark},
-    world::{Addon, Class, Outcome},
+    kinds::{Condition, ConditionEffect, Context, Desired, Observed, eks_addon::issue, is_mark},
+    world::{Addon, Class, Outcome, PodIdentity},
 };
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Describes an add-on. One of a cluster that is gone is gone too, as far as the cluster itself says so.
 pub(super) async fn find(context: &Context, identity: &Json) -> Outcome<Option<Addon>> {
@@ -27,8 +27,24 @@ pub(super) fn names(identity: &Json) -> (&str, &str) {
     (identity["cluster"].as_str().unwrap_or_default(), identity["addon"].as_str().unwrap_or_default())
 }
 
-pub(super) async fn read(context: &Context, identity: &Json) -> Outcome<Option<Observed>> {
+/// The service accounts of an add-on and their roles; one that is gone meanwhile is left out.
+pub(super) async fn pod_identity(context: &Context, addon: &Addon) -> Outcome<BTreeSet<PodIdentity>> {
+    let eks = &context.aws()?.eks;
+    let mut out = BTreeSet::new();
+    for association in &addon.pod_identity_associations {
+        out.extend(context.patiently(|| eks.pod_identity_association(&addon.cluster, association)).await?);
+    }
+    Ok(out)
+}
+
+/// Service accounts by name, as inputs have them.
+pub(super) fn pod_identity_value(pods: &BTreeSet<PodIdentity>) -> Value {
+    Value::object(pods.iter().map(|pod| (pod.service_account.as_str(), Value::from(pod.role_arn.as_str()))))
+}
+
+pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
     let Some(addon) = find(context, identity).await? else { return Ok(None) };
+    let pods = pod_identity(context, &addon).await?;
     let tags: BTreeMap<&str, Value> = addon
         .tags
         .iter()
@@ -47,7 +63,13 @@ pub(super) async fn read(context: &Context, identity: &Json) -> Outcome<Option<O
     if let Some(role) = &addon.service_account_role_arn {
         inputs.push(("service_account_role_arn", role.as_str().into()));
     }
+    let ours = identity["pod_identity"] == json!(true);
+    if !pods.is_empty() || ours || desired.is_some_and(|d| d.inputs.get("pod_identity").is_some()) {
+        inputs.push(("pod_identity", pod_identity_value(&pods)));
+    }
     let image = Value::object([
+        ("pod_identity", pod_identity_value(&pods)),
+        ("tags", Value::object(addon.tags.iter().map(|(k, v)| (k.as_str(), Value::from(v.as_str()))))),
         ("version", Value::from(addon.version.as_str())),
         ("configuration", addon.configuration.as_str().into()),
         ("service_account_role_arn", addon.service_account_role_arn.as_deref().map_or(Value::NULL, Value::from)),
@@ -59,13 +81,14 @@ pub(super) async fn read(context: &Context, identity: &Json) -> Outcome<Option<O
             addon.version,
             addon.configuration,
             addon.service_account_role_arn,
+            pods,
             addon.tags
         ])
         .to_string()
         .as_bytes(),
     );
     Ok(Some(Observed {
-        identity: json!({ "cluster": addon.cluster, "addon": addon.name, "arn": addon.arn }),
+        identity: full_identity(&addon, identity),
         inputs: Value::object(inputs),
         documents: BTreeMap::new(),
         exports: exports(&addon),
@@ -74,6 +97,18 @@ pub(super) async fn read(context: &Context, identity: &Json) -> Outcome<Option<O
         condition: condition(&addon),
         image,
     }))
+}
+
+/// The identity with what state remembers beside it: which tags are ours, whether pod identity is, whether destroying keeps
+/// the software.
+pub(super) fn full_identity(addon: &Addon, remembered: &Json) -> Json {
+    let mut identity = json!({ "cluster": addon.cluster, "addon": addon.name, "arn": addon.arn });
+    for name in ["preserve", "tags", "pod_identity"] {
+        if let Some(value) = remembered.get(name) {
+            identity[name] = value.clone();
+        }
+    }
+    identity
 }
 
 /// What others may refer to.
@@ -94,62 +129,20 @@ fn configuration(addon: &Addon) -> Option<Value> {
     Some(json.map_or_else(|| Value::from(addon.configuration.as_str()), |json| Value::from_json(&json)))
 }
 
-/// What is wrong with it, in EKS's words.
-pub(super) fn issues(addon: &Addon) -> String {
-    let said: Vec<String> = addon.issues.iter().map(|(code, message)| format!("{code}: {message}")).collect();
-    if said.is_empty() { "it does not say why".to_owned() } else { said.join("; ") }
-}
-
+/// What each status means for a change. Source: Addon of the API reference.
 fn condition(addon: &Addon) -> Option<Condition> {
+    let wrong = || match issue::way_out(addon) {
+        Some(way_out) => format!("{}; {way_out}", issue::told(addon)),
+        None => issue::told(addon),
+    };
     let (effect, hint) = match addon.status.as_str() {
         "ACTIVE" => return None,
-        "CREATE_FAILED" => (ConditionEffect::MustReplace, issues(addon)),
+        "CREATE_FAILED" => (ConditionEffect::MustReplace, wrong()),
         "CREATING" | "UPDATING" | "DELETING" => {
             (ConditionEffect::Blocks, "it is being changed; try again once that has ended".to_owned())
         }
-        // An update may mend it.
-        _ => (ConditionEffect::Note, issues(addon)),
+        // DEGRADED, UPDATE_FAILED, DELETE_FAILED: an update may mend it.
+        _ => (ConditionEffect::Note, wrong()),
     };
     Some(Condition { word: addon.status.clone(), effect, hint: Some(hint) })
-}
-
-/// The one version that is meant, for the cluster's Kubernetes version. An endpoint that cannot list versions leaves an exact
-/// one as it is.
-pub(super) async fn pin(context: &Context, cluster: &str, addon: &str, version: &str) -> Outcome<String> {
-    let eks = &context.aws()?.eks;
-    let word = version == "latest" || version == "default";
-    let described = context.patiently(|| eks.describe_cluster(cluster)).await?;
-    let Some(described) = described else {
-        return Err(failure(
-            Class::NotFound,
-            "DescribeCluster",
-            cluster,
-            addon,
-            format!("there is no cluster {cluster}"),
-        ));
-    };
-    let kubernetes = described.version;
-    let versions = match context.patiently(|| eks.addon_versions(addon, &kubernetes)).await {
-        Ok(versions) => versions,
-        Err(failure) if failure.class == Class::Unsupported && !word => return Ok(version.to_owned()),
-        Err(failure) => return Err(failure),
-    };
-    let found = match version {
-        "latest" => versions.first(),
-        "default" => versions.iter().find(|v| v.default),
-        exact => versions.iter().find(|v| v.version == exact),
-    };
-    match found {
-        Some(found) => Ok(found.version.clone()),
-        None if versions.is_empty() => {
-            let what = format!("EKS has no add-on {addon} for Kubernetes {kubernetes}");
-            Err(failure(Class::Invalid, "DescribeAddonVersions", cluster, addon, what))
-        }
-        None => {
-            let newest: Vec<&str> = versions.iter().take(5).map(|v| v.version.as_str()).collect();
-            let what = format!("EKS has no version {version} of {addon} for Kubernetes {kubernetes}");
-            let failure = failure(Class::Invalid, "DescribeAddonVersions", cluster, addon, what);
-            Err(failure.hint(format!("it has {}", newest.join(", "))))
-        }
-    }
 }

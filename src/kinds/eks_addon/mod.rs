@@ -1,11 +1,14 @@
 //! `eks_addon`: an add-on that EKS manages on a cluster.
 
 mod change;
+mod configuration;
+mod issue;
 #[cfg(test)]
 mod lifecycle;
 mod live;
 mod operation;
 mod schema;
+mod version;
 
 pub(super) use schema::SCHEMA;
 
@@ -47,6 +50,9 @@ impl Kind for AddonKind {
                 inputs.insert(name.into(), value.clone());
             }
         }
+        if let Some(pods) = given("pod_identity") {
+            inputs.insert("pod_identity".into(), pods_by_name(pods));
+        }
         for (name, default) in
             [("version", Value::from("default")), ("resolve_conflicts", "none".into()), ("preserve", false.into())]
         {
@@ -72,23 +78,30 @@ impl Kind for AddonKind {
         Ok(Desired { inputs: Value::object(inputs), documents: BTreeMap::new(), identity })
     }
 
-    async fn read(&self, context: &Context, identity: &Json, _desired: Option<&Desired>) -> Outcome<Option<Observed>> {
-        live::read(context, identity).await
+    async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
+        live::read(context, identity, desired).await
     }
 
-    /// Turns `latest` and `default` into one version, and looks whether a version is one of the cluster's.
+    /// Turns `latest` and `default` into one version, looks whether a version is one of the cluster's, and holds the
+    /// configuration to the schema of that version.
     async fn preview(
         &self,
         context: &Context,
         desired: &Desired,
-        _observed: Option<&Observed>,
+        observed: Option<&Observed>,
         _token: &str,
     ) -> Outcome<Option<Preview>> {
         let text = |name: &str| desired.inputs.get(name).and_then(Value::as_str).unwrap_or_default();
-        let version = live::pin(context, text("cluster"), text("addon"), text("version")).await?;
-        let exports = Value::object([("version", Value::from(version.as_str()))]);
-        let facts = [("version".to_owned(), json!(version))].into();
-        Ok(Some(Preview { facts, exports: Some(exports), ..Preview::default() }))
+        let (cluster, addon) = (text("cluster"), text("addon"));
+        let pinned = version::pin(context, (cluster, addon), text("version"), observed).await?;
+        let configuration = desired.inputs.get("configuration").and_then(Value::to_json);
+        let remarks = if context.outlook.pinned.is_empty() {
+            configuration::check(context, addon, &pinned.version, configuration.as_ref()).await?
+        } else {
+            Vec::new()
+        };
+        let exports = Value::object([("version", Value::from(pinned.version.as_str()))]);
+        Ok(Some(Preview { facts: pinned.facts, exports: Some(exports), remarks, ..Preview::default() }))
     }
 
     fn diff(&self, difference: &Difference<'_>) -> Change {
@@ -124,12 +137,16 @@ impl Kind for AddonKind {
                     addon.name,
                     addon.cluster,
                     addon.status,
-                    live::issues(&addon)
+                    issue::told(&addon)
                 ),
-                mend: "mend what it says, then apply again".to_owned(),
-                automatic: false,
+                mend: operation::mend_of(&addon),
+                automatic: addon.status == "DELETE_FAILED",
             }]
         })
+    }
+
+    async fn mend(&self, context: &Context, identity: &Json, _token: &str) -> Outcome<Vec<String>> {
+        operation::mend(context, identity).await
     }
 
     fn import_identity(&self, id: &str) -> Result<Json, String> {
@@ -140,6 +157,19 @@ impl Kind for AddonKind {
             _ => Err("an add-on is imported by CLUSTER:ADDON".to_owned()),
         }
     }
+}
+
+/// Service accounts by name with their roles: an order of blocks is no difference.
+fn pods_by_name(pods: &Value) -> Value {
+    let Some(blocks) = pods.as_seq() else { return pods.clone() };
+    let names: Option<Vec<(String, Value)>> = blocks
+        .iter()
+        .map(|pod| {
+            let name = pod.get("service_account")?.as_str()?.to_owned();
+            Some((name, pod.get("role_arn").cloned().unwrap_or(Value::UNKNOWN)))
+        })
+        .collect();
+    names.map_or(Value::UNKNOWN, Value::object)
 }
 
 /// A failure about an add-on.

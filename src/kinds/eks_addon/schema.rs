@@ -1,11 +1,21 @@
 //! What may be written in an `eks_addon` block.
 
 use crate::{
-    kinds::attribute::{block, choice, optional, required},
+    kinds::attribute::{block, choice, optional, repeated, required},
     lang::schema::{BlockSchema, ConnectionNeed, KindSchema, Role, Shape},
 };
 
-const BLOCK: BlockSchema = block(
+const POD_IDENTITY: BlockSchema = block(
+    &[
+        required("service_account", Shape::String, "Name of the service account in the add-on's namespace."),
+        required("role_arn", Shape::String, "Role that its pods get by EKS Pod Identity."),
+    ],
+    "A service account of the add-on and the role that EKS Pod Identity gives it.",
+);
+
+const BLOCK: BlockSchema = BlockSchema { blocks: &[repeated("pod_identity", &POD_IDENTITY)], ..ATTRIBUTES };
+
+const ATTRIBUTES: BlockSchema = block(
     &[
         required("cluster", Shape::String, "Name of the EKS cluster. Changing it replaces the add-on."),
         required("addon", Shape::String, "Name of the add-on, like `coredns`. Changing it replaces the add-on."),
@@ -29,7 +39,7 @@ const BLOCK: BlockSchema = block(
             &["none", "overwrite", "preserve"],
             "What to do about fields of the add-on that somebody else changed: fail, take them back, or leave them. Default: `none`.",
         ),
-        optional("tags", Shape::StringMap, "Tags of the add-on, set when it is made."),
+        optional("tags", Shape::StringMap, "Tags of the add-on. Tags that others put on it are left alone."),
         optional(
             "preserve",
             Shape::Bool,

@@ -63,7 +63,7 @@ pub(super) async fn preview(
         ("app_version", chart.app_version.as_str().into()),
         ("digest", chart.digest.as_str().into()),
     ]);
-    Ok(Some(Preview { children, facts, attachment: None, nothing: false, exports: Some(exports) }))
+    Ok(Some(Preview { children, facts, exports: Some(exports), ..Preview::default() }))
 }
 
 /// The namespace as a part of the change, where it is missing and will be made.

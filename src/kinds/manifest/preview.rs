@@ -78,7 +78,7 @@ pub(super) async fn preview(
         facts.insert("needs_types".to_owned(), json!(needs));
     }
     let nothing = children.is_empty();
-    Ok(Some(Preview { children, facts, attachment: None, nothing, exports: None }))
+    Ok(Some(Preview { children, facts, nothing, ..Preview::default() }))
 }
 
 /// One object to try.

@@ -195,7 +195,7 @@ fn policy_differs(difference: &Difference<'_>) -> bool {
 }
 
 /// Resolves without asking anybody; what hangs on an unknown parameter or a secret is unknown.
-fn resolve(template: &Template, inputs: &Value, observed: Option<&Observed>) -> Resolved {
+pub(super) fn resolve(template: &Template, inputs: &Value, observed: Option<&Observed>) -> Resolved {
     let id = observed.and_then(|o| o.identity["id"].as_str()).unwrap_or_default();
     let name = inputs.get("name").and_then(Value::as_str).unwrap_or_default();
     let mut context = context_of(id, name);

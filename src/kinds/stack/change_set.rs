@@ -5,7 +5,7 @@ use crate::{
     kinds::{
         ConditionEffect, Context, Desired, Observed, Preview,
         stack::{
-            children,
+            children, cluster,
             desired::{TEMPLATE, template_of},
             failure::mend_by_template,
             request::{change_set_name, of_desired},
@@ -31,6 +31,9 @@ pub(super) async fn preview(
         observed.is_some_and(|o| o.identity["name"].as_str() != desired.inputs.get("name").and_then(Value::as_str));
     if matches!(effect, Some(ConditionEffect::MustReplace | ConditionEffect::Blocks)) || renamed {
         return Ok(None);
+    }
+    if let Some(refusal) = cluster::refuse_jump(desired, observed) {
+        return Err(refusal);
     }
     let request = of_desired(context, desired, observed.is_some())?;
     let change_set = make(context, desired, &request, token).await?;
@@ -69,8 +72,7 @@ pub(super) async fn preview(
         children: children::of_change_set(&change_set, &secrets),
         facts,
         attachment: Some(attachment),
-        nothing: false,
-        exports: None,
+        ..Preview::default()
     }))
 }
 

@@ -3,6 +3,7 @@
 mod change;
 mod change_set;
 mod children;
+mod cluster;
 mod desired;
 mod doctor;
 mod failure;
@@ -59,6 +60,10 @@ impl Kind for StackKind {
         token: &str,
     ) -> Outcome<Option<Preview>> {
         change_set::preview(context, desired, observed, token).await
+    }
+
+    fn clusters(&self, desired: &Desired) -> Vec<(String, String)> {
+        cluster::wanted(desired)
     }
 
     async fn discard(&self, context: &Context, attachment: &Json) -> Outcome<()> {

@@ -3,7 +3,9 @@
 //!
 //! One task walks and evaluates; looks run beside it, bounded by the request's parallelism.
 
+mod ahead;
 mod finish;
+
 mod gone;
 mod later;
 mod refresh;
@@ -12,7 +14,7 @@ mod seen;
 use crate::{
     base::{ActionWord, Address, Diagnostic, Diagnostics, Event, Events, Value},
     graph::{self, Id, Node, Targets, Walk},
-    kinds::{Undo, kind},
+    kinds::{Ahead, Undo, kind},
     lang::{
         Declaration,
         evaluate::{Evaluator, Expansion},
@@ -99,6 +101,8 @@ struct Maker<'s> {
     patterns: BTreeSet<Declaration>,
     /// Imports by address.
     imports: BTreeMap<Address, Json>,
+    /// Clusters whose Kubernetes version this plan moves or makes, by name.
+    clusters: BTreeMap<String, Ahead>,
     slots: Arc<Semaphore>,
 }
 
@@ -151,6 +155,7 @@ impl<'s> Maker<'s> {
             off: BTreeSet::new(),
             patterns: BTreeSet::new(),
             imports: BTreeMap::new(),
+            clusters: BTreeMap::new(),
             slots: Arc::new(Semaphore::new(request.parallelism.max(1))),
         })
     }
@@ -242,7 +247,8 @@ impl<'s> Maker<'s> {
                 self.defer(address, reason, waits_for, &evaluated.inputs, evaluated.controls.clone());
                 None
             }
-            Ok(Prepared::Ready(instance)) => {
+            Ok(Prepared::Ready(mut instance)) => {
+                instance.outlook.clusters = self.clusters_ahead(address);
                 if instance.role == Role::Check {
                     self.check(&instance);
                     return None;

@@ -2,7 +2,7 @@
 
 use crate::plan::make::{Maker, blank};
 use crate::{
-    base::{ActionWord, Address, Diagnostic},
+    base::{ActionWord, Address, Diagnostic, Path},
     lang::{Declaration, configuration::Resource, evaluate::Conditions, schema::Role},
     plan::{
         DeferReason, Drift, Left, connect,
@@ -37,6 +37,7 @@ impl Maker<'_> {
         let declaration = Declaration::from(address);
         let Some(resource) = self.subject.configuration.resource(&declaration) else { return };
         let triggered_by = self.trigger(resource, &declaration);
+        self.note_clusters(instance);
         let facts = Facts {
             instance,
             header: &resource.span,
@@ -52,6 +53,12 @@ impl Maker<'_> {
             verify: resource.verify.iter().map(|v| v.name.clone()).collect(),
             seal: &self.subject.seal,
         };
+        let remarks = look.preview.as_ref().map(|p| p.remarks.clone()).unwrap_or_default();
+        for (path, remark) in remarks {
+            let places = &instance.evaluated.places;
+            let place = (0..=path.0.len()).rev().find_map(|n| places.get(&Path(path.0[..n].to_vec())));
+            self.problems.push(remark.at(place.unwrap_or(&resource.span), ""));
+        }
         match decide::decide(&facts) {
             Err(problems) => self.problems.extend(problems),
             Ok(decided) => {

@@ -7,10 +7,14 @@ use super::{
     physical::{self, scalar},
     record::{ResourceRecord, StackRecord},
     secrets::{self, ParameterRecord, SecretRecord},
+    updates,
 };
 use crate::{
     cfn::ResolvedResource,
-    world::sandbox::{Tx, cluster},
+    world::{
+        UpdateOf,
+        sandbox::{Tx, cluster},
+    },
 };
 use serde_json::Value as Json;
 use std::time::Duration;
@@ -44,6 +48,9 @@ pub(super) fn refuse(
             return Some(format!("No cluster found for name: {name}."));
         }
     }
+    if let Some(why) = refuse_version(tx, stack, record, change) {
+        return Some(why);
+    }
     if change == Change::Update {
         return None;
     }
@@ -62,6 +69,28 @@ pub(super) fn refuse(
     }
     let owner = owner.split('|').next().unwrap_or_default();
     Some(format!("{given} already exists in stack {owner}"))
+}
+
+/// Why EKS would not give a cluster or its nodes this version.
+fn refuse_version(tx: &Tx<'_>, stack: &StackRecord, record: &ResourceRecord, change: Change) -> Option<String> {
+    let wanted = scalar(&record.properties["Version"])?;
+    match record.resource_type.as_str() {
+        "AWS::EKS::Cluster" if change == Change::Update => {
+            let key = stack.scope.key(&record.physical);
+            let former: ClusterRecord = tx.get("cluster", &key)?;
+            if former.declared == wanted {
+                return None;
+            }
+            let why = updates::refuse_move(tx, &key, &former, &wanted)?;
+            Some(format!("Resource handler returned message: \"{why} (Service: Eks, Status Code: 400)\""))
+        }
+        "AWS::EKS::Nodegroup" => {
+            let cluster = scalar(&record.properties["ClusterName"]).unwrap_or_default();
+            let plane: ClusterRecord = tx.get("cluster", &stack.scope.key(&cluster))?;
+            updates::refuse_nodes(&plane.version, &wanted)
+        }
+        _ => None,
+    }
 }
 
 /// Under which key a name that the template gives is taken; buckets are unique in the world, IAM's names in an account.
@@ -96,23 +125,70 @@ pub(super) fn begin(tx: &mut Tx<'_>, stack: &StackRecord, record: &ResourceRecor
     if record.resource_type == "AWS::EKS::Cluster" {
         let key = stack.scope.key(&record.physical);
         let former: Option<ClusterRecord> = tx.get("cluster", &key);
-        let status = if former.is_some() { "UPDATING" } else { "CREATING" };
-        let record = cluster_record(stack, record, status, former.map_or(0, |f| f.nodes));
-        tx.put("cluster", &key, &record);
+        if let Some(mut former) = former {
+            let wanted = declared_version(record);
+            if former.declared != wanted && former.version != wanted {
+                let kind = updates::kind_of_move(&former.version, &wanted);
+                updates::begin(tx, &key, UpdateOf::default(), kind, &[("Version", &wanted)], "");
+            }
+            // The control plane has its former version until the update ends.
+            "UPDATING".clone_into(&mut former.status);
+            tx.put("cluster", &key, &former);
+        } else {
+            tx.put("cluster", &key, &cluster_record(stack, record, "CREATING", None));
+        }
     }
 }
 
-fn cluster_record(stack: &StackRecord, record: &ResourceRecord, status: &str, nodes: u32) -> ClusterRecord {
+fn declared_version(record: &ResourceRecord) -> String {
+    scalar(&record.properties["Version"]).unwrap_or_else(|| "1.34".to_owned())
+}
+
+/// The cluster as its template has it. A version that moved beside the template stays.
+fn cluster_record(
+    stack: &StackRecord,
+    record: &ResourceRecord,
+    status: &str,
+    former: Option<&ClusterRecord>,
+) -> ClusterRecord {
     let thing = stack.thing(record);
     let text = |name: &str| scalar(&thing.attribute(name)).unwrap_or_default();
+    let declared = declared_version(record);
+    let version = former.filter(|f| f.declared == declared).map_or_else(|| declared.clone(), |f| f.version.clone());
     ClusterRecord {
         name: record.physical.clone(),
         arn: text("Arn"),
         status: status.to_owned(),
-        version: scalar(&record.properties["Version"]).unwrap_or_else(|| "1.34".to_owned()),
+        version,
         endpoint: text("Endpoint"),
         certificate_authority: text("CertificateAuthorityData"),
-        nodes,
+        nodes: former.map_or(0, |f| f.nodes),
+        declared,
+        fails: None,
+    }
+}
+
+/// A control plane that a stack moves is at its version now, or back at the former one.
+fn plane_moved(tx: &mut Tx<'_>, key: &str, former: Option<&ClusterRecord>, now: &ClusterRecord) {
+    let open = updates::all(tx, key)
+        .into_iter()
+        .map(|(_, u)| u)
+        .find(|u| u.status == "InProgress" && u.is_of(UpdateOf::default()));
+    match open {
+        Some(update) if update.params.get("Version") == Some(&now.version) => {
+            updates::end(tx, key, UpdateOf::default(), None);
+        }
+        Some(_) => {
+            let why = ("Unknown".to_owned(), "The update was given up.".to_owned());
+            updates::end(tx, key, UpdateOf::default(), Some(&why));
+        }
+        None => {
+            if let Some(former) = former.filter(|f| f.version != now.version) {
+                let kind = updates::kind_of_move(&former.version, &now.version);
+                updates::begin(tx, key, UpdateOf::default(), kind, &[("Version", &now.version)], "");
+                updates::end(tx, key, UpdateOf::default(), None);
+            }
+        }
     }
 }
 
@@ -125,8 +201,11 @@ pub(super) fn done(tx: &mut Tx<'_>, stack: &StackRecord, record: &ResourceRecord
             let former: Option<ClusterRecord> = tx.get("cluster", &key);
             let known = tx.has("cluster-up", &key);
             let auto = scalar(&properties["ComputeConfig"]["Enabled"]).is_some_and(|v| v == "true");
-            let nodes = former.map_or(0, |f| f.nodes).max(if auto { 2 } else { 0 });
-            tx.put("cluster", &key, &cluster_record(stack, record, "ACTIVE", nodes));
+            let mut now = cluster_record(stack, record, "ACTIVE", former.as_ref());
+            now.nodes = now.nodes.max(if auto { 2 } else { 0 });
+            let nodes = now.nodes;
+            tx.put("cluster", &key, &now);
+            plane_moved(tx, &key, former.as_ref(), &now);
             if !known {
                 tx.put("cluster-up", &key, &true);
                 cluster::on_cluster_created(tx, &key, nodes);
@@ -135,6 +214,11 @@ pub(super) fn done(tx: &mut Tx<'_>, stack: &StackRecord, record: &ResourceRecord
         "AWS::EKS::Nodegroup" | "AWS::EKS::FargateProfile" => {
             let count = scalar(&properties["ScalingConfig"]["DesiredSize"]).and_then(|n| n.parse().ok()).unwrap_or(2);
             count_nodes(tx, stack, record, count);
+            if record.resource_type == "AWS::EKS::Nodegroup" {
+                let cluster = scalar(&properties["ClusterName"]).unwrap_or_default();
+                let version = scalar(&properties["Version"]);
+                updates::put_nodegroup(tx, scope, &cluster, nodegroup_name(record), version);
+            }
         }
         "AWS::EKS::Addon" => {
             let cluster = scalar(&properties["ClusterName"]).unwrap_or_default();
@@ -179,6 +263,10 @@ pub(super) fn done(tx: &mut Tx<'_>, stack: &StackRecord, record: &ResourceRecord
     }
 }
 
+fn nodegroup_name(record: &ResourceRecord) -> &str {
+    record.physical.rsplit('/').next().unwrap_or(&record.physical)
+}
+
 fn secret_name(record: &ResourceRecord) -> String {
     let tail = record.physical.split(":secret:").nth(1).unwrap_or(&record.physical);
     tail.rsplit_once('-').map_or(tail, |(name, _)| name).to_owned()
@@ -210,7 +298,11 @@ pub(super) fn deleted(tx: &mut Tx<'_>, stack: &StackRecord, record: &ResourceRec
     }
     match record.resource_type.as_str() {
         "AWS::EKS::Cluster" => eks::remove_cluster(tx, &scope.key(&record.physical)),
-        "AWS::EKS::Nodegroup" | "AWS::EKS::FargateProfile" => count_nodes(tx, stack, record, 0),
+        "AWS::EKS::Nodegroup" | "AWS::EKS::FargateProfile" => {
+            count_nodes(tx, stack, record, 0);
+            let cluster = scalar(&record.properties["ClusterName"]).unwrap_or_default();
+            tx.delete("eks-nodegroup", &scope.key(&format!("{cluster}/{}", nodegroup_name(record))));
+        }
         "AWS::EKS::Addon" => {
             let text = |property: &str| scalar(&record.properties[property]).unwrap_or_default();
             let (cluster, name) = (text("ClusterName"), text("AddonName"));

@@ -2,6 +2,7 @@
 //!
 //! Everything is stored under its [`Scope`], so that accounts and regions are apart as they are in AWS.
 
+mod addon_schema;
 mod change_set;
 mod cloudformation;
 mod delete;
@@ -9,12 +10,14 @@ mod effect;
 mod eks;
 mod engine;
 mod events;
+mod insights;
 mod inspect;
 mod physical;
 mod record;
 mod request;
 mod secrets;
 mod stage;
+mod updates;
 mod versions;
 mod work;
 
@@ -74,6 +77,7 @@ pub(super) fn wake(tx: &mut Tx<'_>, part: &str, id: &str) -> bool {
         "stack" => engine::tick(tx, id),
         "change-set" => change_set::finish(tx, id),
         "addon" => eks::finish_addon(tx, id),
+        "eks-update" => updates::finish(tx, id),
         _ => return false,
     }
     true

@@ -3,7 +3,7 @@
 use crate::world::AddonVersion;
 
 /// The Kubernetes versions that the sandbox's EKS offers.
-const KUBERNETES: &[&str] = &["1.30", "1.31", "1.32", "1.33", "1.34", "1.35"];
+pub(super) const KUBERNETES: &[&str] = &["1.30", "1.31", "1.32", "1.33", "1.34", "1.35"];
 
 /// The versions of an add-on for a Kubernetes version, newest first; empty for an add-on or a version that there is not.
 pub(super) fn versions(addon: &str, kubernetes: &str) -> Vec<AddonVersion> {
@@ -20,6 +20,11 @@ pub(super) fn versions(addon: &str, kubernetes: &str) -> Vec<AddonVersion> {
         }
     }
     Vec::new()
+}
+
+/// True for a Kubernetes version that clusters can have.
+pub(super) fn offers(kubernetes: &str) -> bool {
+    KUBERNETES.contains(&kubernetes)
 }
 
 /// The default version.
