@@ -8,3 +8,4 @@ mod lives;
 mod platforms;
 mod rules;
 mod secrets;
+mod upgrades;

@@ -11,7 +11,7 @@ use crate::{
         style::{bold, dim, green, red, yellow},
         views::{diagnostics::plural, json::answer, table},
     },
-    state::{Snapshot, Status},
+    state::{Resource, Snapshot, Status},
     world::LockOwner,
 };
 use serde_json::json;
@@ -160,6 +160,7 @@ fn detail(standing: &Standing, declared: &[Arc<str>]) -> String {
         let ignored = snapshot.ignored.get(&resource.address).map(|d| format!("drift ignored: {}", d.reason));
         let mut row = vec![format!("  {}", resource.address), status, verdicts.join(", ")];
         row.extend(ignored);
+        row.extend(revertible(resource));
         phases.entry(&resource.phase).or_default().push(row);
     }
     // As they are declared, where they still are; then the rest.
@@ -186,12 +187,25 @@ fn detail(standing: &Standing, declared: &[Arc<str>]) -> String {
     out
 }
 
+/// Until when the newest hop of a cluster's version can be taken back.
+fn revertible(resource: &Resource) -> Option<String> {
+    let version = resource.exports.get("version")?.as_str()?;
+    let until = resource.exports.get("revertible_until")?.as_str()?;
+    Some(format!("Kubernetes {version}, can be taken back until {until}"))
+}
+
 fn as_json(standing: &Standing) -> serde_json::Value {
     let snapshot = &standing.snapshot;
     let resources: Vec<_> = snapshot
         .resources
         .values()
-        .map(|r| json!({ "address": r.address, "phase": r.phase, "status": r.status, "at": r.at }))
+        .map(|r| {
+            let mut told = json!({ "address": r.address, "phase": r.phase, "status": r.status, "at": r.at });
+            if let Some(until) = r.exports.get("revertible_until").and_then(crate::base::Value::as_str) {
+                told["revertible_until"] = json!(until);
+            }
+            told
+        })
         .collect();
     json!({
         "environment": standing.chosen.environment.name,

@@ -3,7 +3,7 @@
 use crate::{
     base::{ActionWord, Path, Value},
     kinds::{
-        Change, Comparison, ConditionEffect, Difference, FieldChange, Preview, Sides, Undo,
+        Cause, Change, Comparison, ConditionEffect, Difference, FieldChange, Preview, Sides, Undo,
         eks_addon::version::{KUBERNETES, MOVED_BY},
     },
 };
@@ -66,7 +66,11 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
     }
     reasons.extend(again.map(|condition| format!("it is {}: it is updated again", condition.word)));
     if let Some(by) = fact(preview, MOVED_BY) {
-        fields.iter_mut().filter(|f| f.path == "version").for_each(|f| f.because = Some(by.clone()));
+        // What is moved later is asked for, also where a run before this one remembered it and did not come that far.
+        for field in fields.iter_mut().filter(|f| f.path == "version") {
+            field.because = Some(by.clone());
+            field.cause = Cause::Declared;
+        }
     }
     let mut exports = live.exports.as_map().map(|m| (**m).clone()).unwrap_or_default();
     exports.insert("version".into(), version);

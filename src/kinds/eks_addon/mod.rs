@@ -10,6 +10,7 @@ mod operation;
 mod schema;
 mod version;
 
+pub(super) use operation::wait;
 pub(super) use schema::SCHEMA;
 
 use crate::{

@@ -157,7 +157,7 @@ async fn retag(context: &Context, addon: &Addon, wanted: &BTreeMap<String, Strin
 }
 
 /// Waits until it runs; a failure tells codes and fields as EKS does.
-pub(crate) async fn wait(context: &Context, cluster: &str, addon: &str) -> Outcome<Addon> {
+pub(in crate::kinds) async fn wait(context: &Context, cluster: &str, addon: &str) -> Outcome<Addon> {
     let eks = &context.aws()?.eks;
     let end = context
         .wait_until(&format!("the add-on {addon}"), || async {

@@ -1,6 +1,13 @@
-//! `eks_upgrade`: hops of the Kubernetes version by one minor. Making hops is not supported yet: where the version stays
-//! there is nothing to do, and where it moves the plan is refused before any effect.
+//! `eks_upgrade`: a move of a cluster's Kubernetes version, made in hops of one minor.
+//!
+//! The stack's own turn leaves its version parameter as it is, and the listed add-ons' turns their versions; this moves them.
 
+mod back;
+mod change;
+mod hops;
+mod live;
+mod preview;
+mod run;
 mod schema;
 
 pub(super) use schema::SCHEMA;
@@ -8,11 +15,11 @@ pub(super) use schema::SCHEMA;
 use crate::{
     base::{ActionWord, Diagnostic, Diagnostics, Path, Value},
     kinds::{
-        Applied, Change, Context, Desired, Difference, Kind, Observed, Owner, Prepare, Prior, Recovered, Step,
+        Applied, Change, Context, Desired, Difference, Kind, Observed, Prepare, Preview, Prior, Recovered, Step,
         physical_stack_name,
     },
     lang::schema::KindSchema,
-    world::{Class, Failure, Outcome},
+    world::Outcome,
 };
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
@@ -20,20 +27,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// The kind.
 pub(super) struct UpgradeKind;
-
-/// The minor of `1.34`.
-fn minor(version: &str) -> Option<u32> {
-    version.strip_prefix("1.")?.split('.').next()?.parse().ok()
-}
-
-/// The refusal of a move; `None` where none is to be made.
-fn hop(from: Option<&str>, to: Option<&str>) -> Option<String> {
-    let (from, to) = (from?, to?);
-    if from == to || (minor(from).is_some() && minor(from) == minor(to)) {
-        return None;
-    }
-    Some(format!("moving Kubernetes from {from} to {to} in hops is not supported yet"))
-}
 
 #[async_trait]
 impl Kind for UpgradeKind {
@@ -45,12 +38,17 @@ impl Kind for UpgradeKind {
         "cloudformation"
     }
 
-    fn default_timeout(&self, _action: ActionWord) -> Duration {
-        Duration::from_secs(60)
+    /// A hop takes a quarter of an hour to an hour, nodes more, and bakes as long as they are asked to.
+    fn default_timeout(&self, action: ActionWord) -> Duration {
+        Duration::from_secs(if action == ActionWord::Read { 5 * 60 } else { 24 * 3600 })
     }
 
     fn owns(&self) -> bool {
         false
+    }
+
+    fn stays_part_way(&self) -> bool {
+        true
     }
 
     fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
@@ -75,75 +73,49 @@ impl Kind for UpgradeKind {
         let inputs = Value::object([
             ("parameter", Value::from(parameter.as_str())),
             ("version", wanted.unwrap_or(Value::NULL)),
+            ("addons", listed(request.inputs.get("addons"))),
             ("bake", request.inputs.get("bake").filter(|v| !v.is_null()).cloned().unwrap_or_else(|| "10m".into())),
         ]);
         let identity = name.map(|stack| json!({ "stack": stack, "parameter": parameter }));
         Ok(Desired { inputs, documents: BTreeMap::new(), identity })
     }
 
-    /// Reads the version that the live stack has. A stack that is not there has none, and nothing to move.
     async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
-        let parameter = identity["parameter"].as_str().unwrap_or_default();
-        let stack = match identity["stack"].as_str() {
-            Some(name) => {
-                let cloudformation = &context.aws()?.cloudformation;
-                context.patiently(|| cloudformation.describe_stack(name)).await?
-            }
-            None => None,
-        };
-        let there = stack.filter(|s| !s.status.in_review() && s.status.0 != "DELETE_COMPLETE");
-        let live = there.and_then(|s| s.parameters.get(parameter).cloned());
-        let wanted = desired.and_then(|d| d.inputs.get("version")).and_then(Value::as_str);
-        if let Some(refusal) = hop(live.as_deref(), wanted) {
-            return Err(Failure::new(Class::Unsupported, "eks_upgrade", context.address.to_string(), refusal).hint(
-                "put the version back, or take the eks_upgrade block out and raise the stack's parameter by one minor",
-            ));
-        }
-        let version = live.map_or(Value::NULL, Value::from);
-        let exports = Value::object([("version", version)]);
-        Ok(Some(Observed {
-            identity: identity.clone(),
-            inputs: Value::UNKNOWN,
-            documents: BTreeMap::new(),
-            fingerprint: crate::base::Digest::of(exports.to_json_lossy().to_string().as_bytes()),
-            exports,
-            owner: Owner::Nobody,
-            condition: None,
-            image: Value::NULL,
-        }))
+        live::read(context, identity, desired).await
     }
 
-    /// Nothing to do: whatever would be done was refused when it was read.
+    async fn preview(
+        &self,
+        context: &Context,
+        desired: &Desired,
+        observed: Option<&Observed>,
+        _token: &str,
+    ) -> Outcome<Option<Preview>> {
+        preview::preview(context, desired, observed).await
+    }
+
     fn diff(&self, difference: &Difference<'_>) -> Change {
-        let version = difference.desired.inputs.get("version").cloned().unwrap_or(Value::UNKNOWN);
-        Change::new(ActionWord::NoOp, Value::object([("version", version)]))
+        change::diff(difference)
     }
 
     fn removal(&self, _prior: Option<&Prior>, _observed: Option<&Observed>) -> Change {
         Change::new(ActionWord::Delete, Value::NULL)
     }
 
-    async fn apply(&self, _context: &Context, step: &Step<'_>) -> Outcome<Applied> {
-        let version = step.desired.and_then(|d| d.inputs.get("version")).cloned().unwrap_or(Value::NULL);
-        let identity = match step.desired {
-            Some(desired) => desired.identity.clone().or_else(|| step.identity.cloned()).unwrap_or(Json::Null),
-            None => Json::Null,
-        };
-        Ok(Applied { identity, exports: Value::object([("version", version)]), note: String::new() })
+    async fn apply(&self, context: &Context, step: &Step<'_>) -> Outcome<Applied> {
+        run::apply(context, step).await
     }
 
+    /// The same step taken again with the same token goes on where it was, and begins nothing twice.
     async fn recover(&self, _context: &Context, _step: &Step<'_>) -> Outcome<Recovered> {
         Ok(Recovered::NotDone)
     }
 
-    async fn undo(
-        &self,
-        _context: &Context,
-        _identity: &Json,
-        _image: Option<&Value>,
-        _token: &str,
-    ) -> Outcome<String> {
-        Ok("nothing was done".to_owned())
+    async fn undo(&self, context: &Context, identity: &Json, image: Option<&Value>, token: &str) -> Outcome<String> {
+        match image.and_then(back::Former::of) {
+            Some((cluster, former)) => back::go(context, &run::Route::new(&cluster, identity, token), &former).await,
+            None => Ok("nothing was done".to_owned()),
+        }
     }
 
     fn import_identity(&self, _id: &str) -> Result<Json, String> {
@@ -151,17 +123,21 @@ impl Kind for UpgradeKind {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_move_of_the_minor_is_a_hop() {
-        assert_eq!(hop(None, Some("1.34")), None);
-        assert_eq!(hop(Some("1.34"), Some("1.34")), None);
-        assert_eq!(hop(Some("1.34"), None), None);
-        let refusal = hop(Some("1.32"), Some("1.34")).unwrap();
-        assert!(refusal.contains("1.32") && refusal.contains("1.34"));
-        assert!(hop(Some("1.34"), Some("1.33")).is_some());
+/// The add-ons that are named, by name with the version that each is to have: one, a list, or those of a `for_each`.
+fn listed(addons: Option<&Value>) -> Value {
+    let Some(addons) = addons.filter(|v| !v.is_null()) else { return Value::object::<&str>([]) };
+    if addons.is_unknown() {
+        return Value::UNKNOWN;
     }
+    let named = |one: &Value| {
+        let name = one.get("addon")?.as_str()?.to_owned();
+        Some((name, one.get("version").cloned().unwrap_or(Value::UNKNOWN)))
+    };
+    if let Some(one) = named(addons) {
+        return Value::object([one]);
+    }
+    let each = addons.as_map().into_iter().flat_map(|m| m.values());
+    let items = addons.as_seq().into_iter().flat_map(|s| s.iter());
+    let all: Option<BTreeMap<String, Value>> = each.chain(items).map(named).collect();
+    all.map_or(Value::UNKNOWN, Value::object)
 }

@@ -9,9 +9,11 @@ mod doctor;
 mod failure;
 mod live;
 mod operation;
+mod parameter;
 mod request;
 mod schema;
 
+pub(super) use parameter::set_parameter;
 pub(super) use schema::SCHEMA;
 
 use crate::{

@@ -100,7 +100,7 @@ async fn last_event(context: &Context, stack: &str) -> Outcome<Option<String>> {
 }
 
 /// Waits until the operation with this token has ended, saying its events as they come.
-async fn follow(
+pub(super) async fn follow(
     context: &Context,
     which: &Json,
     before: Option<&Stack>,

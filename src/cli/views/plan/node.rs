@@ -87,7 +87,11 @@ fn children(node: &Planned, page: &mut Page) {
     if node.children.is_empty() {
         return;
     }
-    let noun = if node.address.kind() == "stack" { "resource" } else { "object" };
+    let noun = match node.address.kind() {
+        "stack" => "resource",
+        "eks_upgrade" => "hop",
+        _ => "object",
+    };
     let plain = |c: &&ChildChange| c.action == ActionWord::Create && !c.maybe_replace;
     page.line(&format!("        {}", dim(format!("{}:", plural(node.children.len(), noun)))));
     let created = node.children.iter().filter(plain).count();

@@ -4,6 +4,7 @@ mod cloudformation;
 mod convert;
 mod describe;
 mod eks;
+mod eks_convert;
 mod failure;
 mod http;
 #[cfg(test)]

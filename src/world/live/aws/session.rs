@@ -73,6 +73,16 @@ impl Session {
         Arc::new(Self { connection, ask, credentials, ready: OnceCell::new() })
     }
 
+    /// A session over a configuration that is known to be right, for tests.
+    #[cfg(test)]
+    pub(super) fn ready_with(connection: AwsConnection, config: &SdkConfig) -> Arc<Self> {
+        let caller = Caller { account: connection.account_id.clone(), arn: String::new() };
+        let ready = OnceCell::new_with(Some(Ready { clients: Clients::new(config, &connection.account_id), caller }));
+        let ask: AskMfa =
+            Arc::new(|_| Err(Failure::new(Class::Denied, "sts:AssumeRole", "", "nobody is asked in tests")));
+        Arc::new(Self { connection, ask, credentials: None, ready })
+    }
+
     /// The clients; the first use looks whose account this is.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::{
     Scope,
-    eks::{AddonRecord, ClusterRecord},
+    eks::{AddonRecord, ClusterRecord, InsightRecord, NodegroupRecord},
     record::{ResourceRecord, StackRecord},
     secrets::{ParameterRecord, SecretRecord},
 };
@@ -51,6 +51,12 @@ pub(in crate::world::sandbox) fn show(tx: &Tx<'_>) -> Vec<Row> {
     for (key, found) in tx.scan::<AddonRecord>("addon", "") {
         named("addon", &key, &found.status, found.version);
     }
+    for (key, found) in tx.scan::<NodegroupRecord>("eks-nodegroup", "") {
+        named("nodegroup", &key, &found.status, format!("Kubernetes {}", found.version));
+    }
+    for (key, found) in tx.scan::<InsightRecord>("insight", "") {
+        named("insight", &key, &found.status, format!("{} {}", found.category, found.version));
+    }
     for (key, found) in tx.scan::<SecretRecord>("secret", "") {
         named("secret", &key, "", format!("version {}", found.version));
     }
@@ -71,6 +77,7 @@ pub(in crate::world::sandbox) fn drift(tx: &mut Tx<'_>, drift: &Drift) -> Option
     Some(match kind {
         "stack" | "resource" => drift_stack(tx, drift, name),
         "addon" => drift_addon(tx, drift, name),
+        "insight" => drift_insight(tx, drift, name),
         "secret" => drift_secret(tx, drift, name),
         "parameter" => drift_parameter(tx, drift, name),
         _ => return None,
@@ -148,6 +155,44 @@ fn drift_addon(tx: &mut Tx<'_>, drift: &Drift, name: &str) -> Outcome<()> {
     }
     tx.put("addon", &key, &record);
     cluster::on_addon_changed(tx, &of, &record.name, Some(&record.version));
+    Ok(())
+}
+
+/// Seeds what EKS finds about a cluster before its version moves.
+fn drift_insight(tx: &mut Tx<'_>, drift: &Drift, name: &str) -> Outcome<()> {
+    let Some((cluster, insight)) = name.split_once('/').filter(|(_, insight)| !insight.is_empty()) else {
+        return Err(fail(drift, Class::Invalid, "name an insight by CLUSTER/NAME"));
+    };
+    let suffix = format!("/{cluster}");
+    let of = tx.keys("cluster", "").into_iter().find(|key| key.ends_with(&suffix) && here(drift, key));
+    let of = of.ok_or_else(|| fail(drift, Class::NotFound, format!("there is no cluster `{cluster}`")))?;
+    let key = format!("{of}/{insight}");
+    if drift.delete {
+        let there = tx.delete("insight", &key);
+        return if there { Ok(()) } else { Err(fail(drift, Class::NotFound, format!("nobody seeded `{insight}`"))) };
+    }
+    let mut record = tx.get::<InsightRecord>("insight", &key).unwrap_or_else(|| InsightRecord {
+        name: insight.to_owned(),
+        category: "UPGRADE_READINESS".to_owned(),
+        status: "ERROR".to_owned(),
+        ..InsightRecord::default()
+    });
+    for (path, value) in &drift.set {
+        match path.as_str() {
+            "status" => record.status.clone_from(value),
+            "category" => record.category.clone_from(value),
+            "version" => record.version.clone_from(value),
+            "reason" => record.reason.clone_from(value),
+            "recommendation" => record.recommendation.clone_from(value),
+            "resources" => record.resources = value.split(',').map(|r| r.trim().to_owned()).collect(),
+            _ => {
+                let message = format!("an insight has no `{path}`");
+                let hint = "it has status, category, version, reason, recommendation and resources";
+                return Err(fail(drift, Class::Invalid, message).hint(hint));
+            }
+        }
+    }
+    tx.put("insight", &key, &record);
     Ok(())
 }
 
