@@ -40,7 +40,7 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
         }
     };
     tag(context, step, &addon, &request).await?;
-    applied(context, &addon, step)
+    Ok(applied(context, &addon, step))
 }
 
 fn identity_of(request: &AddonRequest) -> Json {
@@ -53,7 +53,7 @@ fn preserves(step: &Step<'_>) -> bool {
 }
 
 /// What was made, with what state remembers of it beside its name.
-fn applied(context: &Context, addon: &Addon, step: &Step<'_>) -> Outcome<Applied> {
+fn applied(context: &Context, addon: &Addon, step: &Step<'_>) -> Applied {
     let mut remembered = json!({});
     if preserves(step) {
         remembered["preserve"] = json!(true);
@@ -76,7 +76,7 @@ fn applied(context: &Context, addon: &Addon, step: &Step<'_>) -> Outcome<Applied
         note = format!("{} until {by} moves it to {version}", addon.version);
         context.say(&note);
     }
-    Ok(Applied { identity: full_identity(addon, &remembered), exports, note })
+    Applied { identity: full_identity(addon, &remembered), exports, note }
 }
 
 fn fact<'s>(step: &'s Step<'_>, name: &str) -> Option<&'s str> {
@@ -250,7 +250,7 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
     match ended {
         Ok(addon) if is_as_wanted(context, &addon, &request).await? => {
             tag(context, step, &addon, &request).await?;
-            applied(context, &addon, step).map(Recovered::Done)
+            Ok(Recovered::Done(applied(context, &addon, step)))
         }
         Ok(_) => Ok(Recovered::NotDone),
         Err(failure) if failure.class.effect_unknown() => Err(failure),

@@ -76,13 +76,13 @@ async fn place_addons(
                 None if n == last => target.clone(),
                 None => at.clone(),
                 Some(offered) if offered.iter().any(|v| v.version == *target) => target.clone(),
-                Some(offered) => match offered.iter().find(|v| v.default).or_else(|| offered.first()) {
-                    Some(default) => default.version.clone(),
-                    None => {
-                        let what = format!("EKS has no add-on {addon} for Kubernetes {}", hop.to);
-                        return Err(failure(Class::Invalid, addon, what));
-                    }
-                },
+                Some(offered) => {
+                    let default = offered.iter().find(|v| v.default).or_else(|| offered.first());
+                    let none = || {
+                        failure(Class::Invalid, addon, format!("EKS has no add-on {addon} for Kubernetes {}", hop.to))
+                    };
+                    default.ok_or_else(none)?.version.clone()
+                }
             };
             if next != at {
                 hop.addons.insert(addon.clone(), next.clone());

@@ -98,7 +98,10 @@ pub(super) fn insight_summary(insight: &sdk::InsightSummary) -> Insight {
 pub(super) fn insight(insight: &sdk::Insight) -> Insight {
     let (status, reason) = status(insight.insight_status());
     let own = insight.resources().iter().filter_map(|r| r.kubernetes_resource_uri().or_else(|| r.arn()));
-    let deprecated = insight.category_specific_summary().into_iter().flat_map(|s| s.deprecation_details());
+    let deprecated = insight
+        .category_specific_summary()
+        .into_iter()
+        .flat_map(sdk::InsightCategorySpecificSummary::deprecation_details);
     let usages = deprecated.filter_map(|d| d.usage());
     let mut resources: Vec<String> = own.chain(usages).map(str::to_owned).collect();
     resources.dedup();

@@ -95,7 +95,7 @@ pub(super) fn end(tx: &mut Tx<'_>, cluster: &str, of: UpdateOf<'_>, error: Optio
     let running: Vec<_> =
         all(tx, cluster).into_iter().filter(|(_, u)| u.status == "InProgress" && u.is_of(of)).collect();
     for (key, mut update) in running {
-        update.status = if error.is_some() { "Failed" } else { "Successful" }.to_owned();
+        if error.is_some() { "Failed" } else { "Successful" }.clone_into(&mut update.status);
         update.errors = error.map(|(code, message)| (code.clone(), message.clone(), Vec::new())).into_iter().collect();
         tx.put("eks-update", &key, &update);
     }
@@ -176,7 +176,7 @@ pub(super) fn finish(tx: &mut Tx<'_>, key: &str) {
         let group = format!("{cluster}/{name}");
         if let Some(mut record) = tx.get::<NodegroupRecord>("eks-nodegroup", &group) {
             let fails = record.fails.take();
-            record.status = if fails.is_some() { "DEGRADED" } else { "ACTIVE" }.to_owned();
+            if fails.is_some() { "DEGRADED" } else { "ACTIVE" }.clone_into(&mut record.status);
             record.issues = fails.iter().cloned().collect();
             if fails.is_none() {
                 record.version = to;
