@@ -17,6 +17,7 @@ use terrace::{
 const DIFFERENCES: &[(&str, &str)] = &[
     ("ministack", "capabilities"),
     ("ministack", "change-set-in-any-state"),
+    ("ministack", "eks-versions"),
     ("ministack", "output-alone"),
     ("ministack", "property-values"),
     ("ministack", "stale-arn"),

@@ -7,6 +7,7 @@
 mod bed;
 mod change;
 mod changes;
+mod cluster;
 mod failure;
 mod look;
 mod refusal;
@@ -51,6 +52,9 @@ on_every_world! {
         what_is_no_longer_declared_is_removed,
         executing_one_change_set_ends_its_siblings,
         a_stack_left_in_review_is_cleaned_up_by_name;
+    cluster:
+        | an_add_on_is_made_changed_tagged_and_deleted,
+        what_an_endpoint_lacks_of_eks_is_told_as_such;
     failure:
         | a_failed_create_rolls_back_and_its_name_is_free_after_a_delete,
         a_failed_create_is_deleted_where_that_is_asked_for,

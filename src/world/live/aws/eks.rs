@@ -33,8 +33,11 @@ impl Eks for LiveEks {
         let answer = self.client().await?.describe_addon().cluster_name(cluster).addon_name(addon).send().await;
         match answer.map_err(failed("eks:DescribeAddon", addon)) {
             Ok(answer) => Ok(answer.addon.map(|a| convert::addon(cluster, addon, &a))),
-            Err(failure) if failure.class == Class::NotFound && failure.message.contains("cluster") => Err(failure),
-            Err(failure) if failure.class == Class::NotFound => Ok(None),
+            // Where the answer does not say which of the two is missing, the cluster is asked for.
+            Err(failure) if failure.class == Class::NotFound => {
+                let gone = is_of_cluster(&failure) || self.describe_cluster(cluster).await?.is_none();
+                if gone { Err(failure) } else { Ok(None) }
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -238,7 +241,7 @@ impl Eks for LiveEks {
         let call = self.client().await?.describe_nodegroup().cluster_name(cluster).nodegroup_name(nodegroup);
         match call.send().await.map_err(failed("eks:DescribeNodegroup", nodegroup)) {
             Ok(answer) => Ok(answer.nodegroup.as_ref().map(|group| convert::nodegroup(nodegroup, group))),
-            Err(failure) if failure.class == Class::NotFound && failure.message.contains("cluster") => Err(failure),
+            Err(failure) if failure.class == Class::NotFound && is_of_cluster(&failure) => Err(failure),
             Err(failure) if failure.class == Class::NotFound => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -262,6 +265,13 @@ impl Eks for LiveEks {
         let answer = call.send().await.map_err(failed("eks:UpdateNodegroupVersion", nodegroup))?;
         convert::update_id("eks:UpdateNodegroupVersion", nodegroup, answer.update)
     }
+}
+
+/// Whether it is the cluster that was not found, and not what was asked for in it: "No cluster found for name: c." against
+/// "No addon: coredns found in cluster: c".
+fn is_of_cluster(failure: &Failure) -> bool {
+    let said = failure.message.to_lowercase();
+    said.contains("no cluster") || said.contains("cluster not found")
 }
 
 /// An answer without what it should hold.

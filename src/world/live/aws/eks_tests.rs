@@ -266,3 +266,19 @@ async fn an_endpoint_without_an_operation_says_so() {
     assert_eq!(failure.class, Class::Unsupported, "{failure:?}");
     server.end();
 }
+
+#[tokio::test]
+async fn a_missing_add_on_is_none_and_a_missing_cluster_is_not_found() {
+    let server = Recorded::serve(vec![
+        (
+            404,
+            json!({ "addonName": "coredns", "clusterName": "c", "message": "No addon: coredns found in cluster: c" }),
+        ),
+        (200, json!({ "cluster": { "name": "c", "status": "ACTIVE", "version": "1.34" } })),
+        (404, json!({ "clusterName": "c", "message": "No cluster found for name: c." })),
+    ]);
+    let eks = server.eks();
+    assert!(eks.describe_addon("c", "coredns").await.unwrap().is_none());
+    assert_eq!(eks.describe_addon("c", "coredns").await.unwrap_err().class, Class::NotFound);
+    server.end();
+}
