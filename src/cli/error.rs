@@ -124,7 +124,8 @@ impl From<StateError> for Error {
             StateError::Locked(owner) => {
                 let id = owner.id.clone();
                 Self::new("state_locked", StateError::Locked(owner).to_string()).exit(Exit::Stale).hint(format!(
-                    "wait for it with --lock-timeout 5m; where that process is gone: terrace unlock {id}"
+                    "wait for it with --lock-timeout 5m; where that process is gone: terrace unlock {id} \
+                     (in S3 its lock ends by itself, a lease after its last sign of life)"
                 ))
             }
             StateError::Codec(newer @ CodecError::Newer { .. }) => Self::new("state_newer", newer.to_string()),

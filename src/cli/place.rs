@@ -11,13 +11,13 @@ use crate::{
         exit::Exit,
         loaded::{Chosen, Loaded},
         project::Project,
-        settings,
+        settings::{self, Backend, Sse},
         surroundings::Surroundings,
     },
-    state::{self, Snapshot, StateError, Store},
+    state::{self, Snapshot, StateError, Store, WholeError},
     world::{
-        Entropy, Ledger, LockOwner, World,
-        live::{FileLedger, OsRandom},
+        AssumeRole, AwsConnection, Entropy, Ledger, LockOwner, World,
+        live::{Encryption, FileLedger, OsRandom, S3Ledger, S3Place},
         sandbox::{Options, Sandbox},
     },
 };
@@ -26,6 +26,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long the owner of a lock in S3 may be silent where nothing else is set.
+const LEASE: Duration = Duration::from_secs(30);
+/// What keys of state begin with where nothing else is set.
+const PREFIX: &str = "terrace";
 /// How often a held lock is asked for again.
 const LOCK_PACE: Duration = Duration::from_millis(500);
 
@@ -74,13 +78,96 @@ pub(crate) fn world_key(chosen: &Chosen) -> String {
 }
 
 /// Where the state of a plan in an environment is kept.
-pub(crate) fn ledger(loaded: &Loaded, chosen: &Chosen) -> Arc<dyn Ledger> {
-    ledger_of(&loaded.place.project, &loaded.configuration.label, chosen)
+///
+/// # Errors
+/// As [`ledger_of`].
+pub(crate) fn ledger(context: &Context, loaded: &Loaded, chosen: &Chosen) -> Result<Arc<dyn Ledger>> {
+    ledger_of(context, &loaded.place.project, &loaded.configuration.label, chosen)
 }
 
 /// Where the state of the plan of this label is kept, in the same environment and world.
-pub(crate) fn ledger_of(project: &Project, label: &str, chosen: &Chosen) -> Arc<dyn Ledger> {
-    Arc::new(FileLedger::new(project.state_folder(label, &chosen.environment.name, &world_key(chosen))))
+///
+/// # Errors
+/// A live world that cannot be set up, or a state in the project's folder where the settings name a bucket.
+pub(crate) fn ledger_of(context: &Context, project: &Project, label: &str, chosen: &Chosen) -> Result<Arc<dyn Ledger>> {
+    let local = folder(project, label, chosen);
+    if backend(project, chosen) == Backend::File {
+        return Ok(Arc::new(local));
+    }
+    let bucket = bucket(context, project, label, chosen)?;
+    if local.holds_state() {
+        let message =
+            format!("terrace.toml says that the state is in {}, and there is one in {}", bucket.place(), local.place());
+        return Err(Error::new("state_not_migrated", message)
+            .because("what is in the folder would be forgotten, and made a second time")
+            .hint("move it: terrace state migrate; or take the folder away where it is of no use any more"));
+    }
+    Ok(Arc::new(bucket))
+}
+
+/// Which kind of storage the settings name. The sandbox's state is beside the sandbox (rule 2).
+pub(crate) fn backend(project: &Project, chosen: &Chosen) -> Backend {
+    if chosen.sandbox {
+        return Backend::File;
+    }
+    project.settings.state_of(&chosen.environment.name).backend.unwrap_or_default()
+}
+
+/// The state in the project's folder, whatever the settings say.
+pub(crate) fn folder(project: &Project, label: &str, chosen: &Chosen) -> FileLedger {
+    FileLedger::new(project.state_folder(label, &chosen.environment.name, &world_key(chosen)))
+}
+
+/// The state in the bucket that the settings name, whether they use it or not. What they do not say of the way there is as
+/// for the environment.
+///
+/// # Errors
+/// No bucket in the settings; a live world that cannot be set up.
+pub(crate) fn bucket(context: &Context, project: &Project, label: &str, chosen: &Chosen) -> Result<S3Ledger> {
+    let environment = &chosen.environment.name;
+    let settings = project.settings.state_of(environment);
+    let Some(bucket) = settings.bucket else {
+        return Err(Error::new("settings_missing", "terrace.toml names no bucket for state")
+            .hint("write bucket = \"...\" in [state]"));
+    };
+    let above = &chosen.connection;
+    let connection = AwsConnection {
+        region: settings.region.unwrap_or_else(|| above.region.clone()),
+        account_id: String::new(),
+        endpoint_url: settings.endpoint_url.or_else(|| above.endpoint_url.clone()),
+        profile: settings.profile.or_else(|| above.profile.clone()),
+        assume_role: settings.role_arn.clone().map(|role_arn| AssumeRole { role_arn, ..AssumeRole::default() }),
+        ci_role_arn: settings.role_arn.or_else(|| above.ci_role_arn.clone()),
+    };
+    let encryption = match settings.sse.unwrap_or(Sse::Aes256) {
+        Sse::Aes256 => Encryption::Aes256,
+        Sse::Kms => Encryption::Kms { key: settings.kms_key_id },
+        Sse::Bucket => Encryption::Bucket,
+    };
+    let prefix = format!("{}/{label}/{environment}/{}", all_states(project, chosen), world_key(chosen));
+    let place = S3Place { bucket, prefix, encryption };
+    Ok(context.live()?.state(connection, place, settings.lease.unwrap_or(LEASE)))
+}
+
+/// What the keys of all states of a project begin with.
+fn all_states(project: &Project, chosen: &Chosen) -> String {
+    let prefix = project.settings.state_of(&chosen.environment.name).prefix;
+    let prefix = prefix.unwrap_or_else(|| PREFIX.to_owned());
+    match prefix.trim_matches('/') {
+        "" => project.name.to_string(),
+        prefix => format!("{prefix}/{}", project.name),
+    }
+}
+
+/// Labels of the project's plans that have a state where this environment's is kept.
+///
+/// # Errors
+/// A storage that fails.
+pub(crate) async fn labels(context: &Context, project: &Project, chosen: &Chosen) -> Result<Vec<String>> {
+    if backend(project, chosen) == Backend::File {
+        return Ok(project.labels_in_state());
+    }
+    Ok(bucket(context, project, "", chosen)?.folders(&all_states(project, chosen)).await?)
 }
 
 /// The state as it is stored, read without the lock.
@@ -107,7 +194,7 @@ pub(crate) async fn open_store(
     command: &str,
 ) -> Result<Store> {
     let owner = lock_owner(context, command);
-    let patience = context.global.lock_timeout.or(project.settings.lock_timeout).unwrap_or_default();
+    let patience = patience(context, project);
     let since = Instant::now();
     let mut told = false;
     loop {
@@ -131,6 +218,33 @@ pub(crate) async fn open_store(
             }
         }
     }
+}
+
+/// Does something with a whole state; while somebody else holds its lock it is tried again, as long as `--lock-timeout` or
+/// the settings say.
+///
+/// # Errors
+/// What the work fails with.
+pub(crate) async fn patiently<T>(
+    context: &Context,
+    project: &Project,
+    mut work: impl AsyncFnMut() -> Result<T, WholeError>,
+) -> Result<T, WholeError> {
+    let patience = patience(context, project);
+    let since = Instant::now();
+    loop {
+        match work().await {
+            Err(WholeError::State(StateError::Locked(_))) if since.elapsed() < patience => {
+                tokio::time::sleep(LOCK_PACE.min(patience.saturating_sub(since.elapsed()))).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// How long a held lock is waited for.
+fn patience(context: &Context, project: &Project) -> Duration {
+    context.global.lock_timeout.or(project.settings.lock_timeout).unwrap_or_default()
 }
 
 /// Who would hold the lock.

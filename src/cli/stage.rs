@@ -59,8 +59,9 @@ pub(crate) async fn set_unasked(
     Surroundings::enter(&project.folder)
         .map_err(|e| Error::new("file_unreadable", format!("{}: {e}", project.folder.display())))?;
     let world = place::open_world(context, project, &chosen).map_err(|e| e.with_sources(loaded.texts()))?;
-    let ledger = place::ledger(&loaded, &chosen);
-    let subject = subject_in(&loaded, &chosen, variables, world, ledger.clone()).await?;
+    let ledger = place::ledger(context, &loaded, &chosen)?;
+    let others = other_outputs(context, &loaded, &chosen).await;
+    let subject = subject_in(&loaded, &chosen, variables, world, ledger.clone(), others).await?;
     Ok(Stage { loaded, subject, ledger })
 }
 
@@ -74,6 +75,7 @@ pub(crate) async fn subject_in(
     variables: Variables,
     world: Arc<dyn World>,
     ledger: Arc<dyn Ledger>,
+    plan_outputs: PlanOutputs,
 ) -> Result<Subject> {
     let (graph, problems) = graph::build(&loaded.configuration, kinds::schema());
     if problems.has_errors() {
@@ -92,23 +94,37 @@ pub(crate) async fn subject_in(
         state,
         seal,
         ledger,
-        plan_outputs: other_outputs(loaded, chosen).await,
+        plan_outputs,
         configuration: loaded.configuration.clone(),
     })
 }
 
 /// The outputs of the project's other plans in the same environment and world; read once, and only where the plan asks
 /// for any.
-async fn other_outputs(loaded: &Loaded, chosen: &Chosen) -> PlanOutputs {
+pub(crate) async fn other_outputs(context: &Context, loaded: &Loaded, chosen: &Chosen) -> PlanOutputs {
+    let project = &loaded.place.project;
+    let failed = |subject: &str, why: String| Failure::new(Class::Local, "read state", subject, why);
     let asks = loaded.configuration.declarations().iter().any(|d| &*d.kind == "data.plan_outputs");
     let mut known: BTreeMap<String, Result<Option<Value>, Failure>> = BTreeMap::new();
-    let labels = if asks { loaded.place.project.labels_in_state() } else { Vec::new() };
+    let labels = if asks { place::labels(context, project, chosen).await } else { Ok(Vec::new()) };
+    let labels = match labels {
+        Ok(labels) => labels,
+        Err(error) => {
+            let why = error.diagnostics.0.first().map(|d| d.summary.clone()).unwrap_or_default();
+            return Arc::new(move |label: &str| Err(failed(label, why.clone())));
+        }
+    };
     for label in labels {
-        let ledger = place::ledger_of(&loaded.place.project, &label, chosen);
-        let outputs = match state::load(&*ledger).await {
-            Ok(snapshot) if snapshot.runs.is_empty() => Ok(None),
-            Ok(snapshot) => Ok(Some(Value::object(snapshot.outputs))),
-            Err(error) => Err(Failure::new(Class::Local, "read state", &label, error.to_string())),
+        let outputs = match place::ledger_of(context, project, &label, chosen) {
+            Ok(ledger) => match state::load(&*ledger).await {
+                Ok(snapshot) if snapshot.runs.is_empty() => Ok(None),
+                Ok(snapshot) => Ok(Some(Value::object(snapshot.outputs))),
+                Err(error) => Err(failed(&label, error.to_string())),
+            },
+            Err(error) => {
+                let why = error.diagnostics.0.first().map(|d| d.summary.clone()).unwrap_or_default();
+                Err(failed(&label, why))
+            }
         };
         known.insert(label, outputs);
     }

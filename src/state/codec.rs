@@ -86,6 +86,59 @@ pub(super) fn replay(log: &[u8], snapshot: &mut Snapshot) -> Result<(), CodecErr
     Ok(())
 }
 
+/// How far a log could be read.
+pub(super) struct Read {
+    /// Where what is good ends.
+    pub(super) good: usize,
+    /// How many records are before that.
+    pub(super) records: usize,
+    /// Why it goes no further; `None` at the end, and before a last line that is torn.
+    pub(super) error: Option<CodecError>,
+}
+
+/// Folds as much of a log into a snapshot as can be read.
+pub(super) fn read(log: &[u8], snapshot: &mut Snapshot) -> Read {
+    let mut out = Read { good: 0, records: 0, error: None };
+    let mut start = 0;
+    for (at, line) in log.split_inclusive(|b| *b == b'\n').enumerate() {
+        let end = start + line.len();
+        start = end;
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        if text.is_empty() {
+            continue;
+        }
+        match decode(at + 1, text) {
+            Ok((number, _)) if number > snapshot.records + 1 => {
+                let why = format!("records {} to {} are missing", snapshot.records + 1, number - 1);
+                out.error.get_or_insert(CodecError::Damaged { line: at + 1, why });
+                return out;
+            }
+            Ok((number, record)) => {
+                if number > snapshot.records {
+                    snapshot.fold(record);
+                }
+                // A torn line that was ended and written again is no damage.
+                out = Read { good: end, records: out.records + 1, error: None };
+            }
+            Err(newer @ CodecError::Newer { .. }) => return Read { error: Some(newer), ..out },
+            Err(error) if text.len() < line.len() => {
+                out.error.get_or_insert(error);
+            }
+            Err(_) => {}
+        }
+    }
+    out
+}
+
+/// The lines of a log, each ended; without a last one that is torn.
+pub(super) fn whole_lines(log: &[u8]) -> Vec<u8> {
+    let end = log.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    if end < log.len() && decode(1, &log[end..]).is_ok() {
+        return [log, b"\n"].concat();
+    }
+    log[..end].to_vec()
+}
+
 fn decode(at: usize, line: &[u8]) -> Result<(u64, Record), CodecError> {
     let bad = |why: String| CodecError::Damaged { line: at, why };
     let parsed: Line<'_> = serde_json::from_slice(line).map_err(|e| bad(e.to_string()))?;
@@ -166,6 +219,40 @@ mod tests {
         whole[middle + 40] ^= 1;
         let error = replay(&whole, &mut Snapshot::default()).unwrap_err();
         assert!(matches!(error, CodecError::Damaged { line: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn what_can_be_read_ends_at_the_first_damage_and_says_why() {
+        let whole = log(&[gone("a"), gone("b"), gone("c")]);
+        let ends: Vec<usize> = whole.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1).collect();
+        for cut in 0..=whole.len() {
+            let mut snapshot = Snapshot::default();
+            let found = read(&whole[..cut], &mut snapshot);
+            assert_eq!(
+                (found.error, snapshot.records),
+                (None, found.records as u64),
+                "a cut is torn, not damaged: {cut}"
+            );
+            assert!(found.good <= cut && cut - found.good < whole.len());
+        }
+        for at in 0..whole.len() {
+            let mut altered = whole.clone();
+            altered[at] ^= 1;
+            let line = ends.iter().filter(|end| **end <= at).count();
+            let mut snapshot = Snapshot::default();
+            let found = read(&altered, &mut snapshot);
+            assert!(found.records <= line || altered[at] == b'\n' || whole[at] == b'\n', "byte {at}");
+            assert!(found.error.is_some() || at + 1 == whole.len() || whole[at] == b'\n', "byte {at}");
+        }
+    }
+
+    #[test]
+    fn whole_lines_leave_out_only_what_is_torn() {
+        let whole = log(&[gone("a"), gone("b")]);
+        assert_eq!(whole_lines(&whole), whole);
+        assert_eq!(whole_lines(&whole[..whole.len() - 1]), whole, "only its end is missing");
+        let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
+        assert_eq!(whole_lines(&whole[..whole.len() - 2]), whole[..first]);
     }
 
     #[test]

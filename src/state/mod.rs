@@ -4,13 +4,17 @@
 //! only writer and commits in groups. The storage itself is behind [`crate::world::Ledger`].
 
 mod codec;
+mod migrate;
 mod record;
 mod seal;
 mod snapshot;
 mod store;
+mod whole;
 
 pub use codec::{CodecError, FORMAT};
+pub use migrate::{Migration, migrate};
 pub use record::{IgnoredDrift, Intent, Outcome, Purpose, Record, Resource, Run, RunId, Status, Verdict};
 pub use seal::SealKey;
 pub use snapshot::{Entry, Journal, Snapshot};
 pub use store::{StateError, Store, fold, load, seal_key};
+pub use whole::{Inspection, WholeError, from_text, inspect, push, repair};

@@ -75,7 +75,7 @@ pub fn fold(stored: &Stored) -> Result<Snapshot, CodecError> {
     Ok(snapshot)
 }
 
-fn not_moved(ledger: &dyn Ledger, stored: &Stored) -> Result<(), StateError> {
+pub(super) fn not_moved(ledger: &dyn Ledger, stored: &Stored) -> Result<(), StateError> {
     match &stored.moved {
         Some(moved) => Err(StateError::Moved { from: ledger.place(), moved: Box::new(moved.clone()) }),
         None => Ok(()),
@@ -83,7 +83,7 @@ fn not_moved(ledger: &dyn Ledger, stored: &Stored) -> Result<(), StateError> {
 }
 
 /// The name of the object that holds the seal key.
-const KEY: &str = "seal-key";
+pub(super) const KEY: &str = "seal-key";
 
 /// The seal key of a state; made and stored where there is none yet.
 ///
@@ -315,7 +315,7 @@ async fn begin(ledger: &dyn Ledger, epoch: u64, lineage: &str) -> Result<(Snapsh
     Ok((snapshot, 0))
 }
 
-fn encode_snapshot(snapshot: &Snapshot) -> Result<Arc<[u8]>, StateError> {
+pub(super) fn encode_snapshot(snapshot: &Snapshot) -> Result<Arc<[u8]>, StateError> {
     codec::encode_snapshot(snapshot).map(Into::into).map_err(|e| StateError::Encoding(e.to_string()))
 }
 

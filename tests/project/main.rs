@@ -10,9 +10,13 @@ mod contract;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod ledgers;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod state_s3;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(

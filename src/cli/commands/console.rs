@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     let loaded = load(context, args.plan.plan.as_deref())?;
     let chosen = loaded.choose(context).await?;
     let (mut evaluator, _) = variables::evaluator(context, &loaded, &chosen)?;
-    remembered(&mut evaluator, &loaded, &chosen).await;
+    remembered(&mut evaluator, &loaded, &chosen, context).await;
     let file: Arc<str> = "stdin".into();
     let mut wrong = false;
     if context.terminal.can_ask {
@@ -55,8 +55,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
 }
 
 /// What state remembers stands in for what is live.
-async fn remembered(evaluator: &mut Evaluator, loaded: &Loaded, chosen: &Chosen) {
-    let ledger = place::ledger(loaded, chosen);
+async fn remembered(evaluator: &mut Evaluator, loaded: &Loaded, chosen: &Chosen, context: &Context) {
+    let Ok(ledger) = place::ledger(context, loaded, chosen) else { return };
     let snapshot = place::snapshot_or_empty(&ledger).await;
     for resource in snapshot.resources.values() {
         evaluator.set(&resource.address, merged(&resource.inputs, &resource.exports));

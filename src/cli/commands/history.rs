@@ -30,7 +30,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     let loaded = load(context, args.plan.plan.as_deref())?;
     let chosen = loaded.choose(context).await?;
-    let snapshot = place::snapshot(&place::ledger(&loaded, &chosen)).await?;
+    let snapshot = place::snapshot(&place::ledger(context, &loaded, &chosen)?).await?;
     let skip = args.limit.map_or(0, |limit| snapshot.runs.len().saturating_sub(limit));
     let runs = &snapshot.runs[skip..];
     if context.terminal.json {

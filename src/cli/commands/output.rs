@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     };
     let loaded = load(context, plan)?;
     let chosen = loaded.choose(context).await?;
-    let snapshot = place::snapshot(&place::ledger(&loaded, &chosen)).await?;
+    let snapshot = place::snapshot(&place::ledger(context, &loaded, &chosen)?).await?;
     if let Some(name) = name {
         one(name, &snapshot, args.raw, context)?;
     } else {

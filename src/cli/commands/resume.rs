@@ -37,7 +37,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     // The folder says which state is meant; what is done is in the run's own plan.
     let named = load(context, args.plan.plan.as_deref())?;
     let chosen = named.choose(context).await?;
-    let ledger = place::ledger(&named, &chosen);
+    let ledger = place::ledger(context, &named, &chosen)?;
     let store = place::open_store(context, &named.place.project, &ledger, "resume").await?;
     let prepared = prepare(&args, &store, context).await;
     let saved = match prepared {

@@ -29,6 +29,8 @@ struct Standing {
     chosen: Chosen,
     snapshot: Snapshot,
     holder: Option<LockOwner>,
+    /// Where the state is kept.
+    place: String,
 }
 
 /// Prints one environment in detail, or all in a table.
@@ -36,7 +38,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     let loaded = load(context, args.plan.plan.as_deref())?;
     let environments = &loaded.configuration.environments;
     if context.global.env.is_some() || environments.len() == 1 {
-        let standing = look(&loaded, loaded.choose(context).await?).await?;
+        let standing = look(context, &loaded, loaded.choose(context).await?).await?;
         if context.terminal.json {
             context.terminal.json_line(&answer("status", as_json(&standing)));
         } else {
@@ -47,7 +49,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     }
     let mut all = Vec::new();
     for environment in environments.values() {
-        all.push(look(&loaded, loaded::choose(environment, context.global.sandbox)).await?);
+        all.push(look(context, &loaded, loaded::choose(environment, context.global.sandbox)).await?);
     }
     if context.terminal.json {
         for standing in &all {
@@ -60,11 +62,14 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn look(loaded: &Loaded, chosen: Chosen) -> Result<Standing> {
-    let ledger = place::ledger(loaded, &chosen);
+async fn look(context: &Context, loaded: &Loaded, chosen: Chosen) -> Result<Standing> {
+    let ledger = place::ledger(context, loaded, &chosen)?;
     let snapshot = place::snapshot(&ledger).await?;
     let holder = ledger.holder().await?;
-    Ok(Standing { chosen, snapshot, holder })
+    let (place, project) = (ledger.place(), &loaded.place.project.folder);
+    // A folder of the project is named as it is seen from there.
+    let place = std::path::Path::new(&place).strip_prefix(project).map_or(place.clone(), |p| p.display().to_string());
+    Ok(Standing { chosen, snapshot, holder, place })
 }
 
 fn world(chosen: &Chosen) -> String {
@@ -113,6 +118,7 @@ fn detail(standing: &Standing, declared: &[Arc<str>]) -> String {
         dim(world(&standing.chosen)),
         health(snapshot)
     );
+    let _ = writeln!(out, "{}", dim(format!("state in {}, serial {}", standing.place, snapshot.serial)));
     if let Some(holder) = &standing.holder {
         let _ = writeln!(
             out,
@@ -214,7 +220,7 @@ fn as_json(standing: &Standing) -> serde_json::Value {
             "account": standing.chosen.connection.account_id,
             "region": standing.chosen.connection.region,
         },
-        "serial": snapshot.serial, "resources": resources, "verdicts": snapshot.verdicts,
+        "state": standing.place, "serial": snapshot.serial, "resources": resources, "verdicts": snapshot.verdicts,
         "last_run": snapshot.runs.last(), "lock": standing.holder,
     })
 }

@@ -25,7 +25,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     };
     let loaded = load(context, plan)?;
     let chosen = loaded.choose(context).await?;
-    let ledger = place::ledger(&loaded, &chosen);
+    let ledger = place::ledger(context, &loaded, &chosen)?;
     match ledger.holder().await? {
         None => Err(Error::new("not_locked", "nobody holds the lock of this state")),
         Some(holder) if holder.id == *id => {

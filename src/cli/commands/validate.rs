@@ -9,6 +9,8 @@ use crate::{
         error::{Error, Result},
         exit::Exit,
         loaded::{self, Chosen, Loaded, load},
+        place,
+        settings::Backend,
         stage,
         style::green,
         variables,
@@ -17,6 +19,7 @@ use crate::{
             json::answer,
         },
     },
+    kinds::PlanOutputs,
     plan::{self, Request},
     world::{
         live::FileLedger,
@@ -71,7 +74,12 @@ async fn try_out(context: &Context, loaded: &Loaded, chosen: &Chosen) -> Result<
         tempfile::tempdir().map_err(|e| Error::new("local_failure", format!("no folder to try it in: {e}")))?;
     let world = Sandbox::open(&folder.path().join("world"), Options { speed: f64::INFINITY, ..Options::default() })?;
     let ledger = Arc::new(FileLedger::new(folder.path().join("state")));
-    let subject = stage::subject_in(loaded, chosen, variables, world, ledger).await?;
+    // What other plans remember is looked at where that takes no call.
+    let others: PlanOutputs = match place::backend(&loaded.place.project, chosen) {
+        Backend::File => stage::other_outputs(context, loaded, chosen).await,
+        Backend::S3 => Arc::new(|_| Ok(None)),
+    };
+    let subject = stage::subject_in(loaded, chosen, variables, world, ledger, others).await?;
     let request = Request { offline: true, change_sets: false, drift: false, ..Request::default() };
     match plan::make(&subject, &request, &NoEvents).await {
         Ok(made) => Ok(Diagnostics(made.plan.notes)),

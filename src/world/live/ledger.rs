@@ -38,6 +38,13 @@ impl FileLedger {
         Self(Arc::new(Inner { folder: folder.into(), owner: Mutex::new(None) }))
     }
 
+    /// Whether there is a state that was not moved elsewhere.
+    #[must_use]
+    pub fn holds_state(&self) -> bool {
+        let there = |name| self.0.path(name).exists();
+        (there("snapshot") || there("log")) && !there("moved.json")
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         what: &'static str,

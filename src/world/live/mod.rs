@@ -39,6 +39,13 @@ impl Live {
         let aws = aws::Connections::new(ask, Some(credentials));
         Ok(Arc::new(Self { aws, machine: Arc::new(Machine::new()?) }))
     }
+
+    /// State in a bucket. `lease` is how long a process that holds its lock may be silent before others take it over.
+    /// Nothing is called before the first use.
+    #[must_use]
+    pub fn state(&self, connection: AwsConnection, place: S3Place, lease: Duration) -> S3Ledger {
+        S3Ledger::by(connection, self.aws.ask().clone(), place, Arc::new(WallClock), lease)
+    }
 }
 
 impl World for Live {

@@ -13,7 +13,10 @@ use std::error::Error;
 const BODY_SHOWN: usize = 120;
 
 /// The failure of `operation` (as IAM names it: `cloudformation:DescribeStacks`) on `subject`.
-pub(super) fn failed<E>(operation: &str, subject: &str) -> impl FnOnce(SdkError<E, HttpResponse>) -> Failure
+pub(in crate::world::live) fn failed<E>(
+    operation: &str,
+    subject: &str,
+) -> impl FnOnce(SdkError<E, HttpResponse>) -> Failure
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {

@@ -13,7 +13,9 @@ mod role;
 mod secrets;
 mod session;
 
+pub(in crate::world::live) use failure::failed;
 pub use role::AskMfa;
+pub(in crate::world::live) use session::config;
 
 use crate::world::{Aws, AwsConnection};
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -34,6 +36,11 @@ impl Connections {
     /// The credentials are those of the environment and the profiles, unless there are others.
     pub(super) fn new(ask: AskMfa, credentials: Option<SharedCredentialsProvider>) -> Self {
         Self { ask, credentials, known: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// How a person is asked for MFA codes.
+    pub(super) const fn ask(&self) -> &AskMfa {
+        &self.ask
     }
 
     /// The handles of a connection. Makes no call.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// The least that the store's own times are trusted less than a lease: they are in whole seconds.
+/// The least that an owner may be silent beyond its lease: the store's times are in whole seconds, and a beat may be late.
 const MARGIN: Duration = Duration::from_secs(2);
 
 /// The object that the owner of an epoch renews.
@@ -72,11 +72,12 @@ impl Watch {
         tail: &Tail,
     ) -> Outcome<bool> {
         let lease = Duration::from_millis(tail.header.lease);
+        let silence = lease + MARGIN.max(lease / 10);
         let beat = bucket.get(&key(prefix, tail.header.epoch)).await?;
         let renewed = beat.as_ref().and_then(|b| b.modified).max(tail.object.modified);
         let server = beat.as_ref().and_then(|b| b.now).or(tail.object.now);
         if let (Some(renewed), Some(server)) = (renewed, server)
-            && older(renewed, server, lease + MARGIN.max(lease / 10))
+            && older(renewed, server, silence)
         {
             return Ok(true);
         }
@@ -84,7 +85,7 @@ impl Watch {
         let now = clock.now();
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*seen {
-            Some(same) if same.sign == sign => Ok(older(same.since, now, lease)),
+            Some(same) if same.sign == sign => Ok(older(same.since, now, silence)),
             _ => {
                 *seen = Some(Seen { sign, since: now });
                 Ok(false)

@@ -8,7 +8,9 @@ use super::{
     sdk::{S3Place, SdkBucket},
     segment::{Header, Kind},
 };
-use crate::world::{Class, Clock, Failure, Ledger, Lock, LockOwner, Moved, Outcome, Stored};
+use crate::world::{
+    AwsConnection, Class, Clock, Failure, Ledger, Lock, LockOwner, Moved, Outcome, Stored, live::aws::AskMfa,
+};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use std::{
@@ -44,6 +46,18 @@ impl S3Ledger {
     pub fn new(client: aws_sdk_s3::Client, place: S3Place, clock: Arc<dyn Clock>, lease: Duration) -> Self {
         let prefix = place.prefix.clone();
         Self::over(Arc::new(SdkBucket::new(client, place)), &prefix, clock, lease)
+    }
+
+    /// The same by a connection, whose client is made at the first use.
+    pub(in crate::world::live) fn by(
+        connection: AwsConnection,
+        ask: AskMfa,
+        place: S3Place,
+        clock: Arc<dyn Clock>,
+        lease: Duration,
+    ) -> Self {
+        let prefix = place.prefix.clone();
+        Self::over(Arc::new(SdkBucket::over(connection, ask, place)), &prefix, clock, lease)
     }
 
     pub(super) fn over(bucket: Arc<dyn Bucket>, prefix: &str, clock: Arc<dyn Clock>, lease: Duration) -> Self {

@@ -1,9 +1,19 @@
 //! The bucket over the AWS SDK.
 
 use super::bucket::{Bucket, Created, Object};
-use crate::world::{Class, Failure, Outcome};
+use crate::world::{
+    AwsConnection, Class, Failure, Outcome,
+    live::aws::{AskMfa, config, failed},
+};
 use async_trait::async_trait;
-use aws_sdk_s3::{Client, error::SdkError, primitives::ByteStream, types::ServerSideEncryption};
+use aws_sdk_s3::{
+    Client,
+    config::{RequestChecksumCalculation, ResponseChecksumValidation},
+    error::SdkError,
+    operation::put_object::builders::PutObjectFluentBuilder,
+    primitives::ByteStream,
+    types::ServerSideEncryption,
+};
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
@@ -13,10 +23,12 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::{config_bag::ConfigBag, error::metadata::ProvideErrorMetadata};
+use aws_types::service_config::ServiceConfigKey;
 use std::{
     error::Error,
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::OnceCell;
 
 /// How objects are encrypted at rest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,18 +58,35 @@ pub struct S3Place {
 
 /// A bucket over the SDK.
 pub(super) struct SdkBucket {
-    client: Client,
+    /// Made at the first use, unless it was given.
+    client: OnceCell<Client>,
+    /// How it is made.
+    way: Option<(AwsConnection, AskMfa)>,
     place: S3Place,
 }
 
 impl SdkBucket {
-    pub(super) const fn new(client: Client, place: S3Place) -> Self {
-        Self { client, place }
+    /// The bucket by a client.
+    pub(super) fn new(client: Client, place: S3Place) -> Self {
+        Self { client: OnceCell::new_with(Some(client)), way: None, place }
     }
 
-    fn upload(&self, key: &str, content: &[u8]) -> aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder {
+    /// The bucket by a connection.
+    pub(super) fn over(connection: AwsConnection, ask: AskMfa, place: S3Place) -> Self {
+        Self { client: OnceCell::new(), way: Some((connection, ask)), place }
+    }
+
+    async fn client(&self) -> Outcome<&Client> {
+        let make = async || match &self.way {
+            Some((connection, ask)) => client(connection, ask).await,
+            None => Err(Failure::new(Class::Local, "s3", self.place.bucket.clone(), "the bucket has no connection")),
+        };
+        self.client.get_or_try_init(make).await
+    }
+
+    fn upload(&self, client: &Client, key: &str, content: &[u8]) -> PutObjectFluentBuilder {
         let body = ByteStream::from(content.to_vec());
-        let request = self.client.put_object().bucket(&self.place.bucket).key(key).body(body);
+        let request = client.put_object().bucket(&self.place.bucket).key(key).body(body);
         match &self.place.encryption {
             Encryption::Aes256 => request.server_side_encryption(ServerSideEncryption::Aes256),
             Encryption::Kms { key } => {
@@ -69,12 +98,13 @@ impl SdkBucket {
 
     /// The pages of a listing: keys, or the folders below a prefix.
     async fn pages(&self, prefix: &str, delimiter: Option<&str>) -> Outcome<Vec<String>> {
+        let client = self.client().await?;
         let mut names = Vec::new();
         let mut next = None;
         loop {
-            let request = self.client.list_objects_v2().bucket(&self.place.bucket).prefix(prefix);
+            let request = client.list_objects_v2().bucket(&self.place.bucket).prefix(prefix);
             let request = request.set_delimiter(delimiter.map(str::to_owned)).set_continuation_token(next.take());
-            let page = request.send().await.map_err(|e| self.failed("s3:ListBucket", prefix, &e))?;
+            let page = request.send().await.map_err(|e| self.failed("s3:ListBucket", prefix, e))?;
             if delimiter.is_some() {
                 let folders = page.common_prefixes().iter().filter_map(|p| p.prefix());
                 names.extend(folders.filter_map(|f| Some(f.strip_prefix(prefix)?.trim_end_matches('/').to_owned())));
@@ -94,7 +124,7 @@ impl SdkBucket {
     }
 
     /// The failure of an action, as IAM names it, on a key.
-    fn failed<E>(&self, action: &str, key: &str, error: &SdkError<E, HttpResponse>) -> Failure
+    fn failed<E>(&self, action: &str, key: &str, error: SdkError<E, HttpResponse>) -> Failure
     where
         E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
@@ -131,18 +161,7 @@ impl SdkBucket {
                     format!("arn:aws:s3:::{bucket}/{key}")
                 }
             )),
-            _ => {
-                let class = match (error, status) {
-                    (SdkError::TimeoutError(_), _) => Class::TimedOut,
-                    (_, 429 | 503) => Class::Throttled,
-                    (SdkError::ServiceError(_), 400..500) => Class::Invalid,
-                    _ => Class::Unavailable,
-                };
-                fail(
-                    class,
-                    said.unwrap_or(&format!("{}", aws_smithy_types::error::display::DisplayErrorContext(error))),
-                )
-            }
+            _ => failed(action, &subject)(error),
         }
     }
 }
@@ -151,13 +170,13 @@ impl SdkBucket {
 impl Bucket for SdkBucket {
     async fn get(&self, key: &str) -> Outcome<Option<Object>> {
         let date = ServerDate::default();
-        let request = self.client.get_object().bucket(&self.place.bucket).key(key);
+        let request = self.client().await?.get_object().bucket(&self.place.bucket).key(key);
         let answer = match request.customize().interceptor(date.clone()).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("NoSuchKey") => {
                 return Ok(None);
             }
-            Err(error) => return Err(self.failed("s3:GetObject", key, &error)),
+            Err(error) => return Err(self.failed("s3:GetObject", key, error)),
         };
         let modified = answer.last_modified.and_then(|m| jiff::Timestamp::from_second(m.secs()).ok());
         let subject = format!("s3://{}/{key}", self.place.bucket);
@@ -168,12 +187,14 @@ impl Bucket for SdkBucket {
     }
 
     async fn put(&self, key: &str, content: &[u8]) -> Outcome<()> {
-        let answer = self.upload(key, content).send().await;
-        answer.map(|_| ()).map_err(|e| self.failed("s3:PutObject", key, &e))
+        let answer = self.upload(self.client().await?, key, content).send().await;
+        answer.map(|_| ()).map_err(|e| self.failed("s3:PutObject", key, e))
     }
 
     async fn create(&self, key: &str, content: &[u8]) -> Outcome<Created> {
-        let Err(error) = self.upload(key, content).if_none_match("*").send().await else { return Ok(Created::New) };
+        let Err(error) = self.upload(self.client().await?, key, content).if_none_match("*").send().await else {
+            return Ok(Created::New);
+        };
         let status = error.raw_response().map_or(0, |answer| answer.status().as_u16());
         match (status, error.as_service_error().and_then(ProvideErrorMetadata::code)) {
             (412, _) | (_, Some("PreconditionFailed")) => Ok(Created::Exists),
@@ -184,7 +205,7 @@ impl Bucket for SdkBucket {
                 format!("s3://{}/{key}", self.place.bucket),
                 "another write of this key was under way, again and again",
             )),
-            _ => Err(self.failed("s3:PutObject", key, &error)),
+            _ => Err(self.failed("s3:PutObject", key, error)),
         }
     }
 
@@ -197,13 +218,34 @@ impl Bucket for SdkBucket {
     }
 
     async fn delete(&self, key: &str) -> Outcome<()> {
-        let answer = self.client.delete_object().bucket(&self.place.bucket).key(key).send().await;
-        answer.map(|_| ()).map_err(|e| self.failed("s3:DeleteObject", key, &e))
+        let answer = self.client().await?.delete_object().bucket(&self.place.bucket).key(key).send().await;
+        answer.map(|_| ()).map_err(|e| self.failed("s3:DeleteObject", key, e))
     }
 
     fn name(&self) -> &str {
         &self.place.bucket
     }
+}
+
+/// The client of a connection. Away from AWS a bucket has no host name of its own, and not every store knows the newer
+/// checksums; what state stores is checked by its own.
+async fn client(connection: &AwsConnection, ask: &AskMfa) -> Outcome<Client> {
+    let shared = config(connection, ask, None).await?;
+    let mut builder = aws_sdk_s3::config::Builder::from(&shared);
+    if elsewhere(&shared) {
+        builder = builder
+            .force_path_style(true)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+    }
+    Ok(Client::from_conf(builder.build()))
+}
+
+/// True where an endpoint is named, for all services or for S3.
+fn elsewhere(shared: &aws_types::SdkConfig) -> bool {
+    let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let own = shared.service_config().zip(key.ok()).and_then(|(settings, key)| settings.load_config(key));
+    own.is_some() || shared.endpoint_url().is_some()
 }
 
 /// Takes down the `Date` of an answer: the store's own clock, by which the age of an object can be told.

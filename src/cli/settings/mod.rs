@@ -1,5 +1,9 @@
 //! terrace.toml: the project's settings, typed. Whatever is unknown or wrong is a diagnostic with its place.
 
+mod state;
+
+pub(crate) use state::{Backend, Sse, StateSettings};
+
 use crate::{
     base::{Diagnostic, Diagnostics, Span, parse_duration},
     lang::suggest,
@@ -30,6 +34,17 @@ pub(crate) struct Settings {
     pub(crate) kubernetes: BTreeMap<(String, String), KubernetesOverride>,
     /// `[people]`: a person by each of their identities.
     pub(crate) people: BTreeMap<String, String>,
+    /// `[state]`.
+    pub(crate) state: StateSettings,
+    /// `[environment.NAME.state]`, by environment.
+    pub(crate) states: BTreeMap<String, StateSettings>,
+}
+
+impl Settings {
+    /// Where the state of an environment is kept.
+    pub(crate) fn state_of(&self, environment: &str) -> StateSettings {
+        self.state.under(self.states.get(environment))
+    }
 }
 
 /// How the embedded world is opened.
@@ -112,7 +127,8 @@ impl Reader {
     }
 
     fn settings(&mut self, table: &DeTable<'_>) -> Settings {
-        const KNOWN: &[&str] = &["name", "parallelism", "lock_timeout", "sandbox", "mirror", "environment", "people"];
+        const KNOWN: &[&str] =
+            &["name", "parallelism", "lock_timeout", "sandbox", "mirror", "environment", "people", "state"];
         let mut settings = Settings::default();
         for entry @ (key, value) in table {
             match &**key.get_ref() {
@@ -123,11 +139,16 @@ impl Reader {
                 "lock_timeout" => settings.lock_timeout = self.duration(value),
                 "sandbox" => settings.sandbox = self.sandbox(value),
                 "mirror" => settings.mirrors = self.mirrors(value),
-                "environment" => settings.kubernetes = self.environments(value),
+                "environment" => self.environments(value, &mut settings),
+                "state" => {
+                    settings.state = self.state(value, "[state]");
+                    self.check_state(&settings.state, value, "[state]");
+                }
                 "people" => settings.people = self.people(value),
                 _ => self.unknown(entry, FILE, KNOWN),
             }
         }
+        self.check_environments(table, &settings);
         settings
     }
 
@@ -180,21 +201,37 @@ impl Reader {
         mirrors
     }
 
-    fn environments(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<(String, String), KubernetesOverride> {
-        let mut out = BTreeMap::new();
+    /// Whether the state of each environment is said well, now that what holds for all is known.
+    fn check_environments(&mut self, table: &DeTable<'_>, settings: &Settings) {
+        let environments = table.get("environment").and_then(|e| e.get_ref().as_table());
+        for (name, value) in environments.into_iter().flatten() {
+            if let Some(state) = value.get_ref().as_table().and_then(|t| t.get("state")) {
+                let place = format!("[environment.{}.state]", name.get_ref());
+                self.check_state(&settings.state_of(name.get_ref()), state, &place);
+            }
+        }
+    }
+
+    fn environments(&mut self, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
         for (environment, value) in self.table(value) {
+            let environment = environment.get_ref().to_string();
             for entry @ (key, value) in self.table(value) {
-                if key.get_ref() != "kubernetes" {
-                    self.unknown(entry, "[environment.NAME]", &["kubernetes"]);
-                    continue;
-                }
-                for (label, value) in self.table(value) {
-                    let place = (environment.get_ref().to_string(), label.get_ref().to_string());
-                    out.insert(place, self.kubernetes(value));
+                match &**key.get_ref() {
+                    "kubernetes" => {
+                        for (label, value) in self.table(value) {
+                            let place = (environment.clone(), label.get_ref().to_string());
+                            settings.kubernetes.insert(place, self.kubernetes(value));
+                        }
+                    }
+                    "state" => {
+                        let place = format!("[environment.{environment}.state]");
+                        let own = self.state(value, &place);
+                        settings.states.insert(environment.clone(), own);
+                    }
+                    _ => self.unknown(entry, "[environment.NAME]", &["kubernetes", "state"]),
                 }
             }
         }
-        out
     }
 
     fn kubernetes(&mut self, value: &Spanned<DeValue<'_>>) -> KubernetesOverride {

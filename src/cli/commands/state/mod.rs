@@ -1,5 +1,8 @@
 //! `terrace state`: what Terrace remembers; looking into it, renaming in it, letting go of things in it.
 
+mod mend;
+mod transfer;
+
 use crate::{
     base::Address,
     cli::{
@@ -20,8 +23,11 @@ use crate::{
     world::Ledger,
 };
 use serde_json::json;
-use std::fmt::Write as _;
-use std::sync::Arc;
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Arguments of `state`.
 #[derive(Debug, clap::Args)]
@@ -55,10 +61,43 @@ enum What {
         #[arg(value_name = "[PLAN] ADDR", num_args = 1.., required = true)]
         words: Vec<String>,
     },
-    /// The whole state as JSON
+    /// The whole state as JSON, on standard output or in a file
     Pull {
         #[command(flatten)]
         plan: PlanArg,
+        /// Write it to this file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Put a pulled state in place of what is remembered; what was there is kept beside it
+    Push {
+        /// The plan, and the file
+        #[arg(value_names = ["PLAN", "FILE"], num_args = 1..=2, required = true)]
+        words: Vec<String>,
+        /// Also where the file is older, of another lineage, or a run is open
+        #[arg(long)]
+        force: bool,
+    },
+    /// Move the state between the project's folder and the bucket, and compare both before anything counts
+    Migrate {
+        #[command(flatten)]
+        plan: PlanArg,
+        /// Where to; where [state] says, where nothing is given
+        #[arg(long, value_name = "BACKEND")]
+        to: Option<transfer::Target>,
+    },
+    /// Read everything that is stored and say what is damaged
+    Verify {
+        #[command(flatten)]
+        plan: PlanArg,
+    },
+    /// Cut a damaged end, keep what is cut, and go on from the last good record
+    Repair {
+        #[command(flatten)]
+        plan: PlanArg,
+        /// Ask nobody
+        #[arg(long)]
+        auto_approve: bool,
     },
 }
 
@@ -74,9 +113,18 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
             let (.., snapshot) = look(context, plan).await?;
             show(find(&snapshot, &address(&words[0])?)?, context);
         }
-        What::Pull { plan } => {
+        What::Pull { plan, out } => {
             let (.., snapshot) = look(context, plan.plan.as_deref()).await?;
-            context.terminal.json_line(&answer("state", json!({ "state": snapshot })));
+            transfer::pull(&snapshot, out.as_deref(), context)?;
+        }
+        What::Push { words, force } => {
+            let (plan, words) = split(&words, 1);
+            transfer::push(context, plan, Path::new(&words[0]), force).await?;
+        }
+        What::Migrate { plan, to } => transfer::migrate(context, plan.plan.as_deref(), to).await?,
+        What::Verify { plan } => return mend::verify(context, plan.plan.as_deref()).await,
+        What::Repair { plan, auto_approve } => {
+            return mend::repair(context, plan.plan.as_deref(), auto_approve).await;
         }
         What::Mv { words } => {
             let (plan, words) = split(&words, 2);
@@ -113,7 +161,7 @@ fn address(text: &str) -> Result<Address> {
 async fn look(context: &Context, plan: Option<&str>) -> Result<(Loaded, Chosen, Arc<dyn Ledger>, Snapshot)> {
     let loaded = load(context, plan)?;
     let chosen = loaded.choose(context).await?;
-    let ledger = place::ledger(&loaded, &chosen);
+    let ledger = place::ledger(context, &loaded, &chosen)?;
     let snapshot = place::snapshot(&ledger).await?;
     Ok((loaded, chosen, ledger, snapshot))
 }
