@@ -145,7 +145,7 @@ fn decode(at: usize, line: &[u8]) -> Result<(u64, Record), CodecError> {
     if parsed.v > u64::from(FORMAT) {
         return Err(CodecError::Newer { found: parsed.v });
     }
-    if checksum(parsed.n, parsed.r.get().as_bytes()) != parsed.c {
+    if parsed.v == 0 || checksum(parsed.n, parsed.r.get().as_bytes()) != parsed.c {
         return Err(bad("its checksum does not match".to_owned()));
     }
     let record = serde_json::from_str(parsed.r.get()).map_err(|e| bad(e.to_string()))?;

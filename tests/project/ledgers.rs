@@ -2,6 +2,7 @@
 
 use crate::support::{Account, Proxy, Trouble, ministack, moto, server::wait, trouble::What};
 use async_trait::async_trait;
+use aws_sdk_s3::types::ServerSideEncryption;
 use futures::future::join_all;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use terrace::world::{
@@ -94,7 +95,8 @@ async fn lines_are_read_in_order_by_everybody(open: Opener<'_>) {
     for n in 0..20 {
         one.append(epoch, bytes(&format!("{n}\n"))).await.unwrap();
         if n % 5 == 0 {
-            assert_eq!(other.load().await.unwrap().log.iter().filter(|b| **b == b'\n').count(), n + 1);
+            let log = other.load().await.unwrap().log;
+            assert_eq!(log.split_inclusive(|b| *b == b'\n').count(), n + 1);
         }
     }
     one.unlock(epoch).await.unwrap();
@@ -315,13 +317,13 @@ fn objects_are_encrypted_as_the_settings_say() {
         let ledger = in_bucket(&account, "sealed", LEASE);
         ledger.put("a", b"x").await.unwrap();
         let head = client.head_object().bucket("sealed").key("team/shop/objects/a").send().await.unwrap();
-        assert_eq!(head.server_side_encryption().map(|s| s.as_str()), Some("AES256"));
+        assert_eq!(head.server_side_encryption().map(ServerSideEncryption::as_str), Some("AES256"));
         let encryption = Encryption::Kms { key: Some("alias/state".to_owned()) };
         let place = S3Place { bucket: "sealed".into(), prefix: "kms".into(), encryption };
         let ledger = S3Ledger::new(client.clone(), place, Arc::new(WallClock), LEASE);
         ledger.put("a", b"x").await.unwrap();
         let head = client.head_object().bucket("sealed").key("kms/objects/a").send().await.unwrap();
-        assert_eq!(head.server_side_encryption().map(|s| s.as_str()), Some("aws:kms"));
+        assert_eq!(head.server_side_encryption().map(ServerSideEncryption::as_str), Some("aws:kms"));
         assert_eq!(head.ssekms_key_id(), Some("alias/state"));
     });
 }

@@ -9,6 +9,7 @@ use crate::support::{
     trouble::What,
 };
 use std::{
+    fmt::Write as _,
     fs,
     path::PathBuf,
     process::{Child, Command},
@@ -56,9 +57,10 @@ impl Workshop {
         let mut after = "value.first".to_owned();
         for name in ["early", "slow", "late"] {
             let at = self.0.path().display();
-            plan.push_str(&format!(
-                "command \"{name}\" {{\n  create = [\"{at}/make\", \"{name}\"]\n  read = [\"{at}/read\", \"{name}\"]\n  depends_on = [{after}]\n}}\n"
-            ));
+            let program = |what: &str| format!("[\"{at}/{what}\", \"{name}\"]");
+            let (create, read) = (program("make"), program("read"));
+            let _ = writeln!(plan, "command \"{name}\" {{\n  create = {create}\n  read = {read}");
+            let _ = writeln!(plan, "  depends_on = [{after}]\n}}");
             after = format!("command.{name}");
         }
         plan.push_str("output \"first\" { value = value.first.output }\n");
@@ -324,7 +326,7 @@ fn lock_of(account: &Account, bucket: &str) -> Option<String> {
     let client = aws_sdk_s3::Client::from_conf(config);
     wait(async {
         let page = client.list_objects_v2().bucket(bucket).send().await.unwrap();
-        let key = page.contents().iter().filter_map(|o| o.key()).filter(|k| k.contains("/log/")).next_back()?;
+        let key = page.contents().iter().filter_map(|o| o.key()).rfind(|k| k.contains("/log/"))?;
         let object = client.get_object().bucket(bucket).key(key).send().await.unwrap();
         let bytes = object.body.collect().await.unwrap().to_vec();
         let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -182,13 +182,26 @@ impl Account {
 
     /// A client of S3, and a new bucket of this name.
     pub(crate) async fn bucket(&self, name: &str) -> aws_sdk_s3::Client {
-        use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+        use aws_sdk_s3::{
+            error::ProvideErrorMetadata as _,
+            types::{BucketLocationConstraint, CreateBucketConfiguration},
+        };
         // A bucket's host name leads nowhere on loopback.
         let config = aws_sdk_s3::config::Builder::from(&self.sdk()).force_path_style(true).build();
         let client = aws_sdk_s3::Client::from_conf(config);
         let place = BucketLocationConstraint::from(self.region.as_str());
         let place = CreateBucketConfiguration::builder().location_constraint(place).build();
-        client.create_bucket().bucket(name).create_bucket_configuration(place).send().await.unwrap();
+        // moto learns the regions at its first bucket, and refuses others that come at that moment.
+        for tries in 1.. {
+            let made = client.create_bucket().bucket(name).create_bucket_configuration(place.clone()).send().await;
+            match made {
+                Err(error) if tries < 5 && error.code() == Some("InvalidLocationConstraint") => {}
+                made => {
+                    made.unwrap();
+                    break;
+                }
+            }
+        }
         client
     }
 }
