@@ -26,6 +26,8 @@ pub(super) struct Desk<'r> {
     pub store: &'r Store,
     pub events: Arc<dyn Events>,
     pub run: RunId,
+    /// What kind of plan it applies.
+    pub mode: crate::plan::Mode,
     /// Before-images in clear, by intent: what undoing needs and the journal must not hold (rule 9).
     pub images: Mutex<HashMap<Arc<str>, Value>>,
     /// Secrets among the variables, to be taken out of whatever others say.

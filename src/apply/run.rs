@@ -203,6 +203,7 @@ async fn drive(
         store: &store,
         events: events.clone(),
         run: run.id.clone(),
+        mode: saved.content.header.mode,
         images: Mutex::new(HashMap::new()),
         hidden: Arc::new(Hidden::of(subject.given.variables.values())),
         part,

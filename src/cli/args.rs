@@ -93,6 +93,8 @@ pub(crate) enum Command {
     Output(commands::output::Args),
     /// What changed behind Terrace's back
     Drift(commands::drift::Args),
+    /// Take over what exists; or write the block that declares it
+    Import(commands::import::Args),
     /// What Terrace remembers
     State(commands::state::Args),
     /// Break a state's lock
@@ -125,8 +127,6 @@ pub(crate) enum Later {
     Freeze(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Hold(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Import(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Lsp(Anything),
     #[command(hide = true, disable_help_flag = true)]
@@ -167,7 +167,6 @@ impl Later {
             Self::Comment(_) => "comment",
             Self::Freeze(_) => "freeze",
             Self::Hold(_) => "hold",
-            Self::Import(_) => "import",
             Self::Lsp(_) => "lsp",
             Self::Modules(_) => "modules",
             Self::Pipeline(_) => "pipeline",

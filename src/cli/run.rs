@@ -60,6 +60,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::History(args) => commands::history::run(&args, context).await,
         Command::Output(args) => commands::output::run(&args, context).await,
         Command::Drift(args) => commands::drift::run(args, context).await,
+        Command::Import(args) => Box::pin(commands::import::run(args, context)).await,
         Command::State(args) => commands::state::run(args, context).await,
         Command::Unlock(args) => commands::unlock::run(&args, context).await,
         Command::Sandbox(args) => commands::sandbox::run(args, context),

@@ -211,6 +211,12 @@ pub fn keep_ignored(desired: &Value, live: &Value, ignore: &[String]) -> Value {
     })
 }
 
+/// The value with another one at a path; without it where there is none.
+#[must_use]
+pub fn put_at(value: &Value, path: &Path, with: Option<&Value>) -> Value {
+    replaced(value, &path.0, with)
+}
+
 fn replaced(value: &Value, path: &[Step], with: Option<&Value>) -> Value {
     let Some((step, rest)) = path.split_first() else {
         return with.cloned().unwrap_or_else(|| value.clone());

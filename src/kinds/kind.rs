@@ -344,6 +344,9 @@ impl Change {
     }
 }
 
+/// The fact of a plan's node that asks for nothing but putting back drift: how that is done, by the kind's own words.
+pub const REVERT_DRIFT: &str = "revert_drift";
+
 /// A kind. All methods may be called many times and from many tasks.
 #[async_trait]
 pub trait Kind: Send + Sync {
@@ -435,11 +438,29 @@ pub trait Kind: Send + Sync {
         Change { undo, ..Change::new(ActionWord::Delete, Value::NULL) }
     }
 
+    /// Whether it has drift that [`Kind::read`] does not see and an ordinary update leaves: [`Kind::drift`] finds it, and
+    /// what [`Kind::look_at_revert`] planned puts it back.
+    fn drifts_inside(&self) -> bool {
+        false
+    }
+
     /// What somebody changed inside a thing behind our back, where finding out is slow and never part of
     /// [`Kind::read`]: the resources of a stack. The fields bear [`Cause::DriftLeft`].
     async fn drift(&self, context: &Context, identity: &Json) -> Outcome<Vec<ChildChange>> {
         let _ = (context, identity);
         Ok(Vec::new())
+    }
+
+    /// Looks ahead at putting back what drifted inside, and nothing else. The facts bear [`REVERT_DRIFT`], which
+    /// [`Kind::apply`] and [`Kind::recover`] find again in [`Step::facts`]; such a step has no [`Step::desired`].
+    ///
+    /// # Errors
+    /// Also where it cannot be put back soundly: the failure says what a person can do.
+    async fn look_at_revert(&self, context: &Context, identity: &Json, token: &str) -> Outcome<Preview> {
+        let _ = token;
+        let what = "nothing of this kind is put back apart from an update".to_owned();
+        let _ = context;
+        Err(crate::world::Failure::new(crate::world::Class::Unsupported, "revert", identity.to_string(), what))
     }
 
     /// Makes one effect and waits for it. Whatever it starts bears the token or the deterministic identity, so that
@@ -469,6 +490,17 @@ pub trait Kind: Send + Sync {
     async fn mend(&self, context: &Context, identity: &Json, token: &str) -> Outcome<Vec<String>> {
         let _ = (context, identity, token);
         Ok(Vec::new())
+    }
+
+    /// How a live thing would be declared, for `import --generate`. `None` where there is no such thing.
+    ///
+    /// # Errors
+    /// [`Class::Unsupported`](crate::world::Class::Unsupported) where what was given and what the platform made of it cannot be
+    /// told apart; or whatever keeps us from reading.
+    async fn written(&self, context: &Context, identity: &Json) -> Outcome<Option<crate::kinds::Written>> {
+        let what = "no block is written for this kind yet".to_owned();
+        let _ = context;
+        Err(crate::world::Failure::new(crate::world::Class::Unsupported, "generate", identity.to_string(), what))
     }
 
     /// The identity from the text of an `import` block's `id` or the command line.

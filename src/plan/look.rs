@@ -1,8 +1,8 @@
-//! One look at the world for one instance: what is live, what would change, what drifted.
+//! One look at the world for one instance: what is live, and what would change.
 
 use crate::{
     base::{Address, Digest},
-    kinds::{ChildChange, Context, Desired, Kind, Observed, Owner, Preview},
+    kinds::{Context, Desired, Kind, Observed, Owner, Preview},
     plan::{Left, Subject, connect, decide::prior, instance::Instance},
     state::Resource,
     world::{Failure, Ledger, Outcome},
@@ -17,8 +17,6 @@ pub struct Look {
     pub observed: Option<Observed>,
     /// What would change, where only the world can tell.
     pub preview: Option<Preview>,
-    /// What drifted inside, or why that could not be found out.
-    pub drift: Option<Outcome<Vec<ChildChange>>>,
     /// What is wanted, where `ignore_changes` makes that another thing than what is declared.
     pub kept: Option<Desired>,
 }
@@ -30,8 +28,6 @@ pub struct How {
     pub offline: bool,
     /// Look ahead.
     pub preview: bool,
-    /// Look for drift inside.
-    pub drift: bool,
     /// In all.
     pub timeout: Duration,
 }
@@ -39,7 +35,7 @@ pub struct How {
 /// Looks.
 ///
 /// # Errors
-/// Whatever keeps us from knowing what is live. Drift detection that fails is told apart, since a plan can do without.
+/// Whatever keeps us from knowing what is live.
 pub async fn look(
     subject: &Subject,
     instance: &Instance,
@@ -68,20 +64,12 @@ pub async fn look(
         .filter(|_| !ignore.is_empty())
         .map(|live| kind.leave_ignored(&instance.desired, live, ignore));
     let wanted = kept.as_ref().unwrap_or(&instance.desired);
-    let preview = async {
-        if !how.preview || !known || wanted.inputs.has_unknown() {
-            return Ok(None);
-        }
-        preview(subject, &context, kind, instance, wanted, observed.as_ref()).await
+    let preview = if !how.preview || !known || wanted.inputs.has_unknown() {
+        None
+    } else {
+        preview(subject, &context, kind, instance, wanted, observed.as_ref()).await?
     };
-    let drift = async {
-        match (&observed, remembered) {
-            (Some(live), Some(_)) if how.drift => Some(kind.drift(&context, &live.identity).await),
-            _ => None,
-        }
-    };
-    let (preview, drift) = tokio::join!(preview, drift);
-    Ok(Look { preview: preview?, observed, drift, kept })
+    Ok(Look { observed, preview, kept })
 }
 
 /// A progress listener for looks, which are too short to be told.
@@ -101,11 +89,37 @@ async fn preview(
 ) -> Outcome<Option<Preview>> {
     let token = format!("terrace-{:016x}", subject.world.entropy().next());
     let preview = kind.preview(context, wanted, observed, &token).await?;
-    if let Some(attachment) = preview.as_ref().and_then(|p| p.attachment.clone()) {
-        let left = Left { connections: instance.connections.clone(), attachment };
-        note(&*subject.ledger, &instance.address, &left).await?;
+    if let Some(preview) = &preview {
+        note_left(subject, &instance.address, &instance.connections, preview).await?;
     }
     Ok(preview)
+}
+
+/// Looks ahead at putting back what drifted inside, and notes what that leaves.
+///
+/// # Errors
+/// As [`Kind::look_at_revert`].
+pub async fn look_at_revert(
+    subject: &Subject,
+    context: &Context,
+    kind: &dyn Kind,
+    connections: &connect::Connections,
+    identity: &Json,
+) -> Outcome<Preview> {
+    let token = format!("terrace-{:016x}", subject.world.entropy().next());
+    let preview = kind.look_at_revert(context, identity, &token).await?;
+    note_left(subject, &context.address, connections, &preview).await?;
+    Ok(preview)
+}
+
+async fn note_left(
+    subject: &Subject,
+    address: &Address,
+    connections: &connect::Connections,
+    preview: &Preview,
+) -> Outcome<()> {
+    let Some(attachment) = preview.attachment.clone() else { return Ok(()) };
+    note(&*subject.ledger, address, &Left { connections: connections.clone(), attachment }).await
 }
 
 /// Where notes of what previews left lie among the ledger's objects.

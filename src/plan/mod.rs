@@ -21,7 +21,7 @@ mod upgrade;
 pub use file::{ReadError, read, saved, write};
 pub use fresh::{Moved, moved, pinned};
 pub use look::discard;
-pub use make::{Made, make, remembered_connections};
+pub use make::{Made, accepted_part, make, remembered_connections};
 pub use model::{
     Attachment, Counts, DeferReason, Deferral, Drift, FORMAT, Header, Left, Mode, Moment, OutputChange, Plan, Planned,
     PlannedPhase, Saved, SourceText, StateId, WorldId,

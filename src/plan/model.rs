@@ -26,6 +26,18 @@ pub enum Mode {
     Destroy,
     /// Only take over into state what is live.
     RefreshOnly,
+    /// Only put back what drifted.
+    RevertDrift,
+    /// Only take over what the request names.
+    Import,
+}
+
+impl Mode {
+    /// True where nothing is touched but what the plan names: what is declared beside that is as state remembers it.
+    #[must_use]
+    pub const fn only_what_it_names(self) -> bool {
+        matches!(self, Self::RevertDrift | Self::Import)
+    }
 }
 
 /// Which world, account and region: shown first, and pinned (rule 1).
@@ -67,7 +79,7 @@ pub struct Header {
     pub protected: bool,
     /// The world.
     pub world: WorldId,
-    /// Normal, destroy or refresh-only.
+    /// What kind of plan it is.
     pub mode: Mode,
     /// `--target`, in order.
     pub targets: Vec<Address>,

@@ -9,7 +9,7 @@ use crate::{
     state::{SealKey, Snapshot, StateError},
     world::{AwsConnection, Failure, Ledger, World},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Everything a plan is made from. Cheap to clone.
 #[derive(Clone)]
@@ -68,8 +68,12 @@ impl Subject {
 /// What was asked of a plan.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Normal, destroy or refresh-only.
+    /// What kind of plan is asked for.
     pub mode: Mode,
+    /// Of which the drift is put back; all where it is empty. Only for [`Mode::RevertDrift`].
+    pub revert: Vec<Address>,
+    /// What is taken over, by the text of its id, beside what `import` blocks say.
+    pub imports: BTreeMap<Address, String>,
     /// `--target`.
     pub targets: Vec<Address>,
     /// `--replace`.
@@ -90,6 +94,8 @@ impl Default for Request {
     fn default() -> Self {
         Self {
             mode: Mode::Normal,
+            revert: Vec::new(),
+            imports: BTreeMap::new(),
             targets: Vec::new(),
             replace: Vec::new(),
             offline: false,

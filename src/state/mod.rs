@@ -13,7 +13,9 @@ mod whole;
 
 pub use codec::{CodecError, FORMAT};
 pub use migrate::{Migration, migrate};
-pub use record::{IgnoredDrift, Intent, Outcome, Purpose, Record, Resource, Run, RunId, Status, Verdict};
+pub use record::{
+    AcceptedDrift, IgnoredDrift, Intent, Outcome, Purpose, Record, Resource, Run, RunId, Status, Verdict,
+};
 pub use seal::SealKey;
 pub use snapshot::{Entry, Journal, Snapshot};
 pub use store::{StateError, Store, fold, load, seal_key};

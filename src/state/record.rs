@@ -2,7 +2,10 @@
 
 use crate::base::{ActionWord, Address, Digest, RunEnd, Value};
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The id of a run: sortable by time, unique.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -181,6 +184,20 @@ pub struct IgnoredDrift {
     pub at: jiff::Timestamp,
 }
 
+/// Drift inside a thing that somebody took for right: until it moves again, it is no drift.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AcceptedDrift {
+    /// Each part and property with both its values, sealed.
+    pub what: BTreeSet<Arc<str>>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: jiff::Timestamp,
+}
+
 /// One record of the log.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case", tag = "record")]
@@ -217,6 +234,13 @@ pub enum Record {
         address: Address,
         /// The decision; `None` takes it back.
         decision: Option<IgnoredDrift>,
+    },
+    /// Drift inside one address is taken for right.
+    Accepted {
+        /// Of which.
+        address: Address,
+        /// What; `None` takes it back.
+        drift: Option<AcceptedDrift>,
     },
     /// Which cluster a connection meets, recorded at first contact.
     Cluster {

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Address, Value},
-    state::record::{IgnoredDrift, Intent, Outcome, Record, Resource, Run, RunId, Verdict},
+    state::record::{AcceptedDrift, IgnoredDrift, Intent, Outcome, Record, Resource, Run, RunId, Verdict},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -26,6 +26,9 @@ pub struct Snapshot {
     pub verdicts: BTreeMap<Arc<str>, Verdict>,
     /// Drift that somebody decided to leave alone.
     pub ignored: BTreeMap<Address, IgnoredDrift>,
+    /// Drift inside things that somebody took for right.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub accepted: BTreeMap<Address, AcceptedDrift>,
     /// Which cluster each connection met first.
     pub clusters: BTreeMap<Arc<str>, Arc<str>>,
     /// Runs in order; at most one is open, the last.
@@ -100,6 +103,7 @@ impl Snapshot {
             Record::Gone { address } => {
                 self.resources.remove(&address);
                 self.ignored.remove(&address);
+                self.accepted.remove(&address);
                 self.take_verdicts(&address);
             }
             Record::Moved { from, to } => {
@@ -108,6 +112,9 @@ impl Snapshot {
                 }
                 if let Some(decision) = self.ignored.remove(&from) {
                     self.ignored.insert(to.clone(), decision);
+                }
+                if let Some(accepted) = self.accepted.remove(&from) {
+                    self.accepted.insert(to.clone(), accepted);
                 }
                 if let Some(mut resource) = self.resources.remove(&from) {
                     resource.address = to.clone();
@@ -123,6 +130,12 @@ impl Snapshot {
             }
             Record::Ignored { address, decision: None } => {
                 self.ignored.remove(&address);
+            }
+            Record::Accepted { address, drift: Some(drift) } => {
+                self.accepted.insert(address, drift);
+            }
+            Record::Accepted { address, drift: None } => {
+                self.accepted.remove(&address);
             }
             Record::Cluster { connection, identity } => {
                 self.clusters.insert(connection, identity);
@@ -176,7 +189,12 @@ impl Record {
     const fn moves_serial(&self) -> bool {
         matches!(
             self,
-            Self::Resource(_) | Self::Gone { .. } | Self::Moved { .. } | Self::Outputs { .. } | Self::Ignored { .. }
+            Self::Resource(_)
+                | Self::Gone { .. }
+                | Self::Moved { .. }
+                | Self::Outputs { .. }
+                | Self::Ignored { .. }
+                | Self::Accepted { .. }
         )
     }
 }

@@ -8,6 +8,8 @@ mod cli;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod drift;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod ledgers;

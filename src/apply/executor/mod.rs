@@ -11,7 +11,7 @@ use crate::{
         Options,
         journal::Desk,
         verify::Measure,
-        work::{End, Task},
+        work::{End, Revert, Task},
     },
     base::{ActionWord, Address, Diagnostics, Event, NodeEnd, Value},
     graph::{Id, Targets, Walk},
@@ -57,6 +57,7 @@ pub(in crate::apply) enum Stop {
 /// One unit of work that waits for a slot.
 enum Job<'r> {
     Effect(Id, Box<Task<'r>>),
+    Revert(Id, Box<Revert<'r>>),
     Read(Id, Box<Instance>),
     Measures { id: Id, measures: Vec<(Measure, bool)>, connections: Box<Connections>, of: Measured },
 }
@@ -186,7 +187,7 @@ impl<'r> Executor<'r> {
     /// Goes forward until everything is done, or nothing more can be.
     pub(in crate::apply) async fn forward(&mut self) {
         let mut jobs: FuturesUnordered<BoxFuture<'r, Back>> = FuturesUnordered::new();
-        if self.plan.header.mode == Mode::Normal {
+        if matches!(self.plan.header.mode, Mode::Normal | Mode::RevertDrift | Mode::Import) {
             self.phases(&mut jobs).await;
         }
         if self.stop.is_none() && self.failures.is_empty() && self.beyond.is_empty() && self.stuck.is_empty() {
@@ -312,12 +313,15 @@ impl<'r> Executor<'r> {
         let Some(declared) = subject.configuration.resource(&Declaration::from(address)) else {
             return self.instance_done(id);
         };
+        // What was put back, or taken over as it is, is not held against the rest of its declaration.
+        let by_declaration = !self.plan.header.mode.only_what_it_names();
         let attributes = match self.evaluator.evaluate(address) {
+            Err(_) if !by_declaration => exports.clone(),
             Ok(evaluated) => instance::attributes(&evaluated.inputs, exports),
             Err(problems) => return self.fail_instance(id, address, &tell(&problems)),
         };
         self.evaluator.set(address, attributes);
-        if !declared.lifecycle.postconditions.is_empty() {
+        if by_declaration && !declared.lifecycle.postconditions.is_empty() {
             match self.evaluator.conditions(address, Conditions::After) {
                 Ok(failed) if failed.is_empty() => {}
                 Ok(failed) => {

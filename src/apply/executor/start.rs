@@ -4,9 +4,10 @@ use crate::apply::executor::{
     Back, Executor, History, Job, OTHER_LIMIT, READ_TIMEOUT, SERVICE_LIMITS, same_inputs, tell, verify::measure_all,
 };
 use crate::{
-    apply::work::{self, Task},
+    apply::work::{self, Revert, Task},
     base::{ActionWord, Address, Event},
     graph::{self, Id, Node},
+    kinds::REVERT_DRIFT,
     lang::{Declaration, configuration::Resource as Declared, evaluate::Expansion, schema::Role},
     plan::{
         Planned,
@@ -42,7 +43,8 @@ impl<'r> Executor<'r> {
             Ok(expansion) => expansion,
             Err(problems) => return self.fail_node(id, &graph::address(declaration), &tell(&problems)),
         };
-        if let Some(unknown) = unknown.first().filter(|_| self.meant(id, None)) {
+        let touches_all = !self.plan.header.mode.only_what_it_names();
+        if let Some(unknown) = unknown.first().filter(|_| touches_all && self.meant(id, None)) {
             return self.fail_node(id, &unknown.pattern, "its instances are still not known when it has its turn");
         }
         self.open.insert(id, instances.len());
@@ -53,6 +55,9 @@ impl<'r> Executor<'r> {
     }
 
     pub(super) fn meant(&self, id: Id, address: Option<&Address>) -> bool {
+        if self.plan.header.mode.only_what_it_names() {
+            return address.is_none_or(|a| self.planned.contains_key(a));
+        }
         self.targets.as_ref().is_none_or(|t| t.has(id) && address.is_none_or(|a| t.has_instance(a)))
     }
 
@@ -86,6 +91,9 @@ impl<'r> Executor<'r> {
         let Some(planned) = self.planned.get(address).copied().or(pattern) else {
             return self.go_beyond(id, address, "it is not in the approved plan");
         };
+        if planned.facts.contains_key(REVERT_DRIFT) {
+            return self.start_revert(id, declared, planned, remembered);
+        }
         let fixed = remembered.as_ref().map(|r| &r.identity).or(planned.import.as_ref());
         let prepared = instance::prepare(subject, &mut self.evaluator, address, fixed);
         let instance = match prepared {
@@ -174,6 +182,45 @@ impl<'r> Executor<'r> {
         self.waiting.push_back(Job::Effect(id, Box::new(task)));
     }
 
+    /// Puts back what drifted inside: by what state remembers, not by what is declared.
+    fn start_revert(
+        &mut self,
+        id: Id,
+        declared: &'r Declared,
+        planned: &'r Planned,
+        remembered: Option<crate::state::Resource>,
+    ) {
+        let address = planned.address.clone();
+        let (Some(remembered), Some(kind)) = (remembered, crate::kinds::kind(address.kind())) else {
+            return self.go_beyond(id, &address, "state no longer remembers it; plan again");
+        };
+        self.evaluator.set(&address, instance::attributes(&remembered.inputs, &remembered.exports));
+        let history = self.history(&address);
+        if let Some((why, command)) = history.failed {
+            if let Some(command) = command {
+                self.stuck.push((address.clone(), why.clone(), command));
+            }
+            return self.fail_instance(id, &address, &why);
+        }
+        if history.done && history.open.is_none() {
+            self.touched.insert(remembered.phase.clone());
+            let connections = crate::plan::remembered_connections(self.subject, &remembered);
+            return self.verify(id, declared, &address, connections, planned.action, false);
+        }
+        let phase = remembered.phase.clone();
+        self.begin(&address, &phase, planned.action);
+        let revert = Revert {
+            desk: self.desk,
+            kind,
+            planned,
+            remembered,
+            verified_after: !declared.verify.is_empty(),
+            attachment: self.saved.attachment.previews.get(&address),
+            open: history.open,
+        };
+        self.waiting.push_back(Job::Revert(id, Box::new(revert)));
+    }
+
     pub(super) fn begin(&mut self, address: &Address, phase: &Arc<str>, action: ActionWord) {
         if !matches!(action, ActionWord::NoOp) {
             let now = self.now();
@@ -199,11 +246,21 @@ impl<'r> Executor<'r> {
                     Back::Effect { id, address, phase, planned, end }
                 })
             }
+            Job::Revert(id, revert) => {
+                let slots = self.slots(revert.kind.service());
+                Box::pin(async move {
+                    let _slot = slots.acquire().await;
+                    let (address, phase) = (revert.planned.address.clone(), revert.remembered.phase.clone());
+                    let planned = revert.planned.action;
+                    let end = revert.run().await;
+                    Back::Effect { id, address, phase, planned, end }
+                })
+            }
             Job::Read(id, instance) => {
                 let slots = self.slots(instance.kind.service());
                 Box::pin(async move {
                     let _slot = slots.acquire().await;
-                    let how = How { offline: false, preview: false, drift: false, timeout: READ_TIMEOUT };
+                    let how = How { offline: false, preview: false, timeout: READ_TIMEOUT };
                     let seen = look(desk.subject, &instance, None, None, how).await;
                     let seen = seen.map(|l| l.observed).map_err(|f| work::tell(&f));
                     Back::Read { id, instance, seen }

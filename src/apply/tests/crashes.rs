@@ -1,6 +1,6 @@
 //! The process dies before or after any call of the world, and `resume` ends where an undisturbed run would have ended.
 
-use crate::{apply::testing::Lab, base::RunEnd, plan};
+use crate::{apply::testing::Lab, base::RunEnd, plan, world::sandbox::Drift};
 
 /// At how many calls of a run it dies, before and after each.
 const SAMPLES: u64 = 9;
@@ -162,6 +162,43 @@ async fn a_destroy_that_died_anywhere_is_finished_as_if_it_had_not() {
     everything(&mut lab, "", |t| t);
     lab.applied().await;
     Box::pin(torture(&mut lab, plan::Mode::Destroy, &[], &none, RunEnd::Succeeded)).await;
+}
+
+/// Somebody changes something in every part of it.
+fn meddled(lab: &Lab) {
+    let set = |target: &str, path: &str, value: &str| {
+        let set = vec![(path.to_owned(), value.to_owned())];
+        lab.world.drift(&Drift { target: target.to_owned(), set, ..Drift::default() }).unwrap();
+    };
+    set("stack/p-dev-cluster/NodeGroup", "ScalingConfig.DesiredSize", "7");
+    set("object/apps/Deployment/web-podinfo", "spec.replicas", "5");
+    set("object/apps/ConfigMap/settings", "data.colour", "green");
+}
+
+/// As [`meddled`], where the service does not know drift-aware change sets.
+fn meddled_of_old(lab: &Lab) {
+    meddled(lab);
+    let set = vec![("revert_drift".to_owned(), "false".to_owned())];
+    lab.world.drift(&Drift { target: "service/cloudformation".to_owned(), set, ..Drift::default() }).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn putting_back_drift_that_died_anywhere_is_finished_as_if_it_had_not() {
+    for meddle in [meddled, meddled_of_old] {
+        let mut lab = Lab::new("");
+        everything(&mut lab, "", |t| t);
+        lab.applied().await;
+        let applied = lab.live();
+        Box::pin(torture(&mut lab, plan::Mode::RevertDrift, &[], &meddle, RunEnd::Succeeded)).await;
+        // Apart from having been updated once more, all is as it was applied.
+        let unmarked =
+            |l: &String| l.split(", revision").next().unwrap_or_default().replace("UPDATE_COMPLETE", "CREATE_COMPLETE");
+        assert_eq!(
+            lab.live().iter().map(unmarked).collect::<Vec<_>>(),
+            applied.iter().map(unmarked).collect::<Vec<_>>()
+        );
+        assert!(made(&lab, plan::Mode::Normal, &[]).await.plan.drift.is_empty());
+    }
 }
 
 /// The chart never comes up.

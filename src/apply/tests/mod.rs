@@ -1,6 +1,8 @@
 //! What the executor must hold, as lives of plans on the sandbox.
 
+mod adoption;
 mod crashes;
+mod drift;
 mod events;
 mod failures;
 mod faults;

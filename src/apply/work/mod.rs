@@ -2,18 +2,22 @@
 //! dispatcher and needs nothing of its mutable state.
 //!
 //! Reading order: here (what is to be done), `effect` (doing it), `failed` (what is left of an effect that failed), `recover`
-//! (an effect of this run whose end was not seen), `removal` (what is no longer declared), `end` and `connect` (what all use).
+//! (an effect of this run whose end was not seen), `removal` (what is no longer declared), `revert` (drift
+//! put back inside a thing), `adopt` (what exists is taken over), `end` and `connect` (what all use).
 
+mod adopt;
 mod connect;
 mod effect;
 mod end;
 mod failed;
 mod recover;
 mod removal;
+mod revert;
 
 pub(super) use connect::context;
 pub(super) use end::{End, tell};
 pub(super) use removal::Removal;
+pub(super) use revert::Revert;
 
 use crate::{
     apply::journal::Desk,
@@ -83,11 +87,14 @@ impl Task<'_> {
                 None => return Err(End::Failed("invariant: a recovered effect has an end".to_owned())),
             }
         }
+        if self.desk.mode == crate::plan::Mode::Import {
+            return self.adopt().await;
+        }
         let planned = self.planned;
         // A change set that the plan made is executed as it is; anything else that was looked ahead at is looked at again.
         let changes = matches!(planned.action, ActionWord::Update | ActionWord::Replace) && self.attachment.is_none();
         let again = planned.deferral.is_some() || planned.inputs.has_unknown() || changes;
-        let how = How { offline: false, preview: again, drift: false, timeout: self.read_timeout };
+        let how = How { offline: false, preview: again, timeout: self.read_timeout };
         let subject = self.desk.subject;
         let seen = look(subject, &self.instance, self.remembered.as_ref(), planned.import.as_ref(), how)
             .await

@@ -9,12 +9,14 @@ use crate::{
         error::{Error, Result},
         exit::Exit,
         loaded::{self, load},
-        place, running,
+        place,
+        project::Project,
+        running,
         stage::{self, Stage},
         variables,
         views::View,
     },
-    plan::{Mode, Request, Saved},
+    plan::{Request, Saved},
     state::Store,
 };
 use std::sync::Arc;
@@ -29,6 +31,9 @@ pub(crate) struct Args {
     selection: Selection,
     #[command(flatten)]
     consent: Consent,
+    /// Do not look for drift inside stacks
+    #[arg(long)]
+    no_drift: bool,
 }
 
 /// What is asked for where no plan was saved.
@@ -37,10 +42,8 @@ pub(crate) struct Fresh<'a> {
     pub(crate) command: &'static str,
     /// The plan's folder or name.
     pub(crate) plan: Option<&'a str>,
-    /// Normal or destroy.
-    pub(crate) mode: Mode,
-    /// `--target` and `--replace`.
-    pub(crate) selection: Selection,
+    /// What is asked of the plan.
+    pub(crate) request: Request,
 }
 
 /// Applies.
@@ -52,7 +55,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         let saved = super::show::read(&file)?;
         return apply_saved(saved, &args, context).await;
     }
-    let fresh = Fresh { command: "apply", plan: args.what.as_deref(), mode: Mode::Normal, selection: args.selection };
+    let request = Request {
+        targets: args.selection.target,
+        replace: args.selection.replace,
+        drift: !args.no_drift,
+        ..Request::default()
+    };
+    let fresh = Fresh { command: "apply", plan: args.what.as_deref(), request };
     Box::pin(plan_and_apply(fresh, &args.consent, context)).await
 }
 
@@ -76,7 +85,7 @@ async fn apply_saved(saved: Saved, args: &Args, context: &Context) -> Result<Exi
     }
     consent::ask(&saved.content, &args.consent, context)?;
     let store = place::open_store(context, &stage.loaded.place.project, &stage.ledger, "apply").await?;
-    drive(stage, saved, store, "apply", args.consent.reason.as_deref(), true, context).await
+    drive(&stage, saved, store, "apply", args.consent.reason.as_deref(), true, context).await
 }
 
 /// Plans, shows, asks, applies. The state is locked from before the plan is made, so that nothing moves while a person
@@ -87,10 +96,24 @@ pub(crate) async fn plan_and_apply(fresh: Fresh<'_>, consent: &Consent, context:
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let project = loaded.place.project.clone();
     let mut stage = stage::set(context, loaded, chosen, variables).await?;
-    let store = place::open_store(context, &project, &stage.ledger, fresh.command).await?;
+    plan_and_apply_on(&mut stage, &project, fresh, consent, context).await
+}
+
+/// As [`plan_and_apply`], in a world that is open already.
+pub(crate) async fn plan_and_apply_on(
+    stage: &mut Stage,
+    project: &Project,
+    fresh: Fresh<'_>,
+    consent: &Consent,
+    context: &Context,
+) -> Result<Exit> {
+    let store = place::open_store(context, project, &stage.ledger, fresh.command).await?;
     stage.subject.state = store.snapshot();
-    match prepare(&stage, fresh.mode, fresh.selection, consent, context).await {
-        Ok(Some(saved)) => drive(stage, saved, store, fresh.command, consent.reason.as_deref(), false, context).await,
+    match prepare(stage, &fresh.request, consent, context).await {
+        Ok(Some(saved)) => {
+            let reason = consent.reason.as_deref();
+            drive(stage, saved, store, fresh.command, reason, false, context).await
+        }
         Ok(None) => {
             store.close().await?;
             Ok(Exit::Done)
@@ -104,16 +127,9 @@ pub(crate) async fn plan_and_apply(fresh: Fresh<'_>, consent: &Consent, context:
 }
 
 /// A plan that somebody agreed to; nothing where there is nothing to do.
-async fn prepare(
-    stage: &Stage,
-    mode: Mode,
-    selection: Selection,
-    consent: &Consent,
-    context: &Context,
-) -> Result<Option<Saved>> {
+async fn prepare(stage: &Stage, request: &Request, consent: &Consent, context: &Context) -> Result<Option<Saved>> {
     place::no_open_run(&stage.subject.state)?;
-    let request = Request { mode, targets: selection.target, replace: selection.replace, ..Request::default() };
-    let saved = stage::save(stage.make(context, &request).await?)?;
+    let saved = stage::save(stage.make(context, request).await?)?;
     super::plan::show(&saved, context);
     let agreed = if saved.content.has_changes() {
         consent::ask(&saved.content, consent, context).map(|()| true)
@@ -127,7 +143,7 @@ async fn prepare(
 }
 
 async fn drive(
-    stage: Stage,
+    stage: &Stage,
     saved: Saved,
     store: Store,
     command: &str,
@@ -135,7 +151,7 @@ async fn drive(
     check_fresh: bool,
     context: &Context,
 ) -> Result<Exit> {
-    let options = running::options(context, &stage, command, reason, check_fresh).await;
+    let options = running::options(context, stage, command, reason, check_fresh).await;
     let view = Arc::new(View::new(&context.terminal));
     let listener = running::listen(&options.interrupt, &view);
     let attachment = saved.attachment.clone();
@@ -146,5 +162,5 @@ async fn drive(
         // Nobody can apply this plan, so nothing of it waits for that.
         stage.discard(&attachment, context).await;
     }
-    running::finish(ended.map_err(|e| stage.explained(e))?, &attachment, &stage, context).await
+    running::finish(ended.map_err(|e| stage.explained(e))?, &attachment, stage, context).await
 }

@@ -2,13 +2,13 @@
 
 use crate::{
     cli::{
-        args::{Consent, PlanArg, Selection},
+        args::{Consent, PlanArg},
         commands::apply::{Fresh, plan_and_apply},
         context::Context,
         error::Result,
         exit::Exit,
     },
-    plan::Mode,
+    plan::{Mode, Request},
 };
 
 /// Arguments of `destroy`.
@@ -28,8 +28,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let fresh = Fresh {
         command: "destroy",
         plan: args.plan.plan.as_deref(),
-        mode: Mode::Destroy,
-        selection: Selection { target: args.target, replace: Vec::new() },
+        request: Request { mode: Mode::Destroy, targets: args.target, ..Request::default() },
     };
     Box::pin(plan_and_apply(fresh, &args.consent, context)).await
 }

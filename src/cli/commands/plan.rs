@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Do not make change sets: what stacks would change is told from their templates
     #[arg(long)]
     no_change_sets: bool,
+    /// Do not look for drift inside stacks
+    #[arg(long)]
+    no_drift: bool,
     /// End with 2 where there are changes
     #[arg(long)]
     detailed_exitcode: bool,
@@ -106,6 +109,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         replace: args.selection.replace.clone(),
         offline: args.offline,
         change_sets: !args.no_change_sets && !args.offline,
+        drift: !args.no_drift,
         ..Request::default()
     };
     let saved = stage::save(stage.make(context, &request).await?)?;

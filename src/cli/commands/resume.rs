@@ -14,7 +14,7 @@ use crate::{
         variables,
         views::View,
     },
-    plan::Saved,
+    plan::{Mode, Saved},
     state::{Snapshot, Store},
 };
 use std::fmt::Write as _;
@@ -67,7 +67,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let ended = apply::resume(stage.subject.clone(), store, options, view.clone(), args.rollback).await;
     listener.abort();
     view.finish();
-    running::finish(ended.map_err(|e| stage.explained(e))?, &saved.attachment, &stage, context).await
+    let exit = running::finish(ended.map_err(|e| stage.explained(e))?, &saved.attachment, &stage, context).await?;
+    if saved.content.header.mode == Mode::RevertDrift && exit == Exit::Done {
+        return super::drift::what_is_left(&saved.content, stage, context).await;
+    }
+    Ok(exit)
 }
 
 /// The plan of the open run, once somebody agreed to go on with it.

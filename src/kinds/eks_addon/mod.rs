@@ -17,7 +17,7 @@ use crate::{
     base::{ActionWord, Diagnostic, Diagnostics, Path, Value},
     kinds::{
         Applied, Change, Context, Desired, Difference, Finding, Kind, Observed, Prepare, Preview, Prior, Recovered,
-        Step, Undo,
+        Step, Undo, Written,
     },
     lang::schema::KindSchema,
     world::{Class, Failure, Outcome},
@@ -148,6 +148,18 @@ impl Kind for AddonKind {
 
     async fn mend(&self, context: &Context, identity: &Json, _token: &str) -> Outcome<Vec<String>> {
         operation::mend(context, identity).await
+    }
+
+    async fn written(&self, context: &Context, identity: &Json) -> Outcome<Option<Written>> {
+        let Some(live) = live::read(context, identity, None).await? else { return Ok(None) };
+        let names = ["cluster", "addon", "version", "configuration", "service_account_role_arn", "tags"];
+        let told = |name: &'static str| {
+            let value = live.inputs.get(name)?;
+            let empty = value.as_map().is_some_and(|m| m.is_empty());
+            (!empty).then(|| (name, value.clone()))
+        };
+        let notes = vec!["the version is pinned; `default` or `latest` move with the cluster".to_owned()];
+        Ok(Some(Written { attributes: names.into_iter().filter_map(told).collect(), file: None, notes }))
     }
 
     fn import_identity(&self, id: &str) -> Result<Json, String> {

@@ -98,7 +98,7 @@ fn facts(request: &StackRequest) -> BTreeMap<String, Json> {
     facts
 }
 
-fn attachment(change_set: &ChangeSet, created: bool) -> Json {
+pub(super) fn attachment(change_set: &ChangeSet, created: bool) -> Json {
     json!({ "change_set": change_set.id, "stack": change_set.stack_id, "created_stack": created })
 }
 
@@ -116,9 +116,15 @@ pub(super) async fn make(
         .patiently(|| cloudformation.create_change_set(request, &name, token))
         .await
         .map_err(|failure| mend_by_template(failure, desired))?;
+    described(context, &request.name, &id).await
+}
+
+/// Waits until a change set is described whole.
+pub(super) async fn described(context: &Context, stack: &str, id: &str) -> Outcome<ChangeSet> {
+    let cloudformation = &context.aws()?.cloudformation;
     context
-        .wait_until(&format!("the change set of {}", request.name), || async {
-            let change_set = cloudformation.describe_change_set(&id).await?;
+        .wait_until(&format!("the change set of {stack}"), || async {
+            let change_set = cloudformation.describe_change_set(id).await?;
             let pending = change_set.status.ends_with("_PENDING") || change_set.status.ends_with("_IN_PROGRESS");
             Ok((!pending).then_some(change_set))
         })

@@ -25,7 +25,8 @@ fn of_resource(change: &ResourceChange, secrets: &[String]) -> ChildChange {
         ("Import", _) => (ActionWord::Import, false),
         ("Remove", _) => (ActionWord::Delete, false),
         (_, Some("True")) => (ActionWord::Replace, false),
-        (_, Some("False")) => (ActionWord::Update, false),
+        // The second, of a drift-aware change set: the template says what is live already, only the record of it changes.
+        (_, Some("False")) | ("SyncWithActual", _) => (ActionWord::Update, false),
         // Absent means absent, never "safe".
         _ => (ActionWord::Update, true),
     };

@@ -6,12 +6,16 @@ mod children;
 mod cluster;
 mod desired;
 mod doctor;
+mod drift;
 mod failure;
+mod generate;
 mod live;
 mod operation;
 mod parameter;
 mod request;
+mod revert;
 mod schema;
+mod touch;
 
 pub(super) use parameter::set_parameter;
 pub(super) use schema::SCHEMA;
@@ -20,7 +24,7 @@ use crate::{
     base::{ActionWord, Diagnostics, Value},
     kinds::{
         Applied, Change, ChildChange, Context, Desired, Difference, Finding, Kind, Observed, Prepare, Preview, Prior,
-        Recovered, Step,
+        Recovered, Step, Written,
     },
     lang::schema::KindSchema,
     world::Outcome,
@@ -81,18 +85,28 @@ impl Kind for StackKind {
     }
 
     async fn drift(&self, context: &Context, identity: &Json) -> Outcome<Vec<ChildChange>> {
-        let Some(stack) = live::find(context, identity).await?.filter(|s| !s.status.in_review()) else {
-            return Ok(Vec::new());
-        };
-        let drifts = context.aws()?.cloudformation.detect_drift(&stack.id, context.time_left()).await?;
-        Ok(children::of_drift(&drifts))
+        drift::look(context, identity).await
+    }
+
+    fn drifts_inside(&self) -> bool {
+        true
+    }
+
+    async fn look_at_revert(&self, context: &Context, identity: &Json, token: &str) -> Outcome<Preview> {
+        revert::look(context, identity, token).await
     }
 
     async fn apply(&self, context: &Context, step: &Step<'_>) -> Outcome<Applied> {
+        if revert::asked(step) {
+            return revert::apply(context, step).await;
+        }
         operation::apply(context, step).await
     }
 
     async fn recover(&self, context: &Context, step: &Step<'_>) -> Outcome<Recovered> {
+        if revert::asked(step) {
+            return revert::recover(context, step).await;
+        }
         operation::recover(context, step).await
     }
 
@@ -106,6 +120,10 @@ impl Kind for StackKind {
 
     async fn mend(&self, context: &Context, identity: &Json, token: &str) -> Outcome<Vec<String>> {
         doctor::mend(context, identity, token).await
+    }
+
+    async fn written(&self, context: &Context, identity: &Json) -> Outcome<Option<Written>> {
+        generate::written(context, identity).await
     }
 
     fn import_identity(&self, id: &str) -> Result<Json, String> {

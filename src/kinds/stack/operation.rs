@@ -93,7 +93,7 @@ async fn finish(context: &Context, desired: &Desired, stack: &Stack) -> Outcome<
     Ok(Applied { identity: identity(stack), exports, note })
 }
 
-async fn last_event(context: &Context, stack: &str) -> Outcome<Option<String>> {
+pub(super) async fn last_event(context: &Context, stack: &str) -> Outcome<Option<String>> {
     let cloudformation = &context.aws()?.cloudformation;
     let events = context.patiently(|| cloudformation.stack_events(stack, None)).await?;
     Ok(events.first().map(|e| e.id.clone()))

@@ -94,7 +94,7 @@ impl Maker<'_> {
                 }
                 return Ok(out);
             }
-            Mode::RefreshOnly | Mode::Destroy => return Ok(out),
+            Mode::RefreshOnly | Mode::Destroy | Mode::RevertDrift | Mode::Import => return Ok(out),
             Mode::Normal if self.targets.is_some() => return Ok(out),
             Mode::Normal => {}
         }

@@ -4,17 +4,22 @@
 //! One task walks and evaluates; looks run beside it, bounded by the request's parallelism.
 
 mod ahead;
+mod drift;
 mod finish;
 
 mod gone;
+mod import;
 mod later;
 mod refresh;
+mod revert;
 mod seen;
+
+pub use drift::accepted_part;
 
 use crate::{
     base::{ActionWord, Address, Diagnostic, Diagnostics, Event, Events, Value},
     graph::{self, Id, Node, Targets, Walk},
-    kinds::{Ahead, Undo, kind},
+    kinds::{Ahead, ChildChange, REVERT_DRIFT, Undo, kind},
     lang::{
         Declaration,
         evaluate::{Evaluator, Expansion},
@@ -55,7 +60,7 @@ pub struct Made {
 pub async fn make(subject: &Subject, request: &Request, events: &dyn Events) -> Result<Made, Error> {
     let mut maker = Maker::new(subject, request, events)?;
     match request.mode {
-        Mode::Normal => maker.walk().await?,
+        Mode::Normal | Mode::RevertDrift | Mode::Import => maker.walk().await?,
         Mode::Destroy => maker.destroy().await,
         Mode::RefreshOnly => maker.refresh().await,
     }
@@ -75,8 +80,26 @@ struct Seen {
 
 /// What a look was for.
 enum Work {
-    Instance { id: Id, instance: Box<Instance>, import: Option<Json> },
-    Removal { address: Address, why: removal::Why },
+    Instance {
+        id: Id,
+        instance: Box<Instance>,
+        import: Option<Json>,
+    },
+    Removal {
+        address: Address,
+        why: removal::Why,
+    },
+    /// Drift inside something, looked for apart from everything else.
+    Drift {
+        address: Address,
+        found: Outcome<Vec<ChildChange>>,
+    },
+    /// What it takes to put back the drift inside something.
+    Revert {
+        id: Id,
+        address: Address,
+        found: Box<Outcome<revert::Found>>,
+    },
 }
 
 struct Maker<'s> {
@@ -90,6 +113,8 @@ struct Maker<'s> {
     state: state::Snapshot,
     nodes: Vec<Planned>,
     drift: Vec<Drift>,
+    /// What drifted inside things, by address.
+    inside: BTreeMap<Address, Vec<ChildChange>>,
     attachment: Attachment,
     problems: Diagnostics,
     /// Declarations of which some instance changes or is deferred, with the first such instance.
@@ -148,6 +173,7 @@ impl<'s> Maker<'s> {
             state,
             nodes: Vec::new(),
             drift: Vec::new(),
+            inside: BTreeMap::new(),
             attachment: Attachment::default(),
             problems,
             pending: BTreeMap::new(),
@@ -169,7 +195,8 @@ impl<'s> Maker<'s> {
             graph.inner.node_indices().filter(|id| graph.inner[*id].declaration().is_some() && keep(*id)).count();
         self.events.emit(Event::ObserveStarted { total });
         let mut walk = Walk::new(&graph, &keep, &|_| 1);
-        let mut jobs: FuturesUnordered<BoxFuture<'s, Seen>> = FuturesUnordered::new();
+        // Nothing waits for what drifted inside things, and finding out is slow: it is begun for all at once.
+        let mut jobs: FuturesUnordered<BoxFuture<'s, Seen>> = self.detections().into_iter().collect();
         let mut open: BTreeMap<Id, usize> = BTreeMap::new();
         loop {
             while let Some(id) = walk.take() {
@@ -193,7 +220,11 @@ impl<'s> Maker<'s> {
                 }
             }
         }
-        self.removals().await;
+        self.drift_inside();
+        self.undeclared_imports();
+        if self.request.mode == Mode::Normal {
+            self.removals().await;
+        }
         Ok(())
     }
 
@@ -214,19 +245,30 @@ impl<'s> Maker<'s> {
         self.off.extend(off);
         for pattern in unknown {
             self.patterns.insert(declaration.clone());
-            if self.targets.as_ref().is_none_or(|t| t.has(id)) {
+            if self.targets.as_ref().is_none_or(|t| t.has(id)) && !self.request.mode.only_what_it_names() {
                 self.defer_pattern(declaration, &pattern.pattern, pattern.waits_for);
             }
         }
-        let meant = |a: &Address| self.targets.as_ref().is_none_or(|t| t.has(id) && t.has_instance(a));
-        let (wanted, others): (Vec<Address>, Vec<Address>) = instances.into_iter().partition(|a| meant(a));
+        let role = self.subject.configuration.resource(declaration).map(|r| r.role);
+        let (wanted, others): (Vec<Address>, Vec<Address>) =
+            instances.into_iter().partition(|a| self.means(id, role, a));
         for address in others {
             self.stand_in(&address);
         }
         wanted.into_iter().filter_map(|address| self.start_instance(id, &address)).collect()
     }
 
-    /// What is not meant by `--target` is what state remembers.
+    /// Whether an instance is looked at for its own sake.
+    fn means(&self, id: Id, role: Option<Role>, address: &Address) -> bool {
+        match self.request.mode {
+            Mode::RevertDrift | Mode::Import if role == Some(Role::Data) => true,
+            Mode::RevertDrift => role == Some(Role::Managed) && self.reverts(address),
+            Mode::Import => self.imports.contains_key(address),
+            _ => self.targets.as_ref().is_none_or(|t| t.has(id) && t.has_instance(address)),
+        }
+    }
+
+    /// What is not meant is what state remembers.
     fn stand_in(&mut self, address: &Address) {
         if let Some(resource) = self.state.resources.get(address) {
             let attributes = instance::attributes(&resource.inputs, &resource.exports);
@@ -236,6 +278,11 @@ impl<'s> Maker<'s> {
 
     fn start_instance(&mut self, id: Id, address: &Address) -> Option<BoxFuture<'s, Seen>> {
         let subject = self.subject;
+        if self.request.mode == Mode::RevertDrift
+            && let Some(job) = self.look_at_revert(id, address)
+        {
+            return Some(job);
+        }
         let import = self.imports.get(address).cloned();
         let fixed = self.state.resources.get(address).map(|r| r.identity.clone()).or_else(|| import.clone());
         match instance::prepare(subject, &mut self.evaluator, address, fixed.as_ref()) {
@@ -264,8 +311,10 @@ impl<'s> Maker<'s> {
                 }
                 let how = How {
                     offline: self.request.offline,
-                    preview: self.request.change_sets && !self.request.offline,
-                    drift: self.request.drift && !self.request.offline,
+                    // Nothing of what a change set would tell is done by a mere take-over.
+                    preview: self.request.change_sets
+                        && !self.request.offline
+                        && !(self.request.mode == Mode::Import && instance.kind.drifts_inside()),
                     timeout: self.request.read_timeout,
                 };
                 let remembered = self.state.resources.get(address).cloned();
@@ -290,39 +339,29 @@ impl<'s> Maker<'s> {
                 self.seen_removal(&address, &why, seen.look);
                 None
             }
+            Work::Drift { address, found } => {
+                self.seen_drift(&address, found);
+                None
+            }
+            Work::Revert { id, address, found } => {
+                self.seen_revert(&address, *found);
+                Some(id)
+            }
         }
     }
 
     fn push(&mut self, planned: Planned) {
+        let kept = match self.request.mode {
+            Mode::RevertDrift if planned.facts.contains_key(REVERT_DRIFT) => Some(planned),
+            Mode::RevertDrift => self.only_reverts(&planned).then_some(planned),
+            Mode::Import => self.taken_over(planned),
+            _ => Some(planned),
+        };
+        let Some(planned) = kept else { return };
         if !matches!(planned.action, ActionWord::NoOp | ActionWord::Read | ActionWord::Verify) {
             self.pending.entry(Declaration::from(&planned.address)).or_insert_with(|| planned.address.clone());
         }
         self.nodes.push(planned);
-    }
-
-    fn find_imports(&mut self) {
-        for import in &self.subject.configuration.root.imports {
-            if self.state.resources.contains_key(&import.to) {
-                continue;
-            }
-            let id = match self.evaluator.expression(&[], &import.id) {
-                Ok(value) => value,
-                Err(problems) => {
-                    self.problems.extend(problems);
-                    continue;
-                }
-            };
-            let Some(kind) = kind(import.to.kind()) else { continue };
-            let text = id.as_str().unwrap_or_default();
-            match kind.import_identity(text) {
-                Ok(identity) => drop(self.imports.insert(import.to.clone(), identity)),
-                Err(why) => self.problems.push(
-                    Diagnostic::error("import_id", format!("{}: this id is of the wrong form", import.to))
-                        .at(&import.span, "imported here")
-                        .because(why),
-                ),
-            }
-        }
     }
 }
 

@@ -69,7 +69,7 @@ impl Maker<'_> {
                 let exports = decided.exports.waiting_for(address);
                 let attributes = instance::attributes(&instance.evaluated.inputs, &exports);
                 self.evaluator.set(address, attributes);
-                self.add_drift(decided.drift, address, look.drift);
+                self.own_drift(decided.drift);
                 if let Some(attachment) = look.preview.and_then(|p| p.attachment) {
                     let left = Left { connections: instance.connections.clone(), attachment };
                     self.attachment.previews.insert(address.clone(), left);
@@ -198,31 +198,10 @@ impl Maker<'_> {
         serde_json::to_value(shown).ok()
     }
 
-    pub(super) fn add_drift(
-        &mut self,
-        own: Option<Drift>,
-        address: &Address,
-        inside: Option<Outcome<Vec<crate::kinds::ChildChange>>>,
-    ) {
-        let children = match inside {
-            Some(Ok(children)) => children,
-            Some(Err(failure)) => {
-                self.problems.push(
-                    Diagnostic::warning("drift_unknown", format!("drift inside {address} could not be looked for"))
-                        .because(failure.to_string()),
-                );
-                Vec::new()
-            }
-            None => Vec::new(),
-        };
-        let ignored = self.state.ignored.get(address).map(|d| d.reason.clone());
-        match own {
-            Some(drift) => self.drift.push(Drift { children, ignored, ..drift }),
-            None if children.is_empty() => {}
-            None => {
-                let address = address.clone();
-                self.drift.push(Drift { address, fields: Vec::new(), children, ignored, gone: false });
-            }
-        }
+    /// What drifted of the thing itself; what drifted inside it comes in its own time.
+    fn own_drift(&mut self, own: Option<Drift>) {
+        let Some(drift) = own else { return };
+        let ignored = self.state.ignored.get(&drift.address).map(|d| d.reason.clone());
+        self.drift.push(Drift { ignored, ..drift });
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn command(header: &Header, args: &Args, loaded: &Loaded, context: &C
         flag("apply", path(file));
     } else {
         let verb = match header.mode {
-            Mode::Normal => "apply",
+            Mode::Normal | Mode::RevertDrift | Mode::Import => "apply",
             Mode::Destroy => "destroy",
             // Only a saved plan of this mode can be applied, so it is made again and saved.
             Mode::RefreshOnly => "plan",

@@ -78,6 +78,8 @@ fn header(plan: &Plan, page: &mut Page) {
     match header.mode {
         Mode::Normal => {}
         Mode::Destroy => page.line(&format!("       {}", red("destroys everything that state remembers"))),
+        Mode::RevertDrift => page.line("       only puts back what changed behind Terrace's back"),
+        Mode::Import => page.line("       only takes over into state what exists; changes nothing else"),
         Mode::RefreshOnly => page.line("       only takes over into state what is live; changes nothing"),
     }
     if !header.targets.is_empty() {

@@ -8,7 +8,7 @@ use crate::{
         views::diagnostics::plural,
     },
     kinds::Undo,
-    plan::{Plan, Planned},
+    plan::{Mode, Plan, Planned},
 };
 
 /// `2 to create, 1 to update`; `nothing to do` where there is nothing.
@@ -37,6 +37,9 @@ pub(super) fn counted<'a>(nodes: impl IntoIterator<Item = &'a Planned>) -> Strin
 pub(super) fn write(plan: &Plan, page: &mut Page) {
     page.gap();
     if !plan.has_changes() {
+        if plan.header.mode == Mode::RevertDrift {
+            return page.line(&format!("{} There is no drift to put back.", bold("No changes.")));
+        }
         let unchanged = plan.nodes.iter().filter(|n| n.action == ActionWord::NoOp).count();
         page.line(&format!("{} {} as declared.", bold("No changes."), plural_is(unchanged)));
         return;

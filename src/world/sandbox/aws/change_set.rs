@@ -83,7 +83,7 @@ pub(super) fn create(
         name: name.to_owned(),
         token: token.to_owned(),
         creates,
-        revert: request.revert_drift,
+        revert: request.revert_drift && !tx.get("meta", "no-revert-drift").unwrap_or(false),
         on_create_failure: request.on_create_failure,
         config,
     };

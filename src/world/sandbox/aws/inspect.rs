@@ -80,8 +80,20 @@ pub(in crate::world::sandbox) fn drift(tx: &mut Tx<'_>, drift: &Drift) -> Option
         "insight" => drift_insight(tx, drift, name),
         "secret" => drift_secret(tx, drift, name),
         "parameter" => drift_parameter(tx, drift, name),
+        "service" if name == "cloudformation" => service(tx, drift),
         _ => return None,
     })
+}
+
+/// What CloudFormation itself can do here: `revert_drift` turns drift-aware change sets on or off, as where they are not known.
+fn service(tx: &mut Tx<'_>, drift: &Drift) -> Outcome<()> {
+    match drift.set.as_slice() {
+        [(name, value)] if name == "revert_drift" && (value == "true" || value == "false") => {
+            tx.put("meta", "no-revert-drift", &(value == "false"));
+            Ok(())
+        }
+        _ => Err(fail(drift, Class::Invalid, "set revert_drift=true or revert_drift=false")),
+    }
 }
 
 fn here(drift: &Drift, place: &str) -> bool {

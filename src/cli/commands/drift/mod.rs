@@ -1,9 +1,13 @@
-//! `terrace drift`: what changed behind Terrace's back, and the decision to leave some of it alone.
+//! `terrace drift`: what changed behind Terrace's back, and what becomes of it: put back, taken for right, left alone.
+
+mod accept;
+mod edit;
 
 use crate::{
     base::{ActionWord, Address},
     cli::{
-        args::PlanArg,
+        args::{Consent, PlanArg},
+        commands::apply::{Fresh, plan_and_apply_on},
         context::Context,
         error::{Error, Result},
         exit::Exit,
@@ -16,7 +20,7 @@ use crate::{
         views::{self, diagnostics::plural, json::answer},
     },
     kinds::{Cause, ChildChange, FieldChange},
-    plan::{Drift, Plan, Request},
+    plan::{Drift, Mode, Plan, Request},
     state::{IgnoredDrift, Record},
 };
 use serde_json::json;
@@ -27,34 +31,37 @@ use std::collections::BTreeMap;
 pub(crate) struct Args {
     #[command(flatten)]
     plan: PlanArg,
+    /// Put back the drift of this, or of all that nobody decided to leave alone
+    #[arg(long, value_name = "ADDR", num_args = 0.., conflicts_with_all = ["accept", "ignore", "heed"])]
+    revert: Option<Vec<Address>>,
+    /// Take what is live in this for right, and say what to edit so that it stays so
+    #[arg(long, value_name = "ADDR", num_args = 1.., conflicts_with_all = ["ignore", "heed"])]
+    accept: Vec<Address>,
     /// Leave the drift of this alone from now on; may be repeated
     #[arg(long, value_name = "ADDR", requires = "reason", conflicts_with = "heed")]
     ignore: Vec<Address>,
-    /// Tell of the drift of this again; may be repeated
+    /// Tell of the drift of this again, ignored or accepted; may be repeated
     #[arg(long, value_name = "ADDR")]
     heed: Vec<Address>,
-    /// Why it is left alone
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
     /// End with 2 where something drifted
     #[arg(long)]
     detailed_exitcode: bool,
-    #[arg(long, hide = true)]
-    revert: bool,
-    #[arg(long, hide = true)]
-    accept: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// Looks for drift, or decides about it.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
-    if args.revert || args.accept {
-        return Err(Error::usage("not_in_this_version", "`drift --revert` and `--accept` are not in this version")
-            .hint("an apply puts back what charts, manifests and add-ons drifted; terrace plan --refresh-only takes over what is live"));
-    }
     let loaded = load(context, args.plan.plan.as_deref())?;
     let chosen = loaded.choose(context).await?;
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let stage = stage::set(context, loaded, chosen, variables).await?;
+    if let Some(addresses) = &args.revert {
+        return revert(addresses.clone(), &args.consent, stage, context).await;
+    }
+    if !args.accept.is_empty() {
+        return accept::run(&args.accept, args.consent.reason.as_deref(), &stage, context).await;
+    }
     if !args.ignore.is_empty() || !args.heed.is_empty() {
         return decide(&args, &stage, context).await;
     }
@@ -70,8 +77,54 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     } else {
         context.terminal.data(&views::plan::drift(&drift, context.terminal.width));
         context.terminal.status(&format!("{} drifted.", plural(counted, "thing")));
+        if counted > 0 {
+            context
+                .terminal
+                .status("Next: --revert puts it back, --accept ADDR takes it for right, --ignore ADDR leaves it");
+        }
     }
     Ok(if args.detailed_exitcode && counted > 0 { Exit::Changes } else { Exit::Done })
+}
+
+/// A plan that puts back drift and nothing else: shown, agreed to, applied; then drift is looked for again.
+async fn revert(addresses: Vec<Address>, consent: &Consent, mut stage: Stage, context: &Context) -> Result<Exit> {
+    let project = stage.loaded.place.project.clone();
+    let request = Request { mode: Mode::RevertDrift, revert: addresses, ..Request::default() };
+    let fresh = Fresh { command: "drift --revert", plan: None, request: request.clone() };
+    let before = stage.subject.state.serial;
+    let exit = Box::pin(plan_and_apply_on(&mut stage, &project, fresh, consent, context)).await?;
+    stage.subject.state = place::snapshot(&stage.ledger).await?;
+    if exit != Exit::Done || stage.subject.state.serial == before {
+        return Ok(exit);
+    }
+    still_there(request, stage, context).await
+}
+
+/// Whether what a run was to put back is put back, after it was resumed.
+///
+/// # Errors
+/// What keeps drift from being looked for.
+pub(crate) async fn what_is_left(plan: &Plan, mut stage: Stage, context: &Context) -> Result<Exit> {
+    let acted = plan.nodes.iter().filter(|n| n.action != ActionWord::Read);
+    let request =
+        Request { mode: Mode::RevertDrift, revert: acted.map(|n| n.address.clone()).collect(), ..Request::default() };
+    stage.subject.state = place::snapshot(&stage.ledger).await?;
+    still_there(request, stage, context).await
+}
+
+/// Looks for drift again: what a service says that it put back is not believed unseen.
+async fn still_there(request: Request, stage: Stage, context: &Context) -> Result<Exit> {
+    let made = stage.make(context, &request).await?;
+    stage.discard(&made.attachment, context).await;
+    let left: Vec<&str> =
+        made.plan.nodes.iter().filter(|n| n.action != ActionWord::Read).map(|n| n.address.as_str()).collect();
+    if left.is_empty() {
+        context.terminal.status(&format!("{}: looked again, and it is put back", green("no drift")));
+        return Ok(Exit::Done);
+    }
+    Err(Error::new("drift_left", format!("looked again, and this still drifts: {}", left.join(", ")))
+        .because("the platform says that it put it back, or somebody changed it once more")
+        .hint("terrace drift shows it"))
 }
 
 /// All drift of a plan: what applying leaves, what it puts back, and what is gone.
@@ -130,12 +183,13 @@ async fn decide(args: &Args, stage: &Stage, context: &Context) -> Result<Exit> {
         Ok(())
     });
     if checked.is_ok() {
-        let reason = args.reason.clone().unwrap_or_default();
+        let reason = args.consent.reason.clone().unwrap_or_default();
         let decision = IgnoredDrift { reason, by, at: Surroundings::now() };
         let ignored = args.ignore.iter().map(|a| (a, Some(decision.clone())));
         let records = ignored.chain(args.heed.iter().map(|a| (a, None)));
         let records = records.map(|(address, decision)| Record::Ignored { address: address.clone(), decision });
-        store.commit(records.collect()).await?;
+        let heeded = args.heed.iter().map(|a| Record::Accepted { address: a.clone(), drift: None });
+        store.commit(records.chain(heeded).collect()).await?;
     }
     store.close().await?;
     checked?;
