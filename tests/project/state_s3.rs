@@ -26,7 +26,7 @@ impl Workshop {
         let at = workshop.0.path().display();
         workshop.write(
             "make",
-            &format!("#!/bin/sh\necho \"$1\" >> {at}/effects\ntouch {at}/$1.made\nwhile [ \"$1\" = slow ] && [ -e {at}/gate ]; do sleep 0.05; done\n"),
+            &format!("#!/bin/sh\ntouch {at}/$1.made\necho \"$1\" >> {at}/effects\nwhile [ \"$1\" = slow ] && [ -e {at}/gate ]; do sleep 0.05; done\n"),
         );
         workshop.write("read", &format!("#!/bin/sh\n[ -e {at}/$1.made ] || exit 3\necho '{{}}'\n"));
         workshop
@@ -151,6 +151,49 @@ fn a_killed_apply_is_finished_from_another_folder() {
         nothing_local(&here);
         nothing_local(&there);
     });
+}
+
+/// Kills an apply once its n-th object is written, finishes it from another folder, and looks whether all was done once.
+fn killed_at(server: &Server, writes: usize) {
+    let proxy = Proxy::new(&server.url);
+    let account = server.account();
+    let bucket = format!("killed-at-{writes}");
+    wait(account.bucket(&bucket));
+    let workshop = Workshop::new();
+    let here = project(&account.at(&proxy.url), &bucket, &workshop.plan());
+    let mut apply = here.start(&["apply", "app", "--auto-approve"]);
+    proxy.wait_for("s3:PutObject", writes);
+    apply.kill().unwrap();
+    apply.wait().unwrap();
+
+    let there = project(&account, &bucket, &workshop.plan());
+    if let Some(id) = lock_of(&account, &bucket) {
+        there.ends(&["unlock", "app", &id], 0);
+    }
+    there.ends(&["state", "verify", "app"], 0);
+    let said = there.run(&["resume", "app", "--auto-approve"]);
+    if said.code != Some(0) {
+        assert!(said.err.contains("nothing_open"), "killed at {writes}: {}", said.err);
+        there.ends(&["apply", "app", "--auto-approve"], 0);
+    }
+    assert_eq!(workshop.effects(), ["early", "slow", "late"], "killed at {writes}");
+    there.ends(&["plan", "app", "--detailed-exitcode"], 0);
+    there.ends(&["state", "verify", "app"], 0);
+}
+
+#[test]
+fn an_apply_that_is_killed_at_any_write_is_finished_and_does_nothing_twice() {
+    // An apply of this plan writes some fifteen objects.
+    if let Some(server) = ministack() {
+        for writes in 1..=12 {
+            killed_at(server, writes);
+        }
+    }
+    if let Some(server) = moto() {
+        for writes in [2, 5, 8, 11] {
+            killed_at(server, writes);
+        }
+    }
 }
 
 #[test]
