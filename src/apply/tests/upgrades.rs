@@ -368,3 +368,20 @@ async fn a_configuration_that_does_not_fit_is_shown_where_it_is_written() {
     assert!(told.iter().any(|(what, place)| what.contains("replicaCount") && place == "\"two\""), "{told:?}");
     assert!(told.iter().any(|(what, _)| what.contains("replicas")), "{told:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_add_on_that_a_hop_can_keep_as_it_is_never_goes_back_on_the_way() {
+    let mut lab = Lab::new("");
+    write(&mut lab, Wish { coredns: "v1.12.4-eksbuild.1", ..OLD });
+    lab.applied().await;
+    write(&mut lab, NEW);
+    let made = lab.plan().await;
+    let node = made.plan.nodes.iter().find(|n| n.address.kind() == "eks_upgrade").unwrap();
+    let moves: Vec<&str> = node
+        .children
+        .iter()
+        .filter(|hop| hop.fields.iter().any(|f| f.path == "addons.coredns"))
+        .map(|hop| hop.name.as_str())
+        .collect();
+    assert_eq!(moves, ["Kubernetes 1.34"]);
+}

@@ -55,7 +55,8 @@ pub(super) async fn preview(
     Ok(Some(Preview { facts, remarks, ..Preview::default() }))
 }
 
-/// Each listed add-on goes to its pinned version in the first hop that can have it, and to the hop's default before that.
+/// Each listed add-on goes to its pinned version in the first hop that can have it. Before that it stays where the hop can have
+/// what it has, and goes to the hop's default where not.
 async fn place_addons(
     context: &Context,
     hops: &mut [Hop],
@@ -76,6 +77,7 @@ async fn place_addons(
                 None if n == last => target.clone(),
                 None => at.clone(),
                 Some(offered) if offered.iter().any(|v| v.version == *target) => target.clone(),
+                Some(offered) if offered.iter().any(|v| v.version == at) => at.clone(),
                 Some(offered) => {
                     let default = offered.iter().find(|v| v.default).or_else(|| offered.first());
                     let none = || {

@@ -15,6 +15,7 @@ use terrace::{
 
 /// What differs from AWS, by world and by the key under which docs/differences.md gives the reason.
 const DIFFERENCES: &[(&str, &str)] = &[
+    ("ministack", "add-on-tags"),
     ("ministack", "capabilities"),
     ("ministack", "change-set-in-any-state"),
     ("ministack", "eks-versions"),
