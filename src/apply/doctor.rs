@@ -2,7 +2,7 @@
 
 use crate::{
     base::Address,
-    kinds::{Finding, kind},
+    kinds::{Finding, Named, kind},
     plan::{self, Subject, connect, look},
     state::{Intent, Run},
     world::{LockOwner, Outcome},
@@ -65,18 +65,18 @@ pub async fn doctor(subject: &Subject, parallelism: usize) -> Outcome<Diagnosis>
     Ok(diagnosis)
 }
 
-/// Does the mends that need no judgement, and takes leftovers away. Returns what was done.
+/// Does the mends that need no judgement and those that `named` decides, and takes leftovers away. Returns what was done.
 ///
 /// # Errors
 /// The first mend that failed; the others are not tried after it.
-pub async fn mend(subject: &Subject, diagnosis: &Diagnosis) -> Outcome<Vec<(Address, String)>> {
+pub async fn mend(subject: &Subject, diagnosis: &Diagnosis, named: &Named) -> Outcome<Vec<(Address, String)>> {
     let mut done = Vec::new();
     look::discard(subject, diagnosis.leftovers.iter().map(|(a, l)| (a, l))).await?;
     for (address, _) in &diagnosis.leftovers {
         done.push((address.clone(), "took away what a plan had left".to_owned()));
     }
     let mut last: Option<&Address> = None;
-    for (address, _) in diagnosis.findings.iter().filter(|(_, f)| f.automatic) {
+    for (address, _) in diagnosis.findings.iter().filter(|(_, f)| f.automatic || !named.is_empty()) {
         if last == Some(address) {
             continue;
         }
@@ -88,7 +88,7 @@ pub async fn mend(subject: &Subject, diagnosis: &Diagnosis) -> Outcome<Vec<(Addr
         let timeout = Duration::from_secs(1800);
         let context = connect::context(subject, address, &connections, timeout, look::quiet())?;
         let token = format!("doctor-{:016x}", subject.world.entropy().next());
-        for what in kind.mend(&context, &resource.identity, &token).await? {
+        for what in kind.mend(&context, &resource.identity, &token, named).await? {
             done.push((address.clone(), what));
         }
     }

@@ -120,12 +120,13 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
     }
     subject.state = store.snapshot();
     let moved = if options.check_fresh {
-        plan::moved(
-            subject,
-            &saved.content,
-            &Request { parallelism: options.parallelism.max(16), ..Request::default() },
-        )
-        .await
+        let parallelism = options.parallelism.max(16);
+        let request = Request { parallelism, ..Request::default() };
+        let mut moved = plan::moved(subject, &saved.content, &request).await;
+        if moved.is_empty() {
+            moved = plan::spent(subject, &saved.attachment, parallelism).await;
+        }
+        moved
     } else {
         plan::pinned(subject, &saved.content)
     };

@@ -196,7 +196,8 @@ pub(crate) fn choose(environment: &Environment, sandbox: bool) -> Chosen {
             let region = aws.region.clone();
             let account_id = aws.account_id.clone().or(of_role).unwrap_or_else(|| any.to_owned());
             let connection = if sandbox {
-                AwsConnection { region, account_id, ..AwsConnection::default() }
+                let template_bucket = aws.template_bucket.clone();
+                AwsConnection { region, account_id, template_bucket, ..AwsConnection::default() }
             } else {
                 AwsConnection {
                     region,
@@ -205,6 +206,7 @@ pub(crate) fn choose(environment: &Environment, sandbox: bool) -> Chosen {
                     profile: aws.profile.clone(),
                     assume_role: role,
                     ci_role_arn: aws.rest.get("ci_role_arn").and_then(|arn| arn.as_str()).map(str::to_owned),
+                    template_bucket: aws.template_bucket.clone(),
                 }
             };
             Chosen { environment: environment.clone(), connection, sandbox }

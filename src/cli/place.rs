@@ -138,6 +138,7 @@ pub(crate) fn bucket(context: &Context, project: &Project, label: &str, chosen: 
         profile: settings.profile.or_else(|| above.profile.clone()),
         assume_role: settings.role_arn.clone().map(|role_arn| AssumeRole { role_arn, ..AssumeRole::default() }),
         ci_role_arn: settings.role_arn.or_else(|| above.ci_role_arn.clone()),
+        template_bucket: None,
     };
     let encryption = match settings.sse.unwrap_or(Sse::Aes256) {
         Sse::Aes256 => Encryption::Aes256,

@@ -12,7 +12,6 @@ use crate::{
         stage::Stage,
         views::{View, json, report},
     },
-    plan::Attachment,
 };
 use std::{path::Path, process::Stdio, sync::Arc, time::Duration};
 
@@ -119,16 +118,7 @@ impl Signals {
 ///
 /// # Errors
 /// A plan for the rest that cannot be written.
-pub(crate) async fn finish(
-    mut ended: Report,
-    attachment: &Attachment,
-    stage: &Stage,
-    context: &Context,
-) -> Result<Exit> {
-    if ended.end != RunEnd::Interrupted {
-        // What was used is used up; what was not will never be, since the plan is spent.
-        stage.discard(attachment, context).await;
-    }
+pub(crate) fn finish(mut ended: Report, stage: &Stage, context: &Context) -> Result<Exit> {
     let rest = match ended.rest.take() {
         Some(saved) => {
             let path = stage.loaded.place.project.own_folder().join("rest").join(format!("{}.tplan", ended.run));

@@ -75,6 +75,20 @@ pub type PlanOutputs = Arc<dyn Fn(&str) -> Outcome<Option<Value>> + Send + Sync>
 pub const FIRST_POLL: Duration = Duration::from_secs(1);
 /// The slowest pace of polls.
 pub const SLOWEST_POLL: Duration = Duration::from_secs(10);
+/// How often something that is waited for is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// The first pause; the first question comes at once.
+    pub first: Duration,
+    /// The longest pause.
+    pub slowest: Duration,
+}
+
+impl Pace {
+    /// For what may be done at once and may as well take an hour: stacks and their change sets.
+    pub const QUICK: Self = Self { first: Duration::from_millis(200), slowest: Duration::from_secs(5) };
+}
+
 /// What a call gets at least, also where the deadline has passed: asking how something ended must be possible.
 const GRACE: Duration = Duration::from_secs(30);
 /// The longest pause between tries of a failing call.
@@ -155,13 +169,28 @@ impl Context {
     ///
     /// # Errors
     /// The poll's own failure, or [`Class::TimedOut`] with `waiting_for` in the message.
-    pub async fn wait_until<T, F, Fut>(&self, waiting_for: &str, mut poll: F) -> Outcome<T>
+    pub async fn wait_until<T, F, Fut>(&self, waiting_for: &str, poll: F) -> Outcome<T>
     where
         F: FnMut() -> Fut + Send,
         Fut: Future<Output = Outcome<Option<T>>> + Send,
         T: Send,
     {
-        let mut pace = FIRST_POLL;
+        self.wait_at(Pace { first: FIRST_POLL, slowest: SLOWEST_POLL }, waiting_for, poll).await
+    }
+
+    /// As [`Context::wait_until`], at another pace: each pause is twice the one before, less up to a quarter by chance, so
+    /// that many who wait do not ask in the same moment.
+    ///
+    /// # Errors
+    /// As [`Context::wait_until`].
+    #[expect(clippy::cast_precision_loss, reason = "below a thousand nothing is lost")]
+    pub async fn wait_at<T, F, Fut>(&self, pace: Pace, waiting_for: &str, mut poll: F) -> Outcome<T>
+    where
+        F: FnMut() -> Fut + Send,
+        Fut: Future<Output = Outcome<Option<T>>> + Send,
+        T: Send,
+    {
+        let mut pause = pace.first;
         loop {
             if let Some(done) = self.patiently(&mut poll).await? {
                 return Ok(done);
@@ -175,8 +204,9 @@ impl Context {
                     format!("the deadline passed while waiting for {waiting_for}"),
                 ));
             }
-            self.clock.sleep(pace.min(left)).await;
-            pace = (pace * 3 / 2).min(SLOWEST_POLL);
+            let jitter = (self.entropy.next() % 1_000) as f64 / 4_000.0;
+            self.clock.sleep(pause.mul_f64(1.0 - jitter).min(left)).await;
+            pause = (pause * 2).min(pace.slowest);
         }
     }
 }

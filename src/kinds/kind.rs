@@ -311,6 +311,23 @@ pub struct Finding {
     pub automatic: bool,
 }
 
+/// Parts of stuck things that a person gave up, by name: nothing is skipped or kept that nobody named.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Named {
+    /// Resources that the continued rollback of a stack leaves as they are, by logical id.
+    pub skip: Vec<String>,
+    /// Resources that deleting a stack leaves behind, by logical id.
+    pub retain: Vec<String>,
+}
+
+impl Named {
+    /// True where nothing is named.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.skip.is_empty() && self.retain.is_empty()
+    }
+}
+
 impl Observed {
     /// What state remembers, in the place of reading: under `--offline`, and for kinds of which [`Kind::reads`] is false.
     #[must_use]
@@ -389,6 +406,27 @@ pub trait Kind: Send + Sync {
     /// # Errors
     /// Whatever keeps us from knowing. A world that does not answer is never "absent".
     async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>>;
+
+    /// Whether the world has to be asked what would change. Not where all that could is known to be as it is wanted: a
+    /// plan of things that did not change makes nothing. `difference` has no preview. Pure.
+    fn asks_ahead(&self, difference: &Difference<'_>) -> bool {
+        let _ = difference;
+        true
+    }
+
+    /// What a preview with this token would leave in the world, as far as that is known before it is made: it is noted
+    /// first, so that a kill leaves nothing unknown behind. [`Kind::discard`] takes it as it takes
+    /// [`Preview::attachment`], which bears the same `name`.
+    fn leaves(&self, desired: &Desired, observed: Option<&Observed>, token: &str) -> Option<Json> {
+        let _ = (desired, observed, token);
+        None
+    }
+
+    /// Why what a preview left can no longer be used; `None` where it can.
+    async fn spent(&self, context: &Context, attachment: &Json) -> Outcome<Option<String>> {
+        let _ = (context, attachment);
+        Ok(None)
+    }
 
     /// Looks ahead in the world where only the world can tell what would change. Called only with inputs that are wholly
     /// known, and not under `--offline`. Must leave nothing behind but what [`Preview::attachment`] names.
@@ -486,9 +524,9 @@ pub trait Kind: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Does what the automatic findings say.
-    async fn mend(&self, context: &Context, identity: &Json, token: &str) -> Outcome<Vec<String>> {
-        let _ = (context, identity, token);
+    /// Does what the automatic findings say, and what a person named.
+    async fn mend(&self, context: &Context, identity: &Json, token: &str, named: &Named) -> Outcome<Vec<String>> {
+        let _ = (context, identity, token, named);
         Ok(Vec::new())
     }
 

@@ -28,11 +28,11 @@ mod value;
 mod written;
 mod yaml;
 
-pub use context::{Context, FIRST_POLL, PlanOutputs, SLOWEST_POLL, Seen, backoff};
+pub use context::{Context, FIRST_POLL, Pace, PlanOutputs, SLOWEST_POLL, Seen, backoff};
 pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
 pub use kind::{
     Ahead, Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding,
-    Kind, Observed, Outlook, Owner, Prepare, Preview, Prior, REVERT_DRIFT, Recovered, Step, Undo,
+    Kind, Named, Observed, Outlook, Owner, Prepare, Preview, Prior, REVERT_DRIFT, Recovered, Step, Undo,
 };
 pub use marks::{Marks, address_of_tag, is_mark, physical_stack_name, release_name};
 pub use probe::{Measurement, probe, probe_defaults, probe_needs_cluster};

@@ -139,8 +139,12 @@ impl Bench {
     }
 
     pub(in crate::kinds) fn context(&self, address: &Address) -> Context {
-        let connection =
-            AwsConnection { region: "us-east-1".into(), account_id: "000000000000".into(), ..AwsConnection::default() };
+        let connection = AwsConnection {
+            region: "us-east-1".into(),
+            account_id: "000000000000".into(),
+            template_bucket: Some("templates".to_owned()),
+            ..AwsConnection::default()
+        };
         let aws = self.sandbox.aws(&connection).unwrap();
         let eks = ClusterConnection::Eks { name: CLUSTER.into(), aws: Box::new(connection.clone()) };
         let cluster = self.sandbox.cluster(&eks).unwrap();
@@ -206,7 +210,15 @@ impl Bench {
             Some(identity) if kind.reads(identity) => kind.read(&context, identity, Some(&desired)).await?,
             _ => prior.as_ref().map(|p| Observed::remembered(p, crate::kinds::Owner::Nobody)),
         };
-        let preview = if desired.inputs.has_unknown() {
+        let ahead = Difference {
+            desired: &desired,
+            prior: prior.as_ref(),
+            observed: observed.as_ref(),
+            preview: None,
+            ignore,
+            seal: &seal,
+        };
+        let preview = if desired.inputs.has_unknown() || !kind.asks_ahead(&ahead) {
             None
         } else {
             kind.preview(&context, &desired, observed.as_ref(), &self.token()).await?

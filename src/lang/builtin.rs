@@ -142,6 +142,11 @@ const AWS_ATTRIBUTES: &[AttributeSchema] = &[
     attribute("endpoint_url", Shape::String, "Another endpoint than AWS's own."),
     attribute("profile", Shape::String, "A profile of the AWS configuration."),
     attribute("ci_role_arn", Shape::String, "The role that CI takes on with its OIDC token, without MFA."),
+    attribute(
+        "template_bucket",
+        Shape::String,
+        "The bucket for templates over 51,200 bytes and for those of nested stacks.",
+    ),
 ];
 
 /// `aws {}` in an environment.
@@ -244,6 +249,11 @@ pub const AWS: BlockSchema = schema(
         attribute("endpoint_url", Shape::String, "Another endpoint than AWS's own."),
         attribute("profile", Shape::String, "A profile of the AWS configuration."),
         attribute("ci_role_arn", Shape::String, "The role that CI takes on with its OIDC token, without MFA."),
+        attribute(
+            "template_bucket",
+            Shape::String,
+            "The bucket for templates over 51,200 bytes and for those of nested stacks.",
+        ),
         attribute("for_each", Shape::Any, "One connection for each."),
     ],
     &[block("assume_role", &ASSUME_ROLE)],

@@ -83,6 +83,8 @@ pub struct AwsBlock {
     pub endpoint_url: Option<String>,
     /// A profile.
     pub profile: Option<String>,
+    /// The bucket for templates.
+    pub template_bucket: Option<String>,
     /// `assume_role {}` and `ci_role_arn`, as written.
     pub rest: BTreeMap<Arc<str>, serde_json::Value>,
 }

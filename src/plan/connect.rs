@@ -102,6 +102,11 @@ fn aws(own: &AwsConnection, body: &Value) -> AwsConnection {
         profile: text("profile").or_else(|| own.profile.clone()),
         assume_role: role.or_else(|| own.assume_role.clone()),
         ci_role_arn: text("ci_role_arn").or_else(|| own.ci_role_arn.clone()),
+        // A bucket is read in its own region only.
+        template_bucket: text("template_bucket").or_else(|| {
+            let here = text("region").is_none_or(|region| region == own.region);
+            own.template_bucket.clone().filter(|_| here)
+        }),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     base::{Address, Digest},
     kinds::kind,
-    plan::{Plan, Request, Subject, make::observe_remembered},
+    plan::{Attachment, Plan, Request, Subject, make::observe_remembered},
     state::Resource,
     world::Outcome,
 };
@@ -35,6 +35,13 @@ pub enum Moved {
         /// How.
         how: &'static str,
     },
+    /// What the plan made ahead, a change set, can no longer be used.
+    Spent {
+        /// Whose.
+        address: Address,
+        /// Why.
+        why: String,
+    },
     /// A live thing could not be read, so it is not known whether it moved.
     Unreadable {
         /// Which.
@@ -54,6 +61,7 @@ impl std::fmt::Display for Moved {
             }
             Self::Variable(name) => write!(f, "the variable {name} has another value than when the plan was made"),
             Self::Live { address, how } => write!(f, "{address} {how} since the plan was made"),
+            Self::Spent { address, why } => write!(f, "{address}: {why}"),
             Self::Unreadable { address, why } => write!(f, "{address} could not be read again: {why}"),
         }
     }
@@ -79,6 +87,23 @@ pub async fn moved(subject: &Subject, plan: &Plan, request: &Request) -> Vec<Mov
     let mut seen: Vec<Option<Moved>> = stream::iter(looks).buffered(request.parallelism.max(1)).collect().await;
     out.extend(seen.drain(..).flatten());
     out
+}
+
+/// Change sets and their kin of a saved plan that can no longer be used: somebody deleted them, or what they are about has
+/// moved.
+pub async fn spent(subject: &Subject, attachment: &Attachment, parallelism: usize) -> Vec<Moved> {
+    let looks = attachment.previews.iter().map(|(address, left)| async move {
+        let kind = kind(address.kind())?;
+        let timeout = std::time::Duration::from_secs(120);
+        let quiet = crate::plan::look::quiet();
+        let context = crate::plan::connect::context(subject, address, &left.connections, timeout, quiet).ok()?;
+        match kind.spent(&context, &left.attachment).await {
+            Ok(why) => why.map(|why| Moved::Spent { address: address.clone(), why }),
+            Err(failure) => Some(Moved::Unreadable { address: address.clone(), why: failure.to_string() }),
+        }
+    });
+    let found: Vec<Option<Moved>> = stream::iter(looks).buffered(parallelism.max(1)).collect().await;
+    found.into_iter().flatten().collect()
 }
 
 fn creates(node: &crate::plan::Planned) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Address, Digest},
-    kinds::{Context, Desired, Kind, Observed, Owner, Preview},
+    kinds::{Context, Desired, Difference, Kind, Observed, Owner, Preview},
     plan::{Left, Subject, connect, decide::prior, instance::Instance},
     state::Resource,
     world::{Failure, Ledger, Outcome},
@@ -64,7 +64,18 @@ pub async fn look(
         .filter(|_| !ignore.is_empty())
         .map(|live| kind.leave_ignored(&instance.desired, live, ignore));
     let wanted = kept.as_ref().unwrap_or(&instance.desired);
-    let preview = if !how.preview || !known || wanted.inputs.has_unknown() {
+    let prior = remembered.map(prior);
+    let asks = || {
+        kind.asks_ahead(&Difference {
+            desired: wanted,
+            prior: prior.as_ref(),
+            observed: observed.as_ref(),
+            preview: None,
+            ignore,
+            seal: &|plain| subject.seal.seal(plain),
+        })
+    };
+    let preview = if !how.preview || !known || wanted.inputs.has_unknown() || !asks() {
         None
     } else {
         preview(subject, &context, kind, instance, wanted, observed.as_ref()).await?
@@ -78,7 +89,7 @@ pub fn quiet() -> Arc<dyn Fn(&str) + Send + Sync> {
     Arc::new(|_| {})
 }
 
-/// Makes a preview and notes what it leaves before anything else happens, so that a kill leaves nothing unknown behind.
+/// Makes a preview, once what it would leave is noted, so that a kill leaves nothing unknown behind.
 async fn preview(
     subject: &Subject,
     context: &Context,
@@ -88,11 +99,21 @@ async fn preview(
     observed: Option<&Observed>,
 ) -> Outcome<Option<Preview>> {
     let token = format!("terrace-{:016x}", subject.world.entropy().next());
-    let preview = kind.preview(context, wanted, observed, &token).await?;
-    if let Some(preview) = &preview {
-        note_left(subject, &instance.address, &instance.connections, preview).await?;
+    let left = kind.leaves(wanted, observed, &token);
+    let left = left.map(|attachment| Left { connections: instance.connections.clone(), attachment });
+    if let Some(left) = &left {
+        note(&*subject.ledger, &instance.address, left).await?;
     }
-    Ok(preview)
+    let preview = kind.preview(context, wanted, observed, &token).await;
+    let Some(left) = left else { return preview };
+    match &preview {
+        Ok(Some(preview)) if preview.attachment.is_some() => {}
+        Ok(_) => used(&*subject.ledger, &left).await?,
+        // What could not be looked at to its end may be there all the same. Where it cannot be taken away now, the note
+        // stays for `doctor`.
+        Err(_) => drop(discard_one(subject, &instance.address, &left).await),
+    }
+    preview
 }
 
 /// Looks ahead at putting back what drifted inside, and notes what that leaves.
@@ -132,7 +153,8 @@ struct Note {
 }
 
 fn note_name(left: &Left) -> String {
-    format!("{NOTES}{}.json", Digest::of(left.attachment.to_string().as_bytes()).short())
+    let named = left.attachment["name"].as_str().map(str::to_owned);
+    format!("{NOTES}{}.json", Digest::of(named.unwrap_or_else(|| left.attachment.to_string()).as_bytes()).short())
 }
 
 async fn note(ledger: &dyn Ledger, address: &Address, left: &Left) -> Outcome<()> {

@@ -19,7 +19,7 @@ mod subject;
 mod upgrade;
 
 pub use file::{ReadError, read, saved, write};
-pub use fresh::{Moved, moved, pinned};
+pub use fresh::{Moved, moved, pinned, spent};
 pub use look::discard;
 pub use make::{Made, accepted_part, make, remembered_connections};
 pub use model::{

@@ -26,6 +26,9 @@ pub struct Stack {
     pub capabilities: Vec<String>,
     /// The service role that the stack uses.
     pub role_arn: Option<String>,
+    /// SNS topics that are told of its events; `None` where the service does not say.
+    #[serde(default)]
+    pub notification_arns: Option<Vec<String>>,
     /// Whether deletion is refused.
     pub termination_protection: bool,
     /// When it was made.
@@ -108,6 +111,14 @@ pub struct StackRequest {
     /// Also puts back what was changed or deleted out of band (a change set's deployment mode `REVERT_DRIFT`).
     #[serde(default)]
     pub revert_drift: bool,
+    /// Where the template lies, for one that is too long to be sent ([`Objects`](crate::world::Objects)); the text is
+    /// then not sent.
+    #[serde(default)]
+    pub template_url: Option<String>,
+    /// Whether the stack is there to be updated, where the caller knows that; `None` has the service asked. A stack in
+    /// review is not there.
+    #[serde(default)]
+    pub exists: Option<bool>,
 }
 
 /// What becomes of a stack whose creation failed.
@@ -136,17 +147,27 @@ pub struct ChangeSet {
     pub status_reason: String,
     /// `AVAILABLE` where it can be executed.
     pub execution_status: Option<String>,
+    /// When it was made, by the service's clock.
+    #[serde(default)]
+    pub created: Option<Timestamp>,
     /// What would happen, resource by resource, in the service's order.
     pub changes: Vec<ResourceChange>,
 }
 
 impl ChangeSet {
-    /// True for all spellings of "nothing to change".
+    /// True where it failed for want of changes, in either spelling. An empty one that was made is told apart by the
+    /// caller: it may still change outputs.
     #[must_use]
     pub fn is_empty_change(&self) -> bool {
         self.status == "FAILED"
-            && (self.status_reason.starts_with("The submitted information didn't contain changes.")
+            && (self.status_reason.contains("submitted information didn't contain changes")
                 || self.status_reason.contains("No updates are to be performed"))
+    }
+
+    /// True while it is being made or deleted.
+    #[must_use]
+    pub fn pending(&self) -> bool {
+        self.status.ends_with("_PENDING") || self.status.ends_with("_IN_PROGRESS")
     }
 }
 
@@ -167,6 +188,20 @@ pub struct ResourceChange {
     pub policy_action: Option<String>,
     /// The properties that cause it.
     pub details: Vec<ResourceChangeDetail>,
+    /// For a nested stack: the ARN of its own change set.
+    #[serde(default)]
+    pub nested: Option<String>,
+}
+
+/// A change set as ListChangeSets tells it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ChangeSetSummary {
+    /// The ARN.
+    pub id: String,
+    /// The name, unique within its stack.
+    pub name: String,
+    /// `AVAILABLE` where it can be executed.
+    pub execution_status: Option<String>,
 }
 
 /// One property that causes a resource's change.
@@ -207,6 +242,9 @@ pub struct StackEvent {
     pub reason: String,
     /// The client request token of the operation.
     pub token: Option<String>,
+    /// The id of the operation; a failed update and its rollback have two. Absent where the service tells none.
+    #[serde(default)]
+    pub operation: Option<String>,
 }
 
 /// A resource of a stack.
@@ -278,6 +316,9 @@ pub trait CloudFormation: Send + Sync {
     /// The change set, whole; its status may still be `CREATE_PENDING` or `CREATE_IN_PROGRESS`.
     async fn describe_change_set(&self, id: &str) -> Outcome<ChangeSet>;
 
+    /// The change sets of a stack; none where there is no such stack.
+    async fn list_change_sets(&self, stack: &str) -> Outcome<Vec<ChangeSetSummary>>;
+
     /// Executes it; its siblings are deleted by the service.
     async fn execute_change_set(&self, id: &str, token: &str) -> Outcome<()>;
 
@@ -294,6 +335,12 @@ pub trait CloudFormation: Send + Sync {
     /// Continues a rollback that failed, skipping the resources named.
     async fn continue_update_rollback(&self, name: &str, skip: &[String], token: &str) -> Outcome<()>;
 
+    /// Rolls a stack in `CREATE_FAILED` or `UPDATE_FAILED` back to its last stable state.
+    async fn rollback_stack(&self, name: &str, token: &str) -> Outcome<()> {
+        let _ = token;
+        Err(unsupported("cloudformation:RollbackStack", name))
+    }
+
     /// Turns termination protection on or off.
     async fn set_termination_protection(&self, name: &str, on: bool) -> Outcome<()> {
         let _ = on;
@@ -308,6 +355,13 @@ pub trait CloudFormation: Send + Sync {
 
     /// Events newer than the one with this id (all, where `None`), newest first.
     async fn stack_events(&self, name: &str, after: Option<&str>) -> Outcome<Vec<StackEvent>>;
+
+    /// Events from this moment on by the service's clock, newest first.
+    async fn stack_events_from(&self, name: &str, moment: Timestamp) -> Outcome<Vec<StackEvent>> {
+        let mut events = self.stack_events(name, None).await?;
+        events.retain(|event| event.at >= moment);
+        Ok(events)
+    }
 
     /// The resources.
     async fn stack_resources(&self, name: &str) -> Outcome<Vec<StackResource>>;

@@ -16,8 +16,8 @@ mod services;
 
 pub use clock::{Clock, Entropy};
 pub use cloudformation::{
-    ChangeSet, CloudFormation, Export, OnCreateFailure, PropertyDifference, ResourceChange, ResourceChangeDetail,
-    ResourceDrift, Stack, StackEvent, StackOutput, StackRequest, StackResource, StackStatus,
+    ChangeSet, ChangeSetSummary, CloudFormation, Export, OnCreateFailure, PropertyDifference, ResourceChange,
+    ResourceChangeDetail, ResourceDrift, Stack, StackEvent, StackOutput, StackRequest, StackResource, StackStatus,
 };
 pub use eks::{
     Addon, AddonRequest, AddonVersion, Cluster, Eks, EksUpdate, Insight, InsightCategory, Nodegroup, PodIdentity,
@@ -28,7 +28,7 @@ pub use helm::{Chart, ChartRef, Helm, Release, ReleaseRequest, Rendered};
 pub use kubernetes::{ApplyOptions, Endpoint, HttpAnswer, Kubernetes, ObjectRef, PodRequest, ResourceType};
 pub use ledger::{Broken, Ledger, Lock, LockOwner, Moved, Stored};
 pub use machine::Machine;
-pub use services::{Caller, Command, Http, Identity, Parameter, Program, ProgramEnd, Secrets};
+pub use services::{Caller, Command, Http, Identity, Objects, Parameter, Program, ProgramEnd, Secrets};
 
 use async_trait::async_trait;
 use std::{collections::BTreeMap, sync::Arc};
@@ -50,6 +50,9 @@ pub struct AwsConnection {
     /// The role that a CI job takes on with its OIDC token, in place of `assume_role`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ci_role_arn: Option<String>,
+    /// The bucket for templates that are too long to be sent, and for those of nested stacks.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub template_bucket: Option<String>,
 }
 
 /// A role to assume.
@@ -103,6 +106,8 @@ pub struct Aws {
     pub secrets: Arc<dyn Secrets>,
     /// Who calls.
     pub identity: Arc<dyn Identity>,
+    /// Buckets.
+    pub objects: Arc<dyn Objects>,
 }
 
 /// One cluster.

@@ -26,6 +26,14 @@ pub struct Parameter {
     pub version: u64,
 }
 
+/// A bucket that CloudFormation reads templates from.
+#[async_trait]
+pub trait Objects: Send + Sync {
+    /// Puts an object where there is none of this key, and returns the URL by which CloudFormation reads it. One that is
+    /// there already stays as it is: keys are digests.
+    async fn put_absent(&self, bucket: &str, key: &str, content: &[u8]) -> Outcome<String>;
+}
+
 /// STS: who calls.
 #[async_trait]
 pub trait Identity: Send + Sync {

@@ -18,6 +18,8 @@ mod readme;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod stacks;
+#[cfg(test)]
 mod state_s3;
 #[cfg(test)]
 #[path = "../support/mod.rs"]

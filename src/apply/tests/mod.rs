@@ -10,4 +10,5 @@ mod lives;
 mod platforms;
 mod rules;
 mod secrets;
+mod stacks;
 mod upgrades;

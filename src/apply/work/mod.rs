@@ -103,7 +103,15 @@ impl Task<'_> {
         if let Some(attachment) = seen.preview.as_ref().and_then(|p| p.attachment.clone()) {
             let left = crate::plan::Left { connections: self.instance.connections.clone(), attachment };
             // Executing a change set uses it up; anything else of it is taken away.
-            let _ = crate::plan::discard(subject, [(&self.instance.address, &left)]).await;
+            let executed = matches!(
+                &result,
+                Ok(End::Done { action: ActionWord::Create | ActionWord::Update, .. }) if self.attachment.is_none()
+            );
+            let _ = if executed {
+                crate::plan::look::used(&*subject.ledger, &left).await
+            } else {
+                crate::plan::discard(subject, [(&self.instance.address, &left)]).await
+            };
         }
         result
     }

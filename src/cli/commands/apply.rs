@@ -162,5 +162,5 @@ async fn drive(
         // Nobody can apply this plan, so nothing of it waits for that.
         stage.discard(&attachment, context).await;
     }
-    running::finish(ended.map_err(|e| stage.explained(e))?, &attachment, stage, context).await
+    running::finish(ended.map_err(|e| stage.explained(e))?, stage, context)
 }

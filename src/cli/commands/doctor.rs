@@ -1,5 +1,6 @@
 //! `terrace doctor`: what is stuck, and how to mend it.
 
+use crate::kinds::Named;
 use crate::{
     apply::{self, Diagnosis},
     cli::{
@@ -25,6 +26,12 @@ pub(crate) struct Args {
     /// Do the mends that need no person's judgement
     #[arg(long)]
     fix: bool,
+    /// With --fix: a resource that the continued rollback of a stack leaves as it is
+    #[arg(long, value_name = "LOGICAL_ID", requires = "fix")]
+    skip: Vec<String>,
+    /// With --fix: a resource that deleting a stack leaves behind
+    #[arg(long, value_name = "LOGICAL_ID", requires = "fix")]
+    retain: Vec<String>,
 }
 
 /// Examines, and with `--fix` mends. Ends with 1 where something is wrong and was not mended.
@@ -51,9 +58,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         let message = format!("the run {} is open, and mending would get in its way", run.0.id);
         return Err(Error::new("run_open", message).exit(Exit::Stale).hint("terrace resume first"));
     }
+    let named = Named { skip: args.skip, retain: args.retain };
     // The lock keeps a run from beginning meanwhile.
     let store = place::open_store(context, &project, &stage.ledger, "doctor").await?;
-    let mended = apply::mend(&stage.subject, &diagnosis).await;
+    let mended = apply::mend(&stage.subject, &diagnosis, &named).await;
     store.close().await?;
     let mended = mended?;
     for (address, what) in &mended {

@@ -146,7 +146,13 @@ impl Kind for AddonKind {
         })
     }
 
-    async fn mend(&self, context: &Context, identity: &Json, _token: &str) -> Outcome<Vec<String>> {
+    async fn mend(
+        &self,
+        context: &Context,
+        identity: &Json,
+        _token: &str,
+        _named: &crate::kinds::Named,
+    ) -> Outcome<Vec<String>> {
         operation::mend(context, identity).await
     }
 

@@ -84,7 +84,13 @@ impl Kind for HelmKind {
         operation::examine(context, identity).await
     }
 
-    async fn mend(&self, context: &Context, identity: &Json, _token: &str) -> Outcome<Vec<String>> {
+    async fn mend(
+        &self,
+        context: &Context,
+        identity: &Json,
+        _token: &str,
+        _named: &crate::kinds::Named,
+    ) -> Outcome<Vec<String>> {
         operation::mend(context, identity).await
     }
 

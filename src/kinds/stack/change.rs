@@ -2,7 +2,7 @@
 
 use crate::{
     base::{ActionWord, Digest, Path, Value},
-    cfn::{Expr, ExprKind, Function, Resolved, SubPart, Template},
+    cfn::{Expr, ExprKind, Function, ParameterType, Resolved, SubPart, Template},
     kinds::{
         Cause, Change, ChildChange, Comparison, ConditionEffect, Difference, FieldChange, Observed, Prior, Sides, Undo,
         stack::{
@@ -58,7 +58,8 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
 
     let outside = |field: &FieldChange| field.path == "termination_protection" || field.path == "stack_policy";
     let nothing = preview.is_some_and(|p| p.nothing) && !fields.iter().any(outside);
-    if fields.is_empty() || nothing {
+    let told = preview.is_some_and(|p| !p.nothing && !p.children.is_empty());
+    if nothing || (fields.is_empty() && !told) {
         return Change::new(ActionWord::NoOp, live.exports.clone());
     }
     let resources = match preview {
@@ -79,6 +80,18 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
     change.fields = fields;
     change.children = resources;
     change
+}
+
+/// Whether a change set has to be made to know what would change. The values of parameters that Systems Manager holds
+/// are CloudFormation's to look up: with such a parameter, only it can tell.
+pub(super) fn asks_ahead(difference: &Difference<'_>) -> bool {
+    let Some(live) = difference.observed else { return true };
+    let from_ssm = template_of(&difference.desired.documents, &difference.desired.inputs)
+        .is_none_or(|t| t.parameters.values().any(|p| matches!(p.parameter_type, ParameterType::SsmValue(_))));
+    let change = diff(&Difference { preview: None, ..*difference });
+    let outside = |field: &FieldChange| field.path == "termination_protection" || field.path == "stack_policy";
+    let there = live.condition.as_ref().is_none_or(|c| c.effect == ConditionEffect::Note);
+    from_ssm || !there || (change.action != ActionWord::NoOp && !change.fields.iter().all(outside))
 }
 
 /// What destroying a stack means: each of its resources goes, but for what is retained.

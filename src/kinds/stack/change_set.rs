@@ -3,11 +3,13 @@
 use crate::{
     base::{Digest, Value},
     kinds::{
-        ConditionEffect, Context, Desired, Observed, Preview,
+        ChildChange, ConditionEffect, Context, Desired, Observed, Owner, Pace, Preview,
         stack::{
             children, cluster,
-            desired::{TEMPLATE, template_of},
+            desired::TEMPLATE,
+            exports,
             failure::mend_by_template,
+            nested,
             request::{change_set_name, of_desired},
         },
     },
@@ -16,8 +18,24 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
-/// Above this a template goes to a bucket, by the API reference of CreateChangeSet.
-const BODY_LIMIT: usize = 51_200;
+/// Change sets of nested stacks are followed this deep.
+const DEEPEST: usize = 8;
+
+/// What a preview with this token leaves, known before it is made: a change set of this name, and where there is no stack
+/// yet, one in review. Nothing where no preview is made.
+pub(super) fn leaves(desired: &Desired, observed: Option<&Observed>, token: &str) -> Option<Json> {
+    let stack = desired.inputs.get("name").and_then(Value::as_str)?;
+    let made = !is_made_anew(desired, observed);
+    made.then(|| json!({ "name": change_set_name(token), "stack_name": stack, "created_stack": observed.is_none() }))
+}
+
+/// True where the stack that is there is no base for a change set: it goes first, it is stuck, or another one is wanted.
+fn is_made_anew(desired: &Desired, observed: Option<&Observed>) -> bool {
+    let effect = observed.and_then(|o| o.condition.as_ref()).map(|c| c.effect);
+    let renamed =
+        observed.is_some_and(|o| o.identity["name"].as_str() != desired.inputs.get("name").and_then(Value::as_str));
+    matches!(effect, Some(ConditionEffect::MustReplace | ConditionEffect::Blocks)) || renamed
+}
 
 /// Makes a change set and says what is in it. It stays, named in the attachment, unless nothing changes.
 pub(super) async fn preview(
@@ -26,29 +44,24 @@ pub(super) async fn preview(
     observed: Option<&Observed>,
     token: &str,
 ) -> Outcome<Option<Preview>> {
-    let effect = observed.and_then(|o| o.condition.as_ref()).map(|c| c.effect);
-    let renamed =
-        observed.is_some_and(|o| o.identity["name"].as_str() != desired.inputs.get("name").and_then(Value::as_str));
-    if matches!(effect, Some(ConditionEffect::MustReplace | ConditionEffect::Blocks)) || renamed {
+    if is_made_anew(desired, observed) {
         return Ok(None);
     }
     if let Some(refusal) = cluster::refuse_jump(desired, observed) {
         return Err(refusal);
     }
-    let request = of_desired(context, desired, observed.is_some())?;
-    let change_set = make(context, desired, &request, token).await?;
+    let mut request = of_desired(context, desired, observed.is_some())?;
     let facts = facts(&request);
+    nested::send(context, &desired.documents, &mut request).await?;
+    if let Some(observed) = observed {
+        exports::refuse_lost(context, desired, observed).await?;
+    }
+    let change_set = make(context, desired, &request, token).await?;
     let attachment = attachment(&change_set, observed.is_none());
     let empty = change_set.is_empty_change();
     if !empty && change_set.status == "FAILED" {
         discard(context, &attachment).await?;
-        let failure = Failure::new(
-            Class::Invalid,
-            "cloudformation:CreateChangeSet",
-            request.name.clone(),
-            change_set.status_reason.clone(),
-        );
-        return Err(mend_by_template(failure, desired));
+        return Err(refused(&request.name, &change_set, desired));
     }
     // A change set without changes that can be executed changes outputs at most; where the templates and parameters are
     // the same, it changes nothing.
@@ -68,12 +81,71 @@ pub(super) async fn preview(
         .filter(|v| v.is_sensitive())
         .filter_map(|v| v.as_str().map(str::to_owned))
         .collect();
-    Ok(Some(Preview {
-        children: children::of_change_set(&change_set, &secrets),
-        facts,
-        attachment: Some(attachment),
-        ..Preview::default()
-    }))
+    let mut children = Vec::new();
+    rows(context, &change_set, "", &secrets, &mut children, 0).await?;
+    Ok(Some(Preview { children, facts, attachment: Some(attachment), ..Preview::default() }))
+}
+
+/// The rows of a change set and, under each nested stack, those of its own.
+fn rows<'a>(
+    context: &'a Context,
+    change_set: &'a ChangeSet,
+    parent: &'a str,
+    secrets: &'a [String],
+    out: &'a mut Vec<ChildChange>,
+    depth: usize,
+) -> futures::future::BoxFuture<'a, Outcome<()>> {
+    Box::pin(async move {
+        let cloudformation = &context.aws()?.cloudformation;
+        for change in &change_set.changes {
+            let inner = match &change.nested {
+                Some(id) if depth < DEEPEST => Some(
+                    context
+                        .wait_at(Pace::QUICK, &format!("the change set of {}", change.logical_id), || async {
+                            Ok(Some(cloudformation.describe_change_set(id).await?).filter(|set| !set.pending()))
+                        })
+                        .await?,
+                ),
+                _ => None,
+            };
+            let name = format!("{parent}{}", change.logical_id);
+            // A nested stack of which nothing changes is listed all the same.
+            if inner.as_ref().is_some_and(|set| set.changes.is_empty()) && change.action == "Modify" {
+                continue;
+            }
+            out.extend(children::of_change(change, &name, secrets));
+            if let Some(inner) = inner {
+                rows(context, &inner, &format!("{name}/"), secrets, out, depth + 1).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Why the service made no change set, with the line of our template.
+pub(super) fn refused(stack: &str, change_set: &ChangeSet, desired: &Desired) -> Failure {
+    let reason = change_set.status_reason.clone();
+    mend_by_template(Failure::new(Class::Invalid, "cloudformation:CreateChangeSet", stack, reason), desired)
+}
+
+/// Why a change set can no longer be executed; `None` where it can.
+pub(super) async fn spent(context: &Context, attachment: &Json) -> Outcome<Option<String>> {
+    let Some(id) = attachment["change_set"].as_str() else { return Ok(None) };
+    let cloudformation = &context.aws()?.cloudformation;
+    let stack = attachment["stack"].as_str().unwrap_or(id);
+    let sets = match context.patiently(|| cloudformation.list_change_sets(stack)).await {
+        // Executing it will tell.
+        Err(failure) if failure.class == Class::Unsupported => return Ok(None),
+        sets => sets?,
+    };
+    Ok(match sets.into_iter().find(|set| set.id == id) {
+        None => Some("its change set is gone".to_owned()),
+        Some(set) => match set.execution_status.as_deref() {
+            // Absent means absent: executing it will tell.
+            None | Some("AVAILABLE") => None,
+            Some(other) => Some(format!("its change set cannot be executed any more ({other})")),
+        },
+    })
 }
 
 fn same_values(observed: &Observed, desired: &Desired) -> bool {
@@ -92,14 +164,24 @@ fn facts(request: &StackRequest) -> BTreeMap<String, Json> {
     if !request.capabilities.is_empty() {
         facts.insert("capabilities".to_owned(), json!(request.capabilities));
     }
-    if request.template.len() > BODY_LIMIT {
+    if request.template.len() > nested::BODY_LIMIT {
         facts.insert("template_bytes".to_owned(), json!(request.template.len()));
     }
     facts
 }
 
 pub(super) fn attachment(change_set: &ChangeSet, created: bool) -> Json {
-    json!({ "change_set": change_set.id, "stack": change_set.stack_id, "created_stack": created })
+    // The name is in the ARN: arn:aws:cloudformation:REGION:ACCOUNT:changeSet/NAME/ID.
+    let name = change_set.id.split('/').nth(1).unwrap_or_default();
+    let stack = change_set.stack_id.split('/').nth(1).unwrap_or_default();
+    json!({
+        "name": name,
+        "stack_name": stack,
+        "change_set": change_set.id,
+        "stack": change_set.stack_id,
+        "created_stack": created,
+        "made": change_set.created.map(|moment| moment.to_string()),
+    })
 }
 
 /// Makes the change set of an intent, or finds it where it was made before, and waits until it is described whole.
@@ -123,39 +205,50 @@ pub(super) async fn make(
 pub(super) async fn described(context: &Context, stack: &str, id: &str) -> Outcome<ChangeSet> {
     let cloudformation = &context.aws()?.cloudformation;
     context
-        .wait_until(&format!("the change set of {stack}"), || async {
-            let change_set = cloudformation.describe_change_set(id).await?;
-            let pending = change_set.status.ends_with("_PENDING") || change_set.status.ends_with("_IN_PROGRESS");
-            Ok((!pending).then_some(change_set))
+        .wait_at(Pace::QUICK, &format!("the change set of {stack}"), || async {
+            Ok(Some(cloudformation.describe_change_set(id).await?).filter(|set| !set.pending()))
         })
         .await
 }
 
-/// Deletes a change set, and the stack in review that it made.
+/// Deletes a change set, and the stack in review that it made, unless somebody else's change set waits there too.
 pub(super) async fn discard(context: &Context, attachment: &Json) -> Outcome<()> {
     let cloudformation = &context.aws()?.cloudformation;
-    if let Some(id) = attachment["change_set"].as_str() {
+    let name = attachment["name"].as_str();
+    // Noted before it was made: then only its name is known.
+    let Some(stack) = attachment["stack"].as_str().or(attachment["stack_name"].as_str()) else { return Ok(()) };
+    let created = attachment["created_stack"] == json!(true);
+    let mut sets = None;
+    let id = if let Some(id) = attachment["change_set"].as_str() {
+        Some(id.to_owned())
+    } else {
+        let found = context.patiently(|| cloudformation.list_change_sets(stack)).await?;
+        let own = found.iter().find(|set| Some(set.name.as_str()) == name).map(|set| set.id.clone());
+        sets = Some(found);
+        own
+    };
+    if let Some(id) = &id {
         match context.patiently(|| cloudformation.delete_change_set(id)).await {
             Err(failure) if failure.class == Class::NotFound => {}
             other => other?,
         }
     }
-    let Some(stack) = attachment["stack"].as_str().filter(|_| attachment["created_stack"] == json!(true)) else {
+    if !created {
         return Ok(());
-    };
-    let token = change_set_name(stack);
+    }
     let found = context.patiently(|| cloudformation.describe_stack(stack)).await?;
-    if found.is_some_and(|stack| stack.status.in_review()) {
-        context.patiently(|| cloudformation.delete_stack(stack, &[], &token)).await?;
+    let Some(found) = found.filter(|stack| stack.status.in_review()) else { return Ok(()) };
+    // One that is not ours by its tags was in review before our change set came.
+    if !matches!(context.marks.owner_by_tags(&found.tags, &context.address), Owner::Ours(_) | Owner::Nobody) {
+        return Ok(());
+    }
+    let sets = match sets {
+        Some(sets) => sets,
+        None => context.patiently(|| cloudformation.list_change_sets(&found.id)).await?,
+    };
+    if sets.iter().all(|set| Some(&set.id) == id.as_ref()) {
+        let token = change_set_name(&found.id);
+        context.patiently(|| cloudformation.delete_stack(&found.id, &[], &token)).await?;
     }
     Ok(())
-}
-
-/// The line of our template that a failure speaks of.
-pub(super) fn template_line(desired: &Desired, logical_id: &str) -> Option<String> {
-    let template = template_of(&desired.documents, &desired.inputs)?;
-    let span = template.span_of(logical_id, None)?;
-    let text = desired.documents.get(TEMPLATE)?;
-    let line = text.get(..span.start as usize)?.matches('\n').count() + 1;
-    Some(format!("{}:{line}", template.file))
 }

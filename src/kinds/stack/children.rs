@@ -11,7 +11,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// What a change set says, resource by resource. Texts that hold one of `secrets` are not shown.
 pub(super) fn of_change_set(change_set: &ChangeSet, secrets: &[String]) -> Vec<ChildChange> {
-    change_set.changes.iter().filter(|c| !is_empty_modify(c)).map(|change| of_resource(change, secrets)).collect()
+    change_set.changes.iter().filter_map(|change| of_change(change, &change.logical_id, secrets)).collect()
+}
+
+/// What one row of a change set says, under this name; nothing where it changes nothing. Texts that hold one of `secrets`
+/// are not shown.
+pub(super) fn of_change(change: &ResourceChange, name: &str, secrets: &[String]) -> Option<ChildChange> {
+    (!is_empty_modify(change)).then(|| ChildChange { name: name.to_owned(), ..of_resource(change, secrets) })
 }
 
 /// A modify row that changes nothing, as some servers send them. On AWS every such row has details.

@@ -2,8 +2,8 @@
 
 use crate::{
     base::{Data, Diagnostic, Diagnostics, Path, Value},
-    cfn::Template,
-    kinds::{Desired, Prepare},
+    cfn::{Capability, Template},
+    kinds::{Desired, Prepare, stack::nested},
     lang::normalize,
 };
 use serde_json::json;
@@ -27,12 +27,15 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     let given = |name: &str| request.inputs.get(name).filter(|v| !v.is_null());
 
     let mut template = None;
+    let mut inner = BTreeSet::new();
     if let Some(path) = given("template").and_then(Value::as_str) {
         inputs.insert("template".into(), path.into());
         if let Some((path, text)) = read(request, "template", path, &mut problems) {
             let (parsed, found) = Template::parse(&path, &text);
             problems.extend(found);
-            documents.insert(TEMPLATE.to_owned(), Arc::from(text.as_str()));
+            let packaged = nested::package(&parsed, &text, request.sources, &mut documents, &mut problems);
+            documents.insert(TEMPLATE.to_owned(), Arc::from(packaged.text.as_str()));
+            inner = packaged.capabilities;
             template = Some(parsed);
         }
     }
@@ -65,7 +68,7 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
             inputs.insert("tags".into(), tags.clone());
         }
     }
-    inputs.insert("capabilities".into(), capabilities(request.inputs, template.as_ref()));
+    inputs.insert("capabilities".into(), capabilities(request.inputs, template.as_ref(), &inner));
     for name in ["role_arn", "termination_protection", "notification_arns", "on_create_failure"] {
         if let Some(value) = given(name) {
             inputs.insert(name.into(), value.clone());
@@ -218,9 +221,15 @@ fn parameter_text(value: &Value) -> Result<Value, String> {
     })
 }
 
-fn capabilities(inputs: &Value, template: Option<&Template>) -> Value {
-    let mut all: BTreeSet<String> =
-        template.map(|t| t.capabilities().iter().map(ToString::to_string).collect()).unwrap_or_default();
+/// What the template and those nested in it need acknowledged, and what is asked for beside. A nested stack may bring
+/// named resources that its parent knows nothing of, and the stronger acknowledgement holds for both.
+fn capabilities(inputs: &Value, template: Option<&Template>, inner: &BTreeSet<Capability>) -> Value {
+    let mut needed = template.map(Template::capabilities).unwrap_or_default();
+    needed.extend(inner);
+    if needed.contains(&Capability::NamedIam) {
+        needed.remove(&Capability::Iam);
+    }
+    let mut all: BTreeSet<String> = needed.iter().map(ToString::to_string).collect();
     for given in inputs.get("capabilities").and_then(Value::as_seq).into_iter().flat_map(|s| s.iter()) {
         all.extend(given.as_str().map(str::to_owned));
     }

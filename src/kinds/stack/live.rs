@@ -3,7 +3,10 @@
 use crate::{
     base::{Digest, Value},
     cfn::{Context as CfnContext, Template},
-    kinds::{Condition, ConditionEffect, Context, Observed, Owner, is_mark, stack::desired::TEMPLATE},
+    kinds::{
+        Condition, ConditionEffect, Context, Observed, Owner, is_mark,
+        stack::{desired::TEMPLATE, nested},
+    },
     world::{Outcome, Stack},
 };
 use serde_json::{Value as Json, json};
@@ -67,8 +70,14 @@ pub(super) fn observed(stack: &Stack, text: &str, owner: Owner) -> Observed {
         ("parameters", Value::object(parameters.clone())),
         ("tags", tags),
         ("termination_protection", stack.termination_protection.into()),
-        // DescribeStacks says nothing of these; what was applied last stands in.
-        ("notification_arns", Value::UNKNOWN),
+        (
+            "notification_arns",
+            // Not every endpoint tells them; what was applied last then stands in.
+            stack.notification_arns.as_ref().map_or(Value::UNKNOWN, |topics| {
+                Value::tuple(topics.iter().map(|arn| Value::from(arn.as_str())).collect())
+            }),
+        ),
+        // DescribeStacks says nothing of it.
         ("stack_policy", Value::UNKNOWN),
     ];
     inputs.extend(stack.role_arn.as_ref().map(|arn| ("role_arn", Value::from(arn.as_str()))));
@@ -90,6 +99,12 @@ pub(super) fn observed(stack: &Stack, text: &str, owner: Owner) -> Observed {
         .to_string()
         .as_bytes(),
     );
+    let own_exports = stack
+        .outputs
+        .values()
+        .filter_map(|output| Some((output.export.as_deref()?, Value::from(output.value.as_str()))));
+    let topics = stack.notification_arns.iter().flatten().map(|arn| Value::from(arn.as_str()));
+    let topics = Value::tuple(topics.collect());
     let image = Value::object([
         ("template", Value::from(text)),
         (
@@ -104,11 +119,16 @@ pub(super) fn observed(stack: &Stack, text: &str, owner: Owner) -> Observed {
         ("capabilities", Value::tuple(template.capabilities().iter().map(|c| Value::from(c.as_str())).collect())),
         ("role_arn", stack.role_arn.as_ref().map_or(Value::NULL, |arn| Value::from(arn.as_str()))),
         ("termination_protection", stack.termination_protection.into()),
+        ("notification_arns", topics),
+        ("exports", Value::object(own_exports)),
+        ("status", stack.status.0.as_str().into()),
+        ("updated", stack.updated.map_or(Value::NULL, |moment| Value::from(moment.to_string()))),
     ]);
     Observed {
         identity: identity(stack),
         inputs: Value::object(inputs),
-        documents: [(TEMPLATE.to_owned(), Arc::from(text))].into(),
+        // As it was planned, whatever bucket it was read from.
+        documents: [(TEMPLATE.to_owned(), Arc::from(nested::normal(text)))].into(),
         exports: exports(stack, &template),
         owner,
         fingerprint,
@@ -166,7 +186,9 @@ fn condition(stack: &Stack) -> Option<Condition> {
         _ if stack.status.in_progress() => (Blocks, "somebody is changing it; try again once that has ended"),
         _ => (Note, ""),
     };
+    let since = stack.updated.unwrap_or(stack.created);
+    let since = if stack.status.in_progress() { format!("; it runs since {since}") } else { String::new() };
     let reason = if stack.status_reason.is_empty() { String::new() } else { format!(" ({})", stack.status_reason) };
-    let hint = (!hint.is_empty()).then(|| format!("{hint}{reason}"));
+    let hint = (!hint.is_empty()).then(|| format!("{hint}{since}{reason}"));
     Some(Condition { word: stack.status.0.clone(), effect, hint })
 }

@@ -7,9 +7,11 @@ mod cluster;
 mod desired;
 mod doctor;
 mod drift;
+mod exports;
 mod failure;
 mod generate;
 mod live;
+mod nested;
 mod operation;
 mod parameter;
 mod request;
@@ -23,8 +25,8 @@ pub(super) use schema::SCHEMA;
 use crate::{
     base::{ActionWord, Diagnostics, Value},
     kinds::{
-        Applied, Change, ChildChange, Context, Desired, Difference, Finding, Kind, Observed, Prepare, Preview, Prior,
-        Recovered, Step, Written,
+        Applied, Change, ChildChange, Context, Desired, Difference, Finding, Kind, Named, Observed, Prepare, Preview,
+        Prior, Recovered, Step, Written,
     },
     lang::schema::KindSchema,
     world::Outcome,
@@ -56,6 +58,18 @@ impl Kind for StackKind {
 
     async fn read(&self, context: &Context, identity: &Json, _desired: Option<&Desired>) -> Outcome<Option<Observed>> {
         live::read(context, identity).await
+    }
+
+    fn asks_ahead(&self, difference: &Difference<'_>) -> bool {
+        change::asks_ahead(difference)
+    }
+
+    fn leaves(&self, desired: &Desired, observed: Option<&Observed>, token: &str) -> Option<Json> {
+        change_set::leaves(desired, observed, token)
+    }
+
+    async fn spent(&self, context: &Context, attachment: &Json) -> Outcome<Option<String>> {
+        change_set::spent(context, attachment).await
     }
 
     async fn preview(
@@ -118,8 +132,8 @@ impl Kind for StackKind {
         doctor::examine(context, identity).await
     }
 
-    async fn mend(&self, context: &Context, identity: &Json, token: &str) -> Outcome<Vec<String>> {
-        doctor::mend(context, identity, token).await
+    async fn mend(&self, context: &Context, identity: &Json, token: &str, named: &Named) -> Outcome<Vec<String>> {
+        doctor::mend(context, identity, token, named).await
     }
 
     async fn written(&self, context: &Context, identity: &Json) -> Outcome<Option<Written>> {

@@ -4,25 +4,83 @@ use crate::{
     base::{ActionWord, Value},
     cfn::Template,
     kinds::{
-        Applied, Context, Desired, Recovered, Step,
+        Applied, Context, Desired, Observed, Pace, Recovered, Step,
         stack::{
             change_set,
             desired::{POLICY, TEMPLATE, known_parameters},
             failure::first_cause,
             live::{exports, find, identity},
+            nested,
             request::{of_desired, of_image},
         },
     },
-    world::{Class, Failure, Outcome, Stack, StackEvent},
+    world::{Class, CloudFormation, Failure, Outcome, Stack, StackEvent},
 };
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// How often a status that is older than the operation is believed to be stale (descriptions are eventually consistent).
-const STALE_READS: u32 = 4;
+const STALE_READS: u32 = 6;
+
+/// A stack as it was before an operation: what tells a new status from an old answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Before {
+    /// The ARN.
+    pub(super) id: String,
+    /// The status.
+    pub(super) status: String,
+    /// When it was last updated.
+    pub(super) updated: Option<Timestamp>,
+}
+
+impl From<&Stack> for Before {
+    fn from(stack: &Stack) -> Self {
+        Self { id: stack.id.clone(), status: stack.status.0.clone(), updated: stack.updated }
+    }
+}
+
+impl Before {
+    /// As it was read for the plan, or just before the step.
+    fn of(observed: &Observed) -> Option<Self> {
+        let text = |name: &str| observed.image.get(name).and_then(Value::as_str);
+        Some(Self {
+            id: observed.identity["id"].as_str()?.to_owned(),
+            status: text("status")?.to_owned(),
+            updated: text("updated").and_then(|moment| moment.parse().ok()),
+        })
+    }
+
+    /// True where a description cannot be of the time before the operation.
+    fn moved(&self, stack: &Stack) -> bool {
+        (&self.id, &self.status, self.updated) != (&stack.id, &stack.status.0, stack.updated)
+    }
+}
+
+/// Where the events of an operation begin.
+#[derive(Debug, Clone)]
+pub(super) enum Since {
+    /// With the newest operation that somebody asked for.
+    Newest,
+    /// After this event.
+    Event(String),
+    /// At this moment, by the service's clock.
+    Moment(Timestamp),
+}
+
+/// A change set that can be executed.
+struct Ready {
+    id: String,
+    /// The ARN of the stack.
+    stack: String,
+    made: Option<Timestamp>,
+}
 
 /// Creates or updates by a change set: the one that was planned, or one made now.
 pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied> {
@@ -32,47 +90,64 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
     let Some(desired) = step.desired else {
         return Err(Failure::new(Class::Invalid, "cloudformation", context.address.to_string(), "nothing is wanted"));
     };
-    let cloudformation = &context.aws()?.cloudformation;
-    let request = of_desired(context, desired, step.action == ActionWord::Update)?;
-    let before = find(context, &json!({ "name": request.name })).await?;
-    let since = match &before {
-        Some(stack) => last_event(context, &stack.id).await?,
-        None => None,
+    let planned = step.attachment.and_then(|attachment| {
+        let text = |name: &str| attachment[name].as_str().map(str::to_owned);
+        let made = text("made").and_then(|moment| moment.parse().ok());
+        Some(Ready { id: text("change_set")?, stack: text("stack")?, made })
+    });
+    let ready = match planned {
+        Some(ready) => Some(ready),
+        None => make(context, step, desired).await?,
     };
-    let change_set = if let Some(id) = step.attachment.and_then(|a| a["change_set"].as_str()) {
-        Some(id.to_owned())
-    } else {
-        let made = change_set::make(context, desired, &request, step.token).await?;
-        if made.is_empty_change() {
-            let created = before.as_ref().is_none_or(|s| s.status.in_review());
-            change_set::discard(
-                context,
-                &json!({ "change_set": made.id, "stack": made.stack_id, "created_stack": created }),
-            )
-            .await?;
-            None
-        } else if made.status == "FAILED" {
-            return Err(Failure::new(
-                Class::Invalid,
-                "cloudformation:CreateChangeSet",
-                request.name,
-                made.status_reason,
-            ));
-        } else {
-            Some(made.id)
-        }
+    let before = step.observed.and_then(Before::of);
+    let Some(ready) = ready else {
+        let name = desired.inputs.get("name").and_then(Value::as_str).unwrap_or_default();
+        let stack = find(context, step.identity.unwrap_or(&json!({ "name": name }))).await?;
+        let stack = stack
+            .ok_or_else(|| Failure::new(Class::Invalid, "cloudformation:CreateChangeSet", name, "nothing to create"))?;
+        return finish(context, desired, &stack).await;
     };
-    let stack = match change_set {
-        Some(id) => {
-            context.say("executing the change set");
-            cloudformation.execute_change_set(&id, step.token).await?;
-            follow(context, &json!({ "name": request.name }), before.as_ref(), since, step.token, Some(desired)).await?
-        }
-        None => before.ok_or_else(|| {
-            Failure::new(Class::Invalid, "cloudformation:CreateChangeSet", request.name.clone(), "nothing to create")
-        })?,
-    };
+    let since = ready.made.filter(|_| before.is_some()).map_or(Since::Newest, Since::Moment);
+    let watch =
+        Watch { stack: &ready.stack, before: before.as_ref(), since, token: step.token, desired: Some(desired) };
+    context.say("executing the change set");
+    if let Err(failure) = context.aws()?.cloudformation.execute_change_set(&ready.id, step.token).await
+        && !began(context, &watch, &failure).await?
+    {
+        return Err(failure);
+    }
+    let stack = watch.to_the_end(context).await?;
     finish(context, desired, &stack).await
+}
+
+/// Makes the change set of a step whose plan has none; nothing where nothing would change.
+async fn make(context: &Context, step: &Step<'_>, desired: &Desired) -> Outcome<Option<Ready>> {
+    let mut request = of_desired(context, desired, step.action == ActionWord::Update)?;
+    nested::send(context, &desired.documents, &mut request).await?;
+    let made = change_set::make(context, desired, &request, step.token).await?;
+    if made.status != "FAILED" {
+        return Ok(Some(Ready { id: made.id, stack: made.stack_id, made: made.created }));
+    }
+    change_set::discard(context, &change_set::attachment(&made, step.action == ActionWord::Create)).await?;
+    if made.is_empty_change() { Ok(None) } else { Err(change_set::refused(&request.name, &made, desired)) }
+}
+
+/// Whether an operation runs although the call that was to start it failed: only the stack itself can tell. Where it is
+/// not known whether the call took effect and nothing is to be seen of it, the failure stands, and the executor asks later.
+async fn began(context: &Context, watch: &Watch<'_>, failure: &Failure) -> Outcome<bool> {
+    if matches!(failure.class, Class::Denied | Class::Throttled) {
+        return Ok(false);
+    }
+    let cloudformation = &context.aws()?.cloudformation;
+    let Some(stack) = context.patiently(|| cloudformation.describe_stack(watch.stack)).await? else { return Ok(false) };
+    if stack.status.in_review() || watch.before.is_some_and(|before| !before.moved(&stack)) {
+        return Ok(false);
+    }
+    let events = context.patiently(|| watch.since.read(cloudformation, watch.stack)).await?;
+    let ours = |event: &StackEvent| event.token.as_deref() == Some(watch.token);
+    let tells = stack.last_token.is_some() || events.iter().any(|event| event.token.is_some());
+    // Where no token tells, the change set is used up and the stack has moved since: that was its execution.
+    Ok(!tells || stack.last_token.as_deref() == Some(watch.token) || events.iter().any(ours))
 }
 
 /// Sets what no change set holds, and says what came of it all.
@@ -93,13 +168,89 @@ async fn finish(context: &Context, desired: &Desired, stack: &Stack) -> Outcome<
     Ok(Applied { identity: identity(stack), exports, note })
 }
 
-pub(super) async fn last_event(context: &Context, stack: &str) -> Outcome<Option<String>> {
-    let cloudformation = &context.aws()?.cloudformation;
-    let events = context.patiently(|| cloudformation.stack_events(stack, None)).await?;
-    Ok(events.first().map(|e| e.id.clone()))
+impl Since {
+    pub(super) async fn read(&self, cloudformation: &Arc<dyn CloudFormation>, stack: &str) -> Outcome<Vec<StackEvent>> {
+        match self {
+            Self::Newest => {
+                let mut events = cloudformation.stack_events(stack, None).await?;
+                let begins = |event: &StackEvent| {
+                    let word = event.status.strip_suffix("_IN_PROGRESS");
+                    event.physical_id == stack && matches!(word, Some("CREATE" | "UPDATE" | "DELETE" | "IMPORT"))
+                };
+                if let Some(first) = events.iter().position(begins) {
+                    events.truncate(first + 1);
+                }
+                Ok(events)
+            }
+            Self::Event(id) => cloudformation.stack_events(stack, Some(id)).await,
+            Self::Moment(moment) => cloudformation.stack_events_from(stack, *moment).await,
+        }
+    }
 }
 
-/// Waits until the operation with this token has ended, saying its events as they come.
+/// An operation to be watched.
+pub(super) struct Watch<'a> {
+    /// The stack's name or, better, its ARN: by that it is found after it is deleted.
+    pub(super) stack: &'a str,
+    /// As it was; nothing where it is being made.
+    pub(super) before: Option<&'a Before>,
+    /// Where its events begin.
+    pub(super) since: Since,
+    /// Its token.
+    pub(super) token: &'a str,
+    /// What is wanted, for the lines of its template.
+    pub(super) desired: Option<&'a Desired>,
+}
+
+impl Watch<'_> {
+    /// Waits until the operation has ended, saying its events as they come.
+    pub(super) async fn to_the_end(&self, context: &Context) -> Outcome<Stack> {
+        let cloudformation = &context.aws()?.cloudformation;
+        let seen = Mutex::new(self.since.clone());
+        let stale = AtomicU32::new(0);
+        let old = || stale.fetch_add(1, Ordering::Relaxed) < STALE_READS;
+        let stack = context
+            .wait_at(Pace::QUICK, &format!("the stack {}", name_of(self.stack)), || async {
+                let Some(stack) = cloudformation.describe_stack(self.stack).await? else {
+                    return if old() { Ok(None) } else { Err(vanished(self.stack)) };
+                };
+                let ours = stack.last_token.as_deref() == Some(self.token);
+                let moved = self.before.is_none_or(|before| before.moved(&stack));
+                // A status that was there before we began may be an old answer.
+                if stack.status.in_review() || !(ours || moved) {
+                    return if old() { Ok(None) } else { Ok(Some(stack)) };
+                }
+                if !stack.status.in_progress() {
+                    return Ok(Some(stack));
+                }
+                say_new(context, cloudformation, &stack.id, &seen).await;
+                Ok(None)
+            })
+            .await?;
+        let made = stack.status.succeeded() && stack.status.0 != "DELETE_COMPLETE";
+        if made {
+            Ok(stack)
+        } else {
+            Err(first_cause(context, &stack, Some(&self.since), Some(self.token), self.desired).await)
+        }
+    }
+}
+
+fn vanished(stack: &str) -> Failure {
+    Failure::new(
+        Class::Failed,
+        "cloudformation",
+        name_of(stack),
+        "the stack is gone: it could not be made and was deleted",
+    )
+}
+
+/// The name in an ARN; a name as it is.
+fn name_of(stack: &str) -> &str {
+    stack.split('/').nth(1).unwrap_or(stack)
+}
+
+/// Waits until the operation with this token on the stack has ended.
 pub(super) async fn follow(
     context: &Context,
     which: &Json,
@@ -108,53 +259,22 @@ pub(super) async fn follow(
     token: &str,
     desired: Option<&Desired>,
 ) -> Outcome<Stack> {
-    let cloudformation = &context.aws()?.cloudformation;
-    let name = which["name"].as_str().or_else(|| which["id"].as_str()).unwrap_or_default().to_owned();
-    let seen = Mutex::new(since.clone());
-    let stale = AtomicU32::new(0);
-    let stack = context
-        .wait_until(&format!("the stack {name}"), || async {
-            let Some(stack) = find(context, which).await? else {
-                // A create that failed under on_create_failure = "delete" leaves nothing behind.
-                return match before {
-                    None if stale.fetch_add(1, Ordering::Relaxed) < STALE_READS => Ok(None),
-                    _ => Err(Failure::new(
-                        Class::Failed,
-                        "cloudformation",
-                        name.clone(),
-                        "the stack could not be made and was deleted",
-                    )),
-                };
-            };
-            let last = seen.lock().map(|seen| seen.clone()).unwrap_or_default();
-            let events = cloudformation.stack_events(&stack.id, last.as_deref()).await?;
-            say(context, &events);
-            if let (Some(newest), Ok(mut seen)) = (events.first(), seen.lock()) {
-                *seen = Some(newest.id.clone());
-            }
-            if stack.status.in_progress() {
-                return Ok(None);
-            }
-            // A status that was there before we began may be an old answer.
-            let ours = stack.last_token.as_deref() == Some(token);
-            let moved =
-                before.is_none_or(|b| (&b.status, b.updated, &b.id) != (&stack.status, stack.updated, &stack.id));
-            if stack.status.in_review() || !(ours || moved) {
-                return Ok((stale.fetch_add(1, Ordering::Relaxed) >= STALE_READS).then_some(stack));
-            }
-            Ok(Some(stack))
-        })
-        .await?;
-    if stack.status.succeeded() {
-        return Ok(stack);
-    }
-    Err(first_cause(context, &stack, since.as_deref(), Some(token), desired).await)
+    let before = before.map(Before::from);
+    let stack = which["id"].as_str().or_else(|| which["name"].as_str()).unwrap_or_default();
+    let since = since.map_or(Since::Newest, Since::Event);
+    Watch { stack, before: before.as_ref(), since, token, desired }.to_the_end(context).await
 }
 
-fn say(context: &Context, events: &[StackEvent]) {
+/// Says the events that were not said yet. What cannot be told now is told the next time; it is not why an operation fails.
+async fn say_new(context: &Context, cloudformation: &Arc<dyn CloudFormation>, stack: &str, seen: &Mutex<Since>) {
+    let since = seen.lock().map_or(Since::Newest, |seen| seen.clone());
+    let Ok(events) = since.read(cloudformation, stack).await else { return };
     for event in events.iter().rev() {
         let reason = if event.reason.is_empty() { String::new() } else { format!(": {}", event.reason) };
         context.say(&format!("{} {}{reason}", event.logical_id, event.status));
+    }
+    if let (Some(newest), Ok(mut seen)) = (events.first(), seen.lock()) {
+        *seen = Since::Event(newest.id.clone());
     }
 }
 
@@ -172,37 +292,31 @@ pub(super) async fn delete(context: &Context, identity: &Json, token: &str) -> O
         .hint("apply `termination_protection = false` first"));
     }
     let cloudformation = &context.aws()?.cloudformation;
-    let since = last_event(context, &stack.id).await?;
     cloudformation.delete_stack(&stack.id, &[], token).await?;
-    wait_for_deletion(context, &stack, since, token).await?;
+    wait_for_deletion(context, &stack, token).await?;
     Ok(gone)
 }
 
-async fn wait_for_deletion(context: &Context, stack: &Stack, since: Option<String>, token: &str) -> Outcome<()> {
+async fn wait_for_deletion(context: &Context, stack: &Stack, token: &str) -> Outcome<()> {
     let cloudformation = &context.aws()?.cloudformation;
-    let seen = Mutex::new(since.clone());
+    let seen = Mutex::new(Since::Newest);
     let stale = AtomicU32::new(0);
     let end = context
-        .wait_until(&format!("the stack {} to be gone", stack.name), || async {
+        .wait_at(Pace::QUICK, &format!("the stack {} to be gone", stack.name), || async {
             let Some(now) = cloudformation.describe_stack(&stack.id).await? else { return Ok(Some(None)) };
-            let last = seen.lock().map(|seen| seen.clone()).unwrap_or_default();
-            if let Ok(events) = cloudformation.stack_events(&stack.id, last.as_deref()).await {
-                say(context, &events);
-                if let (Some(newest), Ok(mut seen)) = (events.first(), seen.lock()) {
-                    *seen = Some(newest.id.clone());
-                }
-            }
             match now.status.0.as_str() {
-                "DELETE_COMPLETE" => Ok(Some(None)),
-                "DELETE_FAILED" if stack.status.0 != "DELETE_FAILED" => Ok(Some(Some(now))),
-                _ if now.status.in_progress() => Ok(None),
-                _ => Ok((stale.fetch_add(1, Ordering::Relaxed) >= STALE_READS).then_some(Some(now))),
+                "DELETE_COMPLETE" => return Ok(Some(None)),
+                "DELETE_FAILED" if stack.status.0 != "DELETE_FAILED" => return Ok(Some(Some(now))),
+                _ if now.status.in_progress() => say_new(context, cloudformation, &stack.id, &seen).await,
+                _ if stale.fetch_add(1, Ordering::Relaxed) >= STALE_READS => return Ok(Some(Some(now))),
+                _ => {}
             }
+            Ok(None)
         })
         .await?;
     match end {
         None => Ok(()),
-        Some(left) => Err(first_cause(context, &left, since.as_deref(), Some(token), None).await),
+        Some(left) => Err(first_cause(context, &left, None, Some(token), None).await),
     }
 }
 
@@ -215,7 +329,7 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
         return match found {
             None => Ok(Recovered::Done(Applied { identity: Json::Null, exports: Value::NULL, note: String::new() })),
             Some(stack) if stack.status.0 == "DELETE_IN_PROGRESS" => {
-                Ok(match wait_for_deletion(context, &stack, None, step.token).await {
+                Ok(match wait_for_deletion(context, &stack, step.token).await {
                     Ok(()) => {
                         Recovered::Done(Applied { identity: Json::Null, exports: Value::NULL, note: String::new() })
                     }
@@ -275,7 +389,7 @@ async fn looks_like(context: &Context, stack: &Stack, desired: &Desired) -> Outc
     let text = context.patiently(|| cloudformation.get_template(&stack.id)).await?;
     let (parameters, _) = known_parameters(&desired.inputs);
     let same = parameters.iter().all(|(k, v)| stack.parameters.get(k).is_none_or(|l| l == v || l.starts_with("****")));
-    Ok(same && desired.documents.get(TEMPLATE).is_some_and(|wanted| **wanted == *text))
+    Ok(same && desired.documents.get(TEMPLATE).is_some_and(|wanted| **wanted == nested::normal(&text)))
 }
 
 /// Puts a stack back to its former template and parameters, or deletes it where there was none.
@@ -296,13 +410,13 @@ pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Valu
     if stack.status.in_progress() {
         let id = stack.id.clone();
         stack = context
-            .wait_until(&format!("the stack {}", stack.name), || async {
+            .wait_at(Pace::QUICK, &format!("the stack {}", stack.name), || async {
                 Ok(cloudformation.describe_stack(&id).await?.filter(|s| !s.status.in_progress()))
             })
             .await?;
     }
-    let request = of_image(&stack.name, image);
-    let since = last_event(context, &stack.id).await?;
+    let mut request = of_image(&stack.name, image);
+    nested::send(context, &BTreeMap::new(), &mut request).await?;
     let kept = if request.use_previous.is_empty() {
         String::new()
     } else {
@@ -322,7 +436,7 @@ pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Valu
         }
         Err(failure) => return Err(failure),
     }
-    follow(context, identity, Some(&stack), since, token, None).await?;
+    follow(context, &json!({ "id": stack.id }), Some(&stack), None, token, None).await?;
     if let Some(former) = image.get("termination_protection").and_then(Value::as_bool)
         && former != stack.termination_protection
     {

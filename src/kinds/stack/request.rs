@@ -37,6 +37,8 @@ pub(super) fn of_desired(context: &Context, desired: &Desired, exists: bool) -> 
             _ => OnCreateFailure::Rollback,
         },
         revert_drift: false,
+        template_url: None,
+        exists: Some(exists),
     })
 }
 
@@ -54,9 +56,11 @@ pub(super) fn of_image(name: &str, image: &Value) -> StackRequest {
         tags: strings(image.get("tags")),
         capabilities: list(image.get("capabilities")),
         role_arn: image.get("role_arn").and_then(Value::as_str).map(str::to_owned),
-        notification_arns: Vec::new(),
+        notification_arns: list(image.get("notification_arns")),
         on_create_failure: OnCreateFailure::Rollback,
         revert_drift: false,
+        template_url: None,
+        exists: Some(true),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
             change_set, children, drift,
             failure::first_cause,
             live::{exports, find, identity},
-            operation::{follow, last_event},
+            operation::follow,
             request::change_set_name,
             touch,
         },
@@ -172,9 +172,8 @@ async fn update(context: &Context, stack: &Stack, request: &StackRequest, token:
 
 async fn execute(context: &Context, stack: &Stack, id: &str, token: &str) -> Outcome<Stack> {
     let cloudformation = &context.aws()?.cloudformation;
-    let since = last_event(context, &stack.id).await?;
     cloudformation.execute_change_set(id, token).await?;
-    follow(context, &identity(stack), Some(stack), since, token, None).await
+    follow(context, &identity(stack), Some(stack), None, token, None).await
 }
 
 /// A change set that may hold no more than changes in place: anything else is no way to put back a property.

@@ -11,6 +11,8 @@ use crate::{
 };
 use proptest::prelude::*;
 
+mod previews;
+
 const QUEUE: &str = "\
 Parameters:
   Days: { Type: Number, Default: 4, MinValue: 1, MaxValue: 14 }

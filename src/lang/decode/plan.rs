@@ -99,6 +99,7 @@ impl Decoder<'_> {
             account_id,
             endpoint_url: self.plain_string(body, "endpoint_url"),
             profile: self.plain_string(body, "profile"),
+            template_bucket: self.plain_string(body, "template_bucket"),
             rest,
         }
     }

@@ -72,7 +72,16 @@ fn warnings(node: &Planned, page: &mut Page) {
     }
     let destroys = matches!(node.action, ActionWord::Replace | ActionWord::Delete);
     if node.stateful && destroys {
-        page.line(&format!("      {}", red("! holds data, which is lost with it")));
+        // What a policy keeps is not lost: the thing leaves the stack, and stays.
+        let keeps =
+            |c: &&ChildChange| c.policy.as_deref().is_some_and(|p| p.contains("Retain") || p.contains("Snapshot"));
+        let kept: Vec<&str> = node.children.iter().filter(keeps).map(|c| c.name.as_str()).collect();
+        let lost = kept.is_empty() || node.children.iter().any(|c| c.stateful && !keeps(&c));
+        if lost {
+            page.line(&format!("      {}", red("! holds data, which is lost with it")));
+        } else {
+            page.line(&format!("      {} {}", yellow("! holds data, which a DeletionPolicy keeps:"), kept.join(", ")));
+        }
     }
     match &node.undo {
         // Everybody knows that what is destroyed is gone; the summary counts it.

@@ -1,16 +1,17 @@
 //! CloudFormation over its SDK. Source: the CloudFormation API reference, one operation a method.
 
-use super::{convert, describe::Describer, failure::failed, session::Session};
+use super::{convert, describe::Describer, failure::failed, session::Session, templates::Templates};
 use crate::world::{
-    ChangeSet, Class, CloudFormation, Export, Failure, OnCreateFailure, Outcome, ResourceDrift, Stack, StackEvent,
-    StackRequest, StackResource,
+    ChangeSet, ChangeSetSummary, Class, CloudFormation, Export, Failure, OnCreateFailure, Outcome, ResourceChange,
+    ResourceDrift, Stack, StackEvent, StackRequest, StackResource,
 };
 use async_trait::async_trait;
 use aws_sdk_cloudformation::{
     Client,
     types::{Capability, ChangeSetType, DeploymentMode, OnStackFailure, Parameter, StackDriftDetectionStatus, Tag},
 };
-use std::{sync::Arc, time::Duration};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// At most so many pages of events are read: what is older than that explains no running operation.
 const EVENT_PAGES: usize = 20;
@@ -21,15 +22,35 @@ const DRIFT_PACE: (Duration, Duration) = (Duration::from_millis(100), Duration::
 pub(super) struct LiveCloudFormation {
     session: Arc<Session>,
     describer: Arc<Describer>,
+    templates: Templates,
 }
 
 impl LiveCloudFormation {
     pub(super) fn new(session: Arc<Session>) -> Self {
-        Self { describer: Describer::new(session.clone()), session }
+        Self { describer: Describer::new(session.clone()), templates: Templates::default(), session }
     }
 
     async fn client(&self) -> Outcome<&Client> {
         Ok(&self.session.clients().await?.cloudformation)
+    }
+
+    /// A change set, all its pages.
+    async fn change_set(&self, id: &str, values: bool) -> Outcome<ChangeSet> {
+        let client = self.client().await?;
+        let mut found: Option<ChangeSet> = None;
+        let mut next = None;
+        loop {
+            let call = client.describe_change_set().change_set_name(id);
+            let call = call.set_include_property_values(values.then_some(true)).set_next_token(next.take());
+            let page = call.send().await.map_err(failed("cloudformation:DescribeChangeSet", id))?;
+            let changes = page.changes().iter().filter_map(|c| c.resource_change()).map(convert::change);
+            found.get_or_insert_with(|| convert::change_set(&page)).changes.extend(changes);
+            match page.next_token {
+                Some(token) => next = Some(token),
+                None => break,
+            }
+        }
+        found.ok_or_else(|| Failure::new(Class::NotFound, "cloudformation:DescribeChangeSet", id, "no answer"))
     }
 
     /// The change set of this name, where it was made before: the name is the intent's.
@@ -45,19 +66,31 @@ impl LiveCloudFormation {
 #[async_trait]
 impl CloudFormation for LiveCloudFormation {
     async fn describe_stack(&self, name: &str) -> Outcome<Option<Stack>> {
-        self.describer.stack(name).await
+        let found = self.describer.stack(name).await?;
+        if let Some(stack) = &found {
+            self.templates.described(stack);
+        }
+        Ok(found)
     }
 
     async fn get_template(&self, name: &str) -> Outcome<String> {
+        if let Some(text) = self.templates.get(name) {
+            return Ok(text);
+        }
         let answer = self.client().await?.get_template().stack_name(name).send().await;
         let answer = answer.map_err(failed("cloudformation:GetTemplate", name))?;
-        Ok(answer.template_body.unwrap_or_default())
+        let text = answer.template_body.unwrap_or_default();
+        self.templates.put(name, &text);
+        Ok(text)
     }
 
     async fn create_change_set(&self, request: &StackRequest, name: &str, token: &str) -> Outcome<String> {
-        let there = self.describe_stack(&request.name).await?;
-        let kind =
-            if there.is_some_and(|s| !s.status.in_review()) { ChangeSetType::Update } else { ChangeSetType::Create };
+        let exists = match request.exists {
+            Some(exists) => exists,
+            None => self.describe_stack(&request.name).await?.is_some_and(|s| !s.status.in_review()),
+        };
+        let kind = if exists { ChangeSetType::Update } else { ChangeSetType::Create };
+        let has_nested = request.template.contains("AWS::CloudFormation::Stack");
         let mut call = self
             .client()
             .await?
@@ -65,7 +98,9 @@ impl CloudFormation for LiveCloudFormation {
             .stack_name(&request.name)
             .change_set_name(name)
             .client_token(token)
-            .template_body(&request.template)
+            .set_template_body(body(request))
+            .set_template_url(request.template_url.clone())
+            .set_include_nested_stacks((has_nested && !request.revert_drift).then_some(true))
             .set_parameters(Some(parameters(request)))
             .set_tags(Some(tags(request)))
             .set_capabilities(Some(capabilities(request)))
@@ -91,22 +126,32 @@ impl CloudFormation for LiveCloudFormation {
         }
     }
 
+    /// With property values the service may leave rows out, and says that only in the reason of a change set that was
+    /// made: then it is read again without them, and the rows that were left out are added.
     async fn describe_change_set(&self, id: &str) -> Outcome<ChangeSet> {
-        let client = self.client().await?;
-        let mut found: Option<ChangeSet> = None;
-        let mut next = None;
-        loop {
-            let call = client.describe_change_set().change_set_name(id).include_property_values(true);
-            let answer = call.set_next_token(next.take()).send().await;
-            let page = answer.map_err(failed("cloudformation:DescribeChangeSet", id))?;
-            let changes = page.changes().iter().filter_map(|c| c.resource_change()).map(convert::change);
-            found.get_or_insert_with(|| convert::change_set(&page)).changes.extend(changes);
-            match page.next_token {
-                Some(token) => next = Some(token),
-                None => break,
+        let mut found = self.change_set(id, true).await?;
+        if found.status == "CREATE_COMPLETE" && !found.status_reason.is_empty() {
+            let whole = self.change_set(id, false).await?;
+            let mut told: BTreeMap<String, ResourceChange> =
+                found.changes.into_iter().map(|change| (change.logical_id.clone(), change)).collect();
+            found.changes =
+                whole.changes.into_iter().map(|change| told.remove(&change.logical_id).unwrap_or(change)).collect();
+            found.changes.extend(told.into_values());
+        }
+        Ok(found)
+    }
+
+    async fn list_change_sets(&self, stack: &str) -> Outcome<Vec<ChangeSetSummary>> {
+        let mut pages = self.client().await?.list_change_sets().stack_name(stack).into_paginator().send();
+        let mut sets = Vec::new();
+        while let Some(page) = pages.next().await {
+            match page.map_err(failed("cloudformation:ListChangeSets", stack)) {
+                Ok(page) => sets.extend(page.summaries().iter().map(convert::summary)),
+                Err(failure) if failure.class == Class::NotFound => break,
+                Err(failure) => return Err(failure),
             }
         }
-        found.ok_or_else(|| Failure::new(Class::NotFound, "cloudformation:DescribeChangeSet", id, "no answer"))
+        Ok(sets)
     }
 
     async fn execute_change_set(&self, id: &str, token: &str) -> Outcome<()> {
@@ -127,7 +172,8 @@ impl CloudFormation for LiveCloudFormation {
             .update_stack()
             .stack_name(&request.name)
             .client_request_token(token)
-            .template_body(&request.template)
+            .set_template_body(body(request))
+            .set_template_url(request.template_url.clone())
             .set_parameters(Some(parameters(request)))
             .set_tags(Some(tags(request)))
             .set_capabilities(Some(capabilities(request)))
@@ -149,6 +195,12 @@ impl CloudFormation for LiveCloudFormation {
         let call = self.client().await?.continue_update_rollback().stack_name(name).client_request_token(token);
         let answer = call.set_resources_to_skip(skipped).send().await;
         answer.map_err(failed("cloudformation:ContinueUpdateRollback", name))?;
+        Ok(())
+    }
+
+    async fn rollback_stack(&self, name: &str, token: &str) -> Outcome<()> {
+        let call = self.client().await?.rollback_stack().stack_name(name).client_request_token(token);
+        call.send().await.map_err(failed("cloudformation:RollbackStack", name))?;
         Ok(())
     }
 
@@ -176,6 +228,22 @@ impl CloudFormation for LiveCloudFormation {
                     return Ok(events);
                 }
                 events.push(convert::event(event));
+            }
+        }
+        Ok(events)
+    }
+
+    async fn stack_events_from(&self, name: &str, moment: Timestamp) -> Outcome<Vec<StackEvent>> {
+        let mut pages = self.client().await?.describe_stack_events().stack_name(name).into_paginator().send();
+        let mut events = Vec::new();
+        for _ in 0..EVENT_PAGES {
+            let Some(page) = pages.next().await else { break };
+            let page = page.map_err(failed("cloudformation:DescribeStackEvents", name))?;
+            for event in page.stack_events().iter().map(convert::event) {
+                if event.at < moment {
+                    return Ok(events);
+                }
+                events.push(event);
             }
         }
         Ok(events)
@@ -265,6 +333,11 @@ async fn detected(client: &Client, name: &str, id: &str) -> Outcome<()> {
             _ => return Ok(()),
         }
     }
+}
+
+/// The template's text, unless it is read from a bucket.
+fn body(request: &StackRequest) -> Option<String> {
+    request.template_url.is_none().then(|| request.template.clone())
 }
 
 fn parameters(request: &StackRequest) -> Vec<Parameter> {

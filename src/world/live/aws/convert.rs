@@ -1,8 +1,8 @@
 //! From the SDK's types to the world's. What a service leaves out stays absent: never a default that means "safe".
 
 use crate::world::{
-    ChangeSet, Export, PropertyDifference, ResourceChange, ResourceChangeDetail, ResourceDrift, Stack, StackEvent,
-    StackOutput, StackResource, StackStatus,
+    ChangeSet, ChangeSetSummary, Export, PropertyDifference, ResourceChange, ResourceChangeDetail, ResourceDrift,
+    Stack, StackEvent, StackOutput, StackResource, StackStatus,
 };
 use aws_sdk_cloudformation::{
     operation::describe_change_set::DescribeChangeSetOutput,
@@ -43,6 +43,8 @@ pub(super) fn stack(stack: &sdk::Stack) -> Stack {
         tags: stack.tags().iter().map(|t| (text(t.key()), text(t.value()))).collect(),
         capabilities: stack.capabilities().iter().map(|c| c.as_str().to_owned()).collect(),
         role_arn: stack.role_arn().map(str::to_owned),
+        // An endpoint that leaves them out may have them all the same: absent is not none.
+        notification_arns: stack.notification_arns.clone(),
         termination_protection: stack.enable_termination_protection().unwrap_or_default(),
         created: moment(stack.creation_time()),
         updated: stack.last_updated_time().map(|t| moment(Some(t))),
@@ -58,7 +60,16 @@ pub(super) fn change_set(answer: &DescribeChangeSetOutput) -> ChangeSet {
         status: answer.status().map(ChangeSetStatus::as_str).unwrap_or_default().to_owned(),
         status_reason: text(answer.status_reason()),
         execution_status: answer.execution_status().map(|s| s.as_str().to_owned()),
+        created: answer.creation_time().map(|t| moment(Some(t))),
         changes: Vec::new(),
+    }
+}
+
+pub(super) fn summary(set: &sdk::ChangeSetSummary) -> ChangeSetSummary {
+    ChangeSetSummary {
+        id: text(set.change_set_id()),
+        name: text(set.change_set_name()),
+        execution_status: set.execution_status().map(|s| s.as_str().to_owned()),
     }
 }
 
@@ -71,6 +82,7 @@ pub(super) fn change(change: &sdk::ResourceChange) -> ResourceChange {
         replacement: change.replacement().map(|r| r.as_str().to_owned()),
         policy_action: change.policy_action().map(|p| p.as_str().to_owned()),
         details: change.details().iter().map(detail).collect(),
+        nested: change.change_set_id().filter(|id| !id.is_empty()).map(str::to_owned),
     }
 }
 
@@ -97,6 +109,7 @@ pub(super) fn event(event: &sdk::StackEvent) -> StackEvent {
         status: event.resource_status().map(|s| s.as_str().to_owned()).unwrap_or_default(),
         reason: text(event.resource_status_reason()),
         token: event.client_request_token().map(str::to_owned),
+        operation: event.operation_id().map(str::to_owned),
     }
 }
 

@@ -7,11 +7,13 @@ mod eks;
 mod eks_convert;
 mod failure;
 mod http;
+mod objects;
 #[cfg(test)]
 mod recorded;
 mod role;
 mod secrets;
 mod session;
+mod templates;
 
 pub(in crate::world::live) use failure::failed;
 pub use role::AskMfa;
@@ -54,6 +56,7 @@ impl Connections {
                     cloudformation: Arc::new(cloudformation::LiveCloudFormation::new(session.clone())),
                     eks: Arc::new(eks::LiveEks(session.clone())),
                     secrets: Arc::new(secrets::LiveSecrets(session.clone())),
+                    objects: Arc::new(objects::LiveObjects(session.clone())),
                     identity: Arc::new(secrets::LiveSecrets(session)),
                 }
             })

@@ -28,6 +28,8 @@ pub(super) struct Session {
 struct Ready {
     clients: Clients,
     caller: Caller,
+    /// What takes the place of AWS's own endpoints, whoever said so.
+    endpoint: Option<String>,
 }
 
 /// One client a service; calls to one service share the SDK's adaptive rate, so that a throttled account slows all of them.
@@ -40,6 +42,8 @@ pub(super) struct Clients {
     pub(super) secretsmanager: aws_sdk_secretsmanager::Client,
     /// Parameters.
     pub(super) ssm: aws_sdk_ssm::Client,
+    /// Templates.
+    pub(super) s3: aws_sdk_s3::Client,
 }
 
 impl Clients {
@@ -56,6 +60,10 @@ impl Clients {
             ),
             secretsmanager: aws_sdk_secretsmanager::Client::from_conf(
                 aws_sdk_secretsmanager::config::Builder::from(config).retry_partition(budget("secretsmanager")).build(),
+            ),
+            // Buckets are named in the path: other servers than AWS's own know no names of hosts for them.
+            s3: aws_sdk_s3::Client::from_conf(
+                aws_sdk_s3::config::Builder::from(config).force_path_style(true).retry_partition(budget("s3")).build(),
             ),
             ssm: aws_sdk_ssm::Client::from_conf(
                 aws_sdk_ssm::config::Builder::from(config).retry_partition(budget("ssm")).build(),
@@ -77,7 +85,11 @@ impl Session {
     #[cfg(test)]
     pub(super) fn ready_with(connection: AwsConnection, config: &SdkConfig) -> Arc<Self> {
         let caller = Caller { account: connection.account_id.clone(), arn: String::new() };
-        let ready = OnceCell::new_with(Some(Ready { clients: Clients::new(config, &connection.account_id), caller }));
+        let ready = OnceCell::new_with(Some(Ready {
+            clients: Clients::new(config, &connection.account_id),
+            caller,
+            endpoint: config.endpoint_url().map(str::to_owned),
+        }));
         let ask: AskMfa =
             Arc::new(|_| Err(Failure::new(Class::Denied, "sts:AssumeRole", "", "nobody is asked in tests")));
         Arc::new(Self { connection, ask, credentials: None, ready })
@@ -89,6 +101,19 @@ impl Session {
     /// No credentials, an endpoint that does not answer, another account than the declared one.
     pub(super) async fn clients(&self) -> Outcome<&Clients> {
         Ok(&self.ready().await?.clients)
+    }
+
+    /// Where CloudFormation finds buckets: the S3 of the region, or the endpoint that takes its place.
+    ///
+    /// # Errors
+    /// As [`Session::clients`].
+    pub(super) async fn template_host(&self) -> Outcome<String> {
+        if let Some(endpoint) = &self.ready().await?.endpoint {
+            return Ok(endpoint.trim_end_matches('/').to_owned());
+        }
+        let region = &self.connection.region;
+        let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+        Ok(format!("https://s3.{region}.amazonaws.com{suffix}"))
     }
 
     /// Who calls.
@@ -112,7 +137,7 @@ impl Session {
         let caller = Caller { account: answer.account.unwrap_or_default(), arn: answer.arn.unwrap_or_default() };
         self.guard(&caller)?;
         let clients = Clients::new(&config, &caller.account);
-        Ok(Ready { clients, caller })
+        Ok(Ready { clients, caller, endpoint: config.endpoint_url().map(str::to_owned) })
     }
 
     /// Refuses another account than the declared one, before anything is asked of it.

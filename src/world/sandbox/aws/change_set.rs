@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, time::Duration};
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct SetRecord {
     pub(super) set: ChangeSet,
-    name: String,
+    pub(super) name: String,
     token: String,
     creates: bool,
     revert: bool,
@@ -43,8 +43,21 @@ pub(super) fn create(
     token: &str,
 ) -> Outcome<String> {
     let found = record::find(tx, scope, &request.name);
-    let (_, config) = request::accept(tx, ask, scope, request, found.as_ref())?;
     let creates = found.as_ref().is_none_or(|s| s.status == "REVIEW_IN_PROGRESS");
+    match request.exists {
+        Some(true) if found.is_none() => {
+            return Err(ask.invalid(format!("Stack [{}] does not exist", request.name)));
+        }
+        Some(false) if !creates => {
+            let name = &request.name;
+            return Err(ask.fail(
+                Class::AlreadyExists,
+                format!("Stack [{name}] already exists and cannot be created again with the changeSet [{name}]"),
+            ));
+        }
+        _ => {}
+    }
+    let (_, config) = request::accept(tx, ask, scope, request, found.as_ref())?;
     if let Some(stack) = &found {
         let same = tx
             .scan::<SetRecord>("change-set", "")
@@ -76,6 +89,7 @@ pub(super) fn create(
         status: "CREATE_PENDING".to_owned(),
         status_reason: String::new(),
         execution_status: Some("UNAVAILABLE".to_owned()),
+        created: Some(tx.now()),
         changes: Vec::new(),
     };
     let record = SetRecord {
@@ -117,6 +131,8 @@ fn new_stack(tx: &mut Tx<'_>, scope: &Scope, request: &StackRequest, token: &str
         tags: request.tags.clone(),
         capabilities: Vec::new(),
         role_arn: request.role_arn.clone(),
+        notification_arns: request.notification_arns.clone(),
+        operation: None,
     };
     tx.put("stack-name", &key, &id);
     events::set_status(tx, &mut stack, "REVIEW_IN_PROGRESS", "User Initiated");
@@ -168,6 +184,34 @@ pub(super) fn execute(tx: &mut Tx<'_>, ask: Ask<'_>, id: &str, token: &str) -> O
     tx.put("executed", id, token);
     let work = Work::of(tx, &stack, &record.config, record.creates, record.revert);
     start(tx, stack, record.config, &work, record.on_create_failure, token);
+    Ok(())
+}
+
+/// Rolls a stack that stayed as its create or update failed back to its last stable state.
+pub(super) fn roll_back(tx: &mut Tx<'_>, ask: Ask<'_>, mut stack: StackRecord, token: &str) -> Outcome<()> {
+    if stack.token.as_deref() == Some(token) {
+        return Ok(());
+    }
+    if stack.status != "CREATE_FAILED" {
+        let (id, status) = (&stack.id, &stack.status);
+        return Err(ask.invalid(format!(
+            "Stack:{id} is in {status} state and can not be rolled back; it must be in CREATE_FAILED or UPDATE_FAILED state"
+        )));
+    }
+    stack.token = Some(token.to_owned());
+    events::set_status(tx, &mut stack, "ROLLBACK_IN_PROGRESS", "User Initiated");
+    let former: Config = tx.get("stack-config", &stack.id).unwrap_or_default();
+    let operation = Operation {
+        stage: Stage::Undo,
+        creates: true,
+        on_create_failure: OnCreateFailure::Rollback,
+        target: former.clone(),
+        former,
+        fail: None,
+        paused: false,
+    };
+    let steps = stage::deletions(&record::resources(tx, &stack.id));
+    stage::begin(tx, &stack, &operation, steps);
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use super::{
     request::Ask,
 };
 use crate::world::{
-    ChangeSet, Class, Clock as _, CloudFormation, Export, Outcome, PropertyDifference, ResourceDrift, Stack,
-    StackEvent, StackRequest, StackResource,
+    ChangeSet, ChangeSetSummary, Class, Clock as _, CloudFormation, Export, Outcome, PropertyDifference, ResourceDrift,
+    Stack, StackEvent, StackRequest, StackResource,
     sandbox::{Sandbox, Tx},
 };
 use std::{sync::Arc, time::Duration};
@@ -70,6 +70,28 @@ impl CloudFormation for Stacks {
             tx.get::<change_set::SetRecord>("change-set", id)
                 .map(|record| record.set)
                 .ok_or_else(|| ask.fail(Class::NotFound, format!("ChangeSet [{id}] does not exist")))
+        })
+        .await
+    }
+
+    async fn list_change_sets(&self, stack: &str) -> Outcome<Vec<ChangeSetSummary>> {
+        self.with("cloudformation:ListChangeSets", stack, |tx, _| {
+            let Some(found) = record::find(tx, &self.scope, stack) else { return Ok(Vec::new()) };
+            let sets = tx.scan::<change_set::SetRecord>("change-set", "").into_iter().map(|(_, record)| record);
+            let summary = |record: change_set::SetRecord| ChangeSetSummary {
+                id: record.set.id,
+                name: record.name,
+                execution_status: record.set.execution_status,
+            };
+            Ok(sets.filter(|record| record.set.stack_id == found.id).map(summary).collect())
+        })
+        .await
+    }
+
+    async fn rollback_stack(&self, name: &str, token: &str) -> Outcome<()> {
+        self.with("cloudformation:RollbackStack", name, |tx, ask| {
+            let stack = self.existing(tx, ask, name)?;
+            change_set::roll_back(tx, ask, stack, token)
         })
         .await
     }

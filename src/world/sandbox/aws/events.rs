@@ -1,10 +1,27 @@
 //! Stack events: written with every change of a status, read newest first.
 
-use super::record::{ResourceRecord, StackRecord};
+use super::{
+    physical::uuid,
+    record::{ResourceRecord, StackRecord},
+};
 use crate::world::{StackEvent, sandbox::Tx};
+use sha2::{Digest as _, Sha256};
 
 /// Gives the stack a status, with its event.
 pub(super) fn set_status(tx: &mut Tx<'_>, stack: &mut StackRecord, status: &str, reason: &str) {
+    // What an operation does and what takes it back again are two operations.
+    if matches!(
+        status,
+        "CREATE_IN_PROGRESS"
+            | "UPDATE_IN_PROGRESS"
+            | "DELETE_IN_PROGRESS"
+            | "ROLLBACK_IN_PROGRESS"
+            | "UPDATE_ROLLBACK_IN_PROGRESS"
+    ) {
+        let count: u64 = tx.get("event-count", &stack.id).unwrap_or_default();
+        let hash: [u8; 32] = Sha256::digest(format!("{}\n{count}", stack.id)).into();
+        stack.operation = Some(uuid(&hash));
+    }
     status.clone_into(&mut stack.status);
     reason.clone_into(&mut stack.reason);
     tx.put("stack", &stack.id, stack);
@@ -17,6 +34,7 @@ pub(super) fn set_status(tx: &mut Tx<'_>, stack: &mut StackRecord, status: &str,
         status: status.to_owned(),
         reason: reason.to_owned(),
         token: stack.token.clone(),
+        operation: stack.operation.clone(),
     };
     write(tx, &stack.id, about);
 }
@@ -32,6 +50,7 @@ pub(super) fn resource(tx: &mut Tx<'_>, stack: &StackRecord, of: &ResourceRecord
         status: status.to_owned(),
         reason: reason.to_owned(),
         token: stack.token.clone(),
+        operation: stack.operation.clone(),
     };
     write(tx, &stack.id, about);
 }

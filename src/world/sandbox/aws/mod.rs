@@ -12,6 +12,7 @@ mod engine;
 mod events;
 mod insights;
 mod inspect;
+mod objects;
 mod physical;
 mod record;
 mod request;
@@ -67,6 +68,7 @@ pub(super) fn handles(sandbox: &Arc<Sandbox>, connection: &AwsConnection) -> Aws
         cloudformation: Arc::new(cloudformation::Stacks { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
         eks: Arc::new(eks::Clusters { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
         secrets: Arc::new(secrets::Store { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
+        objects: Arc::new(objects::Buckets { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
         identity: Arc::new(Sts { sandbox: Arc::clone(sandbox), connection: connection.clone(), scope }),
     }
 }

@@ -30,6 +30,11 @@ pub(super) struct StackRecord {
     pub(super) tags: BTreeMap<String, String>,
     pub(super) capabilities: Vec<String>,
     pub(super) role_arn: Option<String>,
+    #[serde(default)]
+    pub(super) notification_arns: Vec<String>,
+    /// The id of its newest operation.
+    #[serde(default)]
+    pub(super) operation: Option<String>,
 }
 
 /// What a stack is made from, under its ARN in the table `stack-config`.
@@ -189,6 +194,7 @@ impl StackRecord {
             tags: self.tags.clone(),
             capabilities: self.capabilities.clone(),
             role_arn: self.role_arn.clone(),
+            notification_arns: Some(self.notification_arns.clone()),
             termination_protection: self.termination_protection,
             created: self.created,
             updated: self.updated,

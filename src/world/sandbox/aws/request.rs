@@ -1,7 +1,7 @@
 //! Whether CloudFormation would take a request, in its own words where it would not.
 
 use super::{
-    Scope,
+    Scope, objects,
     record::{self, Config, StackRecord},
     secrets,
 };
@@ -54,13 +54,19 @@ pub(super) fn accept(
              regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
         )));
     }
-    if request.template.len() > TEMPLATE_LIMIT {
+    let text = match &request.template_url {
+        None => request.template.clone(),
+        Some(url) => objects::read(tx, url).ok_or_else(|| {
+            ask.invalid(format!("S3 error: The specified key does not exist. For more information check {url}"))
+        })?,
+    };
+    if request.template_url.is_none() && text.len() > TEMPLATE_LIMIT {
         return Err(ask.invalid(format!(
             "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length \
              less than or equal to {TEMPLATE_LIMIT}"
         )));
     }
-    let (template, problems) = record::parse(&request.template);
+    let (template, problems) = record::parse(&text);
     refuse_template(ask, &template, &problems)?;
     let former: Option<Config> = stack.and_then(|s| tx.get("stack-config", &s.id));
     let parameters = parameters(ask, &template, request, former.as_ref())?;
@@ -76,7 +82,7 @@ pub(super) fn accept(
     }
     let ssm_values = ssm_values(tx, ask, scope, &template, &parameters)?;
     let config = Config {
-        template: request.template.clone(),
+        template: text,
         parameters,
         ssm_values,
         tags: request.tags.clone(),

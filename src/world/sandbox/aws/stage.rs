@@ -111,6 +111,7 @@ fn commit(tx: &mut Tx<'_>, stack: &mut StackRecord, config: &Config) {
     stack.tags.clone_from(&config.tags);
     stack.capabilities.clone_from(&config.capabilities);
     stack.role_arn.clone_from(&config.role_arn);
+    stack.notification_arns.clone_from(&config.notification_arns);
     tx.put("stack-config", &stack.id, config);
 }
 

@@ -159,5 +159,6 @@ pub(super) fn told(diff: &cfn::ResourceDiff) -> ResourceChange {
         replacement: replacement.map(str::to_owned),
         policy_action: policy_action.map(str::to_owned),
         details: details.collect(),
+        nested: None,
     }
 }
