@@ -8,7 +8,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 CARGO ?= cargo
-SHELL_SCRIPTS := testbed/build .ci/run scripts/tour
+SHELL_SCRIPTS := testbed/build .ci/run scripts/tour scripts/playground
 
 .PHONY: help
 help: ## say what there is
@@ -63,6 +63,10 @@ lint-dependencies:
 .PHONY: audit
 audit: ## check dependencies against the RustSec advisories (needs the network)
 	"$$(command -v cargo-deny || testbed/build cargo-deny)" --all-features --locked check advisories
+
+.PHONY: playground
+playground: ## start MiniStack, a stand-in for AWS, and apply an example to it for real
+	@scripts/playground
 
 .PHONY: bench
 bench: ## measure terrace beside its peers, and rewrite docs/benchmarks.md (40 minutes)

@@ -6,10 +6,13 @@
     reason = "a test that copies the examples and starts the program, and stops where that fails"
 )]
 
+use crate::support::{Said, ministack, server::built};
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     thread,
 };
 
@@ -41,6 +44,58 @@ fn every_example_lives_and_dies_on_the_sandbox() {
             .collect()
     });
     assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+}
+
+#[test]
+fn the_example_for_ministack_lives_and_dies_there() {
+    let Some(server) = ministack() else { return };
+    let account = server.account();
+    let place = tempfile::tempdir().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ministack"), place.path());
+    let plan = fs::read_to_string(place.path().join("plan.hcl")).unwrap();
+    let here =
+        plan.replace("http://127.0.0.1:4566", &account.url).replace("\"000000000000\"", &format!("\"{}\"", account.id));
+    assert!(here.contains(&account.url) && here.contains(&account.id));
+    fs::write(place.path().join("plan.hcl"), here).unwrap();
+    let terrace = |words: &[&str], says: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_terrace"))
+            .args(words)
+            .current_dir(place.path())
+            .env_clear()
+            .envs(account.environment())
+            .env_remove("AWS_ENDPOINT_URL")
+            .output()
+            .unwrap();
+        let said = Said::of(&output);
+        assert!(said.code == Some(0) && (said.out + &said.err).contains(says), "{words:?}: {output:?}");
+    };
+    terrace(&["apply", "--auto-approve"], "Done: ");
+    terrace(&["plan", "--detailed-exitcode"], "No changes.");
+    terrace(&["plan", "--var", "retention_days=30"], "~ stack.worker");
+    terrace(&["output"], "queue");
+    terrace(&["destroy", "--auto-approve"], "Done: ");
+}
+
+#[test]
+fn the_playground_comes_up_and_ends_when_it_is_told() {
+    if built("ministack").is_none() {
+        return;
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/playground");
+    let mut playground = Command::new(script)
+        .arg(&port)
+        .env("TERRACE", env!("CARGO_BIN_EXE_terrace"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(playground.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("The playground is up")), "it never came up");
+    let answers = || TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap())).is_ok();
+    assert!(answers());
+    let told = Command::new("kill").args(["-TERM", &playground.id().to_string()]).status().unwrap();
+    assert!(told.success() && playground.wait().unwrap().success());
+    assert!(!answers());
 }
 
 #[test]
@@ -82,9 +137,12 @@ fn life(examples: &Path, name: &str) -> Result<(), String> {
     copy(examples, &place.path().join("examples"));
     fs::write(place.path().join("terrace.toml"), "name = \"examples\"\n").unwrap();
     let plan = &*format!("examples/{name}");
+    // What is for MiniStack is no less true on the sandbox.
+    let world: &[&str] = if name == "ministack" { &["--sandbox"] } else { &[] };
     let terrace = |words: &[&str], says: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_terrace"))
             .args(words)
+            .args(if words[0] == "fmt" || words[0] == "sandbox" { &[] } else { world })
             .current_dir(place.path())
             .env("TERRACE_SANDBOX_SPEED", "instant")
             .env("NO_COLOR", "1")

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod aws;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod contract;
@@ -23,11 +25,7 @@ mod stacks;
 mod state_s3;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
-#[expect(
-    clippy::disallowed_methods,
-    dead_code,
-    reason = "starts servers, makes folders, opens connections; benchmarks use what is not used here"
-)]
+#[expect(clippy::disallowed_methods, reason = "starts servers, makes folders, opens connections")]
 mod support;
 #[cfg(test)]
 mod templates;

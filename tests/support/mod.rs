@@ -8,7 +8,7 @@ pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod trouble;
 
-pub(crate) use project::Project;
+pub(crate) use project::{Project, Said};
 pub(crate) use proxy::Proxy;
 pub(crate) use server::{Account, ministack, moto};
 pub(crate) use trouble::Trouble;

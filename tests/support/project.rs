@@ -5,7 +5,11 @@ use std::{
     fs,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
+
+/// A command that has not ended by then never will.
+const AT_MOST: Duration = Duration::from_secs(300);
 
 /// A project with one plan, `plans/app`, whose environment `dev` is an account.
 pub(crate) struct Project {
@@ -62,7 +66,8 @@ impl Project {
 
     /// Runs the program to its end.
     pub(crate) fn run(&self, words: &[&str]) -> Said {
-        said(&self.command(words).output().unwrap())
+        let mut command = assert_cmd::Command::from_std(self.command(words));
+        Said::of(&command.timeout(AT_MOST).output().unwrap())
     }
 
     /// Runs the program to its end, which has to be this one.
@@ -78,10 +83,13 @@ impl Project {
     }
 }
 
-fn said(output: &Output) -> Said {
-    Said {
-        code: output.status.code(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+impl Said {
+    /// What a program that has ended left.
+    pub(crate) fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
 }

@@ -211,7 +211,9 @@ pub(super) async fn described(context: &Context, stack: &str, id: &str) -> Outco
         .await
 }
 
-/// Deletes a change set, and the stack in review that it made, unless somebody else's change set waits there too.
+/// Deletes a change set, and the stack in review that it made, unless somebody else's change set waits there too. A caller
+/// who may only plan may not delete stacks, and CloudFormation cannot allow it for stacks in review alone; then the stack
+/// stays, empty, and the next apply takes it over.
 pub(super) async fn discard(context: &Context, attachment: &Json) -> Outcome<()> {
     let cloudformation = &context.aws()?.cloudformation;
     let name = attachment["name"].as_str();
@@ -248,7 +250,10 @@ pub(super) async fn discard(context: &Context, attachment: &Json) -> Outcome<()>
     };
     if sets.iter().all(|set| Some(&set.id) == id.as_ref()) {
         let token = change_set_name(&found.id);
-        context.patiently(|| cloudformation.delete_stack(&found.id, &[], &token)).await?;
+        match context.patiently(|| cloudformation.delete_stack(&found.id, &[], &token)).await {
+            Err(failure) if failure.class == Class::Denied => {}
+            other => other?,
+        }
     }
     Ok(())
 }

@@ -142,11 +142,17 @@ impl CloudFormation for LiveCloudFormation {
     }
 
     async fn list_change_sets(&self, stack: &str) -> Outcome<Vec<ChangeSetSummary>> {
-        let mut pages = self.client().await?.list_change_sets().stack_name(stack).into_paginator().send();
+        // By name, and then only those of this very stack: there are servers that find none by ARN.
+        let name = stack.split_once(":stack/").and_then(|(_, rest)| rest.split('/').next());
+        let meant = |of: Option<&str>| name.is_none() || of == Some(stack);
+        let mut pages =
+            self.client().await?.list_change_sets().stack_name(name.unwrap_or(stack)).into_paginator().send();
         let mut sets = Vec::new();
         while let Some(page) = pages.next().await {
             match page.map_err(failed("cloudformation:ListChangeSets", stack)) {
-                Ok(page) => sets.extend(page.summaries().iter().map(convert::summary)),
+                Ok(page) => {
+                    sets.extend(page.summaries().iter().filter(|s| meant(s.stack_id())).map(convert::summary));
+                }
                 Err(failure) if failure.class == Class::NotFound => break,
                 Err(failure) => return Err(failure),
             }
