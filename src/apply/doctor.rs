@@ -76,7 +76,11 @@ pub async fn mend(subject: &Subject, diagnosis: &Diagnosis, named: &Named) -> Ou
         done.push((address.clone(), "took away what a plan had left".to_owned()));
     }
     let mut last: Option<&Address> = None;
-    for (address, _) in diagnosis.findings.iter().filter(|(_, f)| f.automatic || !named.is_empty()) {
+    // What a person names is a stack's resources: nothing else is mended for it.
+    let meant = |(address, finding): &&(Address, Finding)| {
+        finding.automatic || (!named.is_empty() && address.kind() == "stack")
+    };
+    for (address, _) in diagnosis.findings.iter().filter(meant) {
         if last == Some(address) {
             continue;
         }

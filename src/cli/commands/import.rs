@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// What it becomes, like stack.network
     #[arg(value_name = "ADDR")]
     to: Address,
-    /// What it is called where it lives: a stack's name or ARN, CLUSTER/ADDON
+    /// What it is called where it lives: a stack's name or ARN, CLUSTER:ADDON
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]

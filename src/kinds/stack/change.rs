@@ -91,12 +91,18 @@ pub(super) fn asks_ahead(difference: &Difference<'_>) -> bool {
     let change = diff(&Difference { preview: None, ..*difference });
     let outside = |field: &FieldChange| field.path == "termination_protection" || field.path == "stack_policy";
     let there = live.condition.as_ref().is_none_or(|c| c.effect == ConditionEffect::Note);
-    from_ssm || !there || (change.action != ActionWord::NoOp && !change.fields.iter().all(outside))
+    let elsewhere = difference.desired.documents.get(TEMPLATE).is_some_and(|text| looks_elsewhere(text));
+    from_ssm || elsewhere || !there || (change.action != ActionWord::NoOp && !change.fields.iter().all(outside))
+}
+
+/// Whether a template is made of what only the service sees: macros and includes, dynamic references, nested templates that
+/// lie in a bucket of somebody's own.
+fn looks_elsewhere(text: &str) -> bool {
+    text.contains("Transform") || text.contains("{{resolve:") || (text.contains("TemplateURL") && text.contains("://"))
 }
 
 /// What destroying a stack means: each of its resources goes, but for what is retained.
-pub(super) fn removal(prior: Option<&Prior>, observed: Option<&Observed>) -> Change {
-    let _ = prior;
+pub(super) fn removal(_prior: Option<&Prior>, observed: Option<&Observed>) -> Change {
     let mut change = Change::new(ActionWord::Delete, Value::NULL);
     change.undo = Undo::None("a deleted stack is not brought back".to_owned());
     if let Some(live) = observed
@@ -396,6 +402,9 @@ fn undo(fields: &[FieldChange], resources: &[ChildChange]) -> Undo {
         .collect();
     if !lost.is_empty() {
         not.push(format!("what {} held is not brought back", lost.join(", ")));
+    }
+    if fields.iter().any(|f| f.path == "stack_policy") {
+        not.push("the former stack policy is not put back".to_owned());
     }
     if not.is_empty() { Undo::Full } else { Undo::Partly(not.join("; ")) }
 }

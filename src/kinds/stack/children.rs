@@ -36,14 +36,14 @@ fn of_resource(change: &ResourceChange, secrets: &[String]) -> ChildChange {
         // Absent means absent, never "safe".
         _ => (ActionWord::Update, true),
     };
+    let is_secret = |text: &str| secrets.iter().any(|s| !s.is_empty() && text.contains(s.as_str()));
     let shown = |text: &Option<String>| {
         text.as_ref().map(|text| {
             // How a change set writes what only executing it will tell.
             if text == "{{changeSet:KNOWN_AFTER_APPLY}}" {
                 return Value::UNKNOWN;
             }
-            let secret = secrets.iter().any(|s| !s.is_empty() && text.contains(s.as_str()));
-            Value::from(if secret { "(sensitive)" } else { text.as_str() })
+            Value::from(if is_secret(text) { "(sensitive)" } else { text.as_str() })
         })
     };
     let fields = change
@@ -55,7 +55,11 @@ fn of_resource(change: &ResourceChange, secrets: &[String]) -> ChildChange {
                 Some(name) => format!("{}.{name}", detail.attribute),
                 None => detail.attribute.clone(),
             },
-            before: shown(&detail.before),
+            // Where the new value is a secret the former one was too, and nobody knows it to look for it.
+            before: match &detail.after {
+                Some(after) if is_secret(after) => detail.before.as_ref().map(|_| Value::from("(sensitive)")),
+                _ => shown(&detail.before),
+            },
             after: match detail.evaluation.as_deref() {
                 Some("Dynamic") if detail.after.is_none() => Some(Value::UNKNOWN),
                 _ => shown(&detail.after),

@@ -4,7 +4,7 @@
 
 use crate::{
     kinds::{
-        Context, Finding, Named, Pace,
+        Context, Finding, Named, Owner, Pace,
         stack::{failure::first_cause, live::find},
     },
     world::{Class, Failure, Outcome, Stack},
@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 
 /// What is wrong and what would be done.
 pub(super) async fn examine(context: &Context, identity: &Json) -> Outcome<Vec<Finding>> {
-    let Some(stack) = find(context, identity).await? else { return Ok(Vec::new()) };
+    let Some(stack) = ours(context, identity).await? else { return Ok(Vec::new()) };
     let reason = if stack.status_reason.is_empty() { String::new() } else { format!(": {}", stack.status_reason) };
     let what = format!("the stack {} is {}{reason}", stack.name, stack.status.0);
     let address = &context.address;
@@ -38,7 +38,7 @@ pub(super) async fn examine(context: &Context, identity: &Json) -> Outcome<Vec<F
         }
         "DELETE_FAILED" => {
             let failed = names(context, &stack, "DELETE_FAILED").await?;
-            let again = "delete it once more, when what kept it is gone".to_owned();
+            let again = format!("terrace destroy --target {address} deletes it once more, when what kept it is gone");
             (
                 format!(
                     "{again}; terrace doctor --fix --retain LOGICAL_ID leaves behind what cannot be deleted of {failed}"
@@ -46,7 +46,12 @@ pub(super) async fn examine(context: &Context, identity: &Json) -> Outcome<Vec<F
                 false,
             )
         }
-        "IMPORT_ROLLBACK_FAILED" => ("mend the resource that the import left, then import again".to_owned(), false),
+        "IMPORT_ROLLBACK_FAILED" => (
+            format!(
+                "mend the resource that the import left, then import again; terrace destroy --target {address} deletes the stack"
+            ),
+            false,
+        ),
         _ if stack.status.in_progress() => {
             let since = stack.updated.unwrap_or(stack.created);
             let what = format!("{what}, since {since}");
@@ -58,6 +63,12 @@ pub(super) async fn examine(context: &Context, identity: &Json) -> Outcome<Vec<F
     Ok(vec![Finding { what, mend, automatic }])
 }
 
+/// The stack, unless somebody else made one under the name since.
+async fn ours(context: &Context, identity: &Json) -> Outcome<Option<Stack>> {
+    let others = |s: &Stack| matches!(context.marks.owner_by_tags(&s.tags, &context.address), Owner::Other(_));
+    Ok(find(context, identity).await?.filter(|s| !others(s)))
+}
+
 /// The resources of this status, by logical id.
 async fn names(context: &Context, stack: &Stack, status: &str) -> Outcome<String> {
     let resources = context.aws()?.cloudformation.stack_resources(&stack.id).await?;
@@ -67,7 +78,7 @@ async fn names(context: &Context, stack: &Stack, status: &str) -> Outcome<String
 
 /// Does what needs no judgement, and skips or keeps what a person named.
 pub(super) async fn mend(context: &Context, identity: &Json, token: &str, named: &Named) -> Outcome<Vec<String>> {
-    let Some(stack) = find(context, identity).await? else { return Ok(Vec::new()) };
+    let Some(stack) = ours(context, identity).await? else { return Ok(Vec::new()) };
     let cloudformation = &context.aws()?.cloudformation;
     let name = &stack.name;
     match stack.status.0.as_str() {

@@ -352,7 +352,7 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
         if tells && !echoed {
             return Ok(Recovered::Stuck {
                 why: format!("{} is {} by somebody else's hand", stack.name, stack.status.0),
-                command: format!("aws cloudformation wait stack-exists --stack-name {}", stack.name),
+                command: format!("terrace doctor # {}", context.address),
             });
         }
         context.say("the operation is still running");
@@ -395,6 +395,11 @@ async fn looks_like(context: &Context, stack: &Stack, desired: &Desired) -> Outc
 /// Puts a stack back to its former template and parameters, or deletes it where there was none.
 pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Value>, token: &str) -> Outcome<String> {
     let Some(image) = image else {
+        // What this run protected from deletion is not protected from being undone, as the plan was agreed to.
+        if let Some(stack) = find(context, identity).await?.filter(|s| s.termination_protection) {
+            let cloudformation = &context.aws()?.cloudformation;
+            context.patiently(|| cloudformation.set_termination_protection(&stack.name, false)).await?;
+        }
         delete(context, identity, token).await?;
         return Ok("deleted".to_owned());
     };
@@ -422,11 +427,10 @@ pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Valu
     } else {
         format!("; {} kept what was given last", request.use_previous.join(", "))
     };
+    let mut updates = true;
     match cloudformation.update_stack(&request, token).await {
         Ok(()) => {}
-        Err(failure) if failure.message.contains("No updates are to be performed") => {
-            return Ok(format!("already as it was{kept}"));
-        }
+        Err(failure) if failure.message.contains("No updates are to be performed") => updates = false,
         // After an answer that was lost, the stack itself tells.
         Err(failure) if failure.class.effect_unknown() => {
             let now = find(context, identity).await?;
@@ -436,11 +440,14 @@ pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Valu
         }
         Err(failure) => return Err(failure),
     }
-    follow(context, &json!({ "id": stack.id }), Some(&stack), None, token, None).await?;
+    if updates {
+        follow(context, &json!({ "id": stack.id }), Some(&stack), None, token, None).await?;
+    }
     if let Some(former) = image.get("termination_protection").and_then(Value::as_bool)
         && former != stack.termination_protection
     {
         context.patiently(|| cloudformation.set_termination_protection(&stack.name, former)).await?;
     }
-    Ok(format!("put back to its former template and parameters{kept}"))
+    let what = if updates { "put back to its former template and parameters" } else { "already as it was" };
+    Ok(format!("{what}{kept}"))
 }

@@ -4,12 +4,12 @@ use crate::{
     cfn::Template,
     kinds::{
         Context,
-        stack::{desired::TEMPLATE, failure::first_cause, live::find, operation::follow},
+        stack::{desired::TEMPLATE, failure::first_cause, live::find, nested, operation::follow},
     },
     world::{Class, Failure, Outcome, Stack, StackRequest},
 };
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Updates the stack with this parameter at `value` and every other one as it is, and waits until that has ended. The same
 /// token goes on with the same update: nothing is begun twice, and one that failed stays failed.
@@ -48,7 +48,8 @@ pub(in crate::kinds) async fn set_parameter(
         return Ok(());
     }
     let text = context.patiently(|| cloudformation.get_template(&found.id)).await?;
-    let request = request(&found, text, parameter, value);
+    let mut request = request(&found, text, parameter, value);
+    nested::send(context, &BTreeMap::new(), &mut request).await?;
     let since = events.first().map(|e| e.id.clone());
     match cloudformation.update_stack(&request, token).await {
         Err(failure) if failure.message.contains("No updates are to be performed") => return Ok(()),

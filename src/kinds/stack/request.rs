@@ -53,7 +53,7 @@ pub(super) fn of_image(name: &str, image: &Value) -> StackRequest {
         template: image.get("template").and_then(Value::as_str).unwrap_or_default().to_owned(),
         parameters: strings(image.get("parameters")),
         use_previous: list(image.get("previous")),
-        tags: strings(image.get("tags")),
+        tags: strings(image.get("tags")).into_iter().filter(|(key, _)| !key.starts_with("aws:")).collect(),
         capabilities: list(image.get("capabilities")),
         role_arn: image.get("role_arn").and_then(Value::as_str).map(str::to_owned),
         notification_arns: list(image.get("notification_arns")),

@@ -12,6 +12,7 @@ use crate::{
             change_set, children, drift,
             failure::first_cause,
             live::{exports, find, identity},
+            nested,
             operation::follow,
             request::change_set_name,
             touch,
@@ -82,8 +83,12 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
     }
     let planned = step.attachment.and_then(|a| a["change_set"].as_str());
     let id = match planned {
-        Some(id) if !gone(context, id).await? => id.to_owned(),
-        _ => {
+        Some(id) if gone(context, id).await? => {
+            let what = "the change set that was agreed to is gone; plan again";
+            return Err(Failure::new(Class::Invalid, "cloudformation:ExecuteChangeSet", stack.name, what));
+        }
+        Some(id) => id.to_owned(),
+        None => {
             let made = aware(context, &request(&stack, &text, true), step.token).await?;
             match made.filter(|m| m.status != "FAILED") {
                 Some(made) => made.id,
@@ -120,6 +125,15 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
     let now = template(context, &stack).await?;
     let former = former_template(context, step, &stack).await?;
     if way(step) == BY_UPDATE && !same(&now, &former) {
+        let events = context.patiently(|| cloudformation.stack_events(&stack.id, None)).await?;
+        let first = format!("{}-live", step.token);
+        let tells = events.iter().any(|e| e.token.is_some());
+        if tells && !events.iter().any(|e| e.token.as_deref() == Some(first.as_str())) {
+            return Ok(Recovered::Stuck {
+                why: format!("somebody gave {} another template meanwhile", stack.name),
+                command: format!("terrace drift --revert {}", context.address),
+            });
+        }
         return Ok(match second_half(context, step, &former).await {
             Ok(applied) => Recovered::Done(applied),
             Err(failure) if failure.class.effect_unknown() => return Err(failure),
@@ -222,7 +236,9 @@ fn unknown_mode(failure: &Failure) -> bool {
 async fn make(context: &Context, request: &StackRequest, token: &str) -> Outcome<ChangeSet> {
     let cloudformation = &context.aws()?.cloudformation;
     let name = change_set_name(token);
-    let id = context.patiently(|| cloudformation.create_change_set(request, &name, token)).await?;
+    let mut request = request.clone();
+    nested::send(context, &BTreeMap::new(), &mut request).await?;
+    let id = context.patiently(|| cloudformation.create_change_set(&request, &name, token)).await?;
     change_set::described(context, &request.name, &id).await
 }
 
@@ -235,7 +251,7 @@ fn request(stack: &Stack, text: &str, revert_drift: bool) -> StackRequest {
         name: stack.name.clone(),
         template: text.to_owned(),
         use_previous: template.parameters.keys().filter(|name| stack.parameters.contains_key(*name)).cloned().collect(),
-        tags: stack.tags.clone(),
+        tags: stack.tags.iter().filter(|(k, _)| !k.starts_with("aws:")).map(|(k, v)| (k.clone(), v.clone())).collect(),
         capabilities: capabilities.into_iter().collect(),
         role_arn: stack.role_arn.clone(),
         on_create_failure: OnCreateFailure::Rollback,
