@@ -94,17 +94,20 @@ fn no_cluster(subject: &Subject) -> Diagnostic {
 fn aws(own: &AwsConnection, body: &Value) -> AwsConnection {
     let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
     let role = body.get("assume_role").filter(|r| !r.is_null()).map(assume_role);
-    let account = text("account_id").or_else(|| role.as_ref().and_then(|r| account_of_role(&r.role_arn)));
+    let of_role = role.as_ref().and_then(|r| account_of_role(&r.role_arn));
+    let account_id = text("account_id").or(of_role).unwrap_or_else(|| own.account_id.clone());
+    let other_role = role.is_some();
     AwsConnection {
         region: text("region").unwrap_or_else(|| own.region.clone()),
-        account_id: account.unwrap_or_else(|| own.account_id.clone()),
+        account_id: account_id.clone(),
         endpoint_url: text("endpoint_url").or_else(|| own.endpoint_url.clone()),
         profile: text("profile").or_else(|| own.profile.clone()),
         assume_role: role.or_else(|| own.assume_role.clone()),
-        ci_role_arn: text("ci_role_arn").or_else(|| own.ci_role_arn.clone()),
-        // A bucket is read in its own region only.
+        // Another role is taken on with what CI has, not in the place of the environment's own.
+        ci_role_arn: text("ci_role_arn").or_else(|| own.ci_role_arn.clone().filter(|_| !other_role)),
+        // A bucket is read in its own region only, and is nobody's but its account's.
         template_bucket: text("template_bucket").or_else(|| {
-            let here = text("region").is_none_or(|region| region == own.region);
+            let here = text("region").is_none_or(|region| region == own.region) && account_id == own.account_id;
             own.template_bucket.clone().filter(|_| here)
         }),
     }

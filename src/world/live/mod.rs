@@ -44,7 +44,7 @@ impl Live {
     /// Nothing is called before the first use.
     #[must_use]
     pub fn state(&self, connection: AwsConnection, place: S3Place, lease: Duration) -> S3Ledger {
-        S3Ledger::by(connection, self.aws.ask().clone(), place, Arc::new(WallClock), lease)
+        S3Ledger::by(connection, self.aws.keyring().clone(), place, Arc::new(WallClock), lease)
     }
 }
 

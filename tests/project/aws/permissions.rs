@@ -122,7 +122,7 @@ fn who_may_only_plan_can_plan_stacks_that_are_not_there_yet() {
 #[test]
 fn every_policy_is_told_of_and_every_exception_allowed() {
     let page = include_str!("../../../docs/aws.md");
-    for file in ["read", "plan", "apply", "state", "trust-github"] {
+    for file in ["read", "plan", "apply", "state-read", "state", "templates", "trust-github"] {
         assert!(page.contains(&format!("(../policies/iam/{file}.json)")), "docs/aws.md does not tell of {file}.json");
     }
     let apply = policy("apply");

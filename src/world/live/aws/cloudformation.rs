@@ -8,7 +8,10 @@ use crate::world::{
 use async_trait::async_trait;
 use aws_sdk_cloudformation::{
     Client,
-    types::{Capability, ChangeSetType, DeploymentMode, OnStackFailure, Parameter, StackDriftDetectionStatus, Tag},
+    types::{
+        Capability, ChangeSetType, DeploymentMode, OnStackFailure, Parameter, StackDriftDetectionStatus, Tag,
+        TemplateStage,
+    },
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -77,7 +80,8 @@ impl CloudFormation for LiveCloudFormation {
         if let Some(text) = self.templates.get(name) {
             return Ok(text);
         }
-        let answer = self.client().await?.get_template().stack_name(name).send().await;
+        let answer =
+            self.client().await?.get_template().stack_name(name).template_stage(TemplateStage::Original).send().await;
         let answer = answer.map_err(failed("cloudformation:GetTemplate", name))?;
         let text = answer.template_body.unwrap_or_default();
         self.templates.put(name, &text);

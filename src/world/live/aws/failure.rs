@@ -32,6 +32,10 @@ where
             SdkError::TimeoutError(_) => {
                 Failure::new(Class::TimedOut, operation, subject, format!("no answer in time: {}", chain(&error)))
             }
+            // A body that broke off is not kept: the call may have had its effect.
+            SdkError::ResponseError(answer) if answer.raw().body().bytes().is_none() => {
+                Failure::new(Class::Unavailable, operation, subject, format!("the answer broke off: {}", chain(&error)))
+            }
             SdkError::ResponseError(answer) => no_answer_of_aws(operation, subject, answer.raw()),
             _ => unsent(operation, subject, &error),
         }
@@ -52,7 +56,7 @@ fn answered(operation: &str, subject: &str, code: Option<&str>, message: Option<
         ("InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId", _) => {
             failure.hint("AWS does not know this access key: check the profile or the AWS_ACCESS_KEY_ID that is used")
         }
-        ("SignatureDoesNotMatch", _) => {
+        ("SignatureDoesNotMatch" | "RequestTimeTooSkewed", _) => {
             failure.hint("the secret key does not belong to the access key, or the clock is wrong")
         }
         (_, Class::Denied) => failure.hint(format!(
@@ -78,7 +82,10 @@ fn classify(code: &str, message: &str, status: StatusCode) -> Class {
         | "SlowDown"
         | "PriorRequestNotComplete"
         | "TransactionInProgressException"
-        | "EC2ThrottledException" => Class::Throttled,
+        | "EC2ThrottledException"
+        // Two who write the same object at the same moment: the store asks for another try.
+        | "ConditionalRequestConflict"
+        | "OperationAborted" => Class::Throttled,
         _ if within("Rate exceeded") => Class::Throttled,
         "AccessDenied"
         | "AccessDeniedException"
@@ -94,6 +101,7 @@ fn classify(code: &str, message: &str, status: StatusCode) -> Class {
         | "UnrecognizedClientException"
         | "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"
+        | "RequestTimeTooSkewed"
         | "IncompleteSignature"
         | "MissingAuthenticationToken"
         | "InvalidIdentityToken"
@@ -112,6 +120,8 @@ fn classify(code: &str, message: &str, status: StatusCode) -> Class {
         | "NotFound"
         | "NotFoundException"
         | "NoSuchEntity" => Class::NotFound,
+        "RequestTimeout" | "RequestTimeoutException" => Class::TimedOut,
+        "IDPCommunicationError" => Class::Unavailable,
         _ if within("does not exist") => Class::NotFound,
         "AlreadyExistsException"
         | "AlreadyExists"
@@ -129,8 +139,7 @@ fn classify(code: &str, message: &str, status: StatusCode) -> Class {
         | "TokenAlreadyExistsException"
         | "StaleRequestException"
         | "PreconditionFailed"
-        | "ConditionalRequestConflict"
-        | "OperationAborted" => Class::Conflict,
+ => Class::Conflict,
         "LimitExceededException"
         | "LimitExceeded"
         | "ServiceQuotaExceededException"
@@ -223,7 +232,8 @@ where
             "check the region, endpoint_url or AWS_ENDPOINT_URL, and HTTPS_PROXY and NO_PROXY"
         });
     }
-    Failure::new(Class::Invalid, operation, subject, said)
+    let class = if said.contains("timed out") { Class::Unavailable } else { Class::Invalid };
+    Failure::new(class, operation, subject, said)
 }
 
 fn no_credentials(operation: &str, subject: &str, error: &CredentialsError) -> Failure {
@@ -233,7 +243,8 @@ fn no_credentials(operation: &str, subject: &str, error: &CredentialsError) -> F
     } else {
         "set AWS_PROFILE or `profile`, log in with `aws sso login`, or give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     };
-    Failure::new(Class::Denied, operation, subject, format!("there are no credentials: {said}")).hint(hint)
+    let class = if matches!(error, CredentialsError::ProviderTimedOut(_)) { Class::Unavailable } else { Class::Denied };
+    Failure::new(class, operation, subject, format!("there are no credentials: {said}")).hint(hint)
 }
 
 /// The first cause of this type.

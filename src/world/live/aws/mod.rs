@@ -7,6 +7,7 @@ mod eks;
 mod eks_convert;
 mod failure;
 mod http;
+mod keyring;
 mod objects;
 #[cfg(test)]
 mod recorded;
@@ -16,6 +17,7 @@ mod session;
 mod templates;
 
 pub(in crate::world::live) use failure::failed;
+pub(in crate::world::live) use keyring::Keyring;
 pub use role::AskMfa;
 pub(in crate::world::live) use session::config;
 
@@ -29,20 +31,19 @@ use std::{
 /// All connections of a process: the same connection is the same session, with one set of credentials and one rate a
 /// service.
 pub(super) struct Connections {
-    ask: AskMfa,
-    credentials: Option<SharedCredentialsProvider>,
+    keyring: Arc<Keyring>,
     known: Mutex<BTreeMap<AwsConnection, Aws>>,
 }
 
 impl Connections {
     /// The credentials are those of the environment and the profiles, unless there are others.
     pub(super) fn new(ask: AskMfa, credentials: Option<SharedCredentialsProvider>) -> Self {
-        Self { ask, credentials, known: Mutex::new(BTreeMap::new()) }
+        Self { keyring: Arc::new(Keyring::new(ask, credentials)), known: Mutex::new(BTreeMap::new()) }
     }
 
-    /// How a person is asked for MFA codes.
-    pub(super) const fn ask(&self) -> &AskMfa {
-        &self.ask
+    /// Where credentials come from.
+    pub(super) const fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
     }
 
     /// The handles of a connection. Makes no call.
@@ -51,7 +52,7 @@ impl Connections {
         known
             .entry(connection.clone())
             .or_insert_with(|| {
-                let session = session::Session::new(connection.clone(), self.ask.clone(), self.credentials.clone());
+                let session = session::Session::new(connection.clone(), self.keyring.clone());
                 Aws {
                     cloudformation: Arc::new(cloudformation::LiveCloudFormation::new(session.clone())),
                     eks: Arc::new(eks::LiveEks(session.clone())),

@@ -11,7 +11,10 @@ use aws_credential_types::{
     provider::{ProvideCredentials, error::CredentialsError, future},
 };
 use aws_sdk_sts::types::Tag;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Asks for the code of an MFA device, by its serial number or ARN.
 pub type AskMfa = Arc<dyn Fn(&str) -> Outcome<Secret<String>> + Send + Sync>;
@@ -43,9 +46,11 @@ pub(super) enum Right {
 
 /// Credentials of a role.
 pub(super) struct RoleCredentials {
-    pub(super) role: AssumeRole,
-    pub(super) right: Right,
-    pub(super) sts: aws_sdk_sts::Client,
+    role: AssumeRole,
+    right: Right,
+    sts: aws_sdk_sts::Client,
+    /// The session that was begun before anybody called: a person takes longer to give a code than a call may last.
+    first: Mutex<Option<Credentials>>,
 }
 
 impl fmt::Debug for RoleCredentials {
@@ -59,11 +64,28 @@ impl ProvideCredentials for RoleCredentials {
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(async { self.session().await.map_err(CredentialsError::provider_error) })
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        future::ProvideCredentials::new(async {
+            match first {
+                Some(first) => Ok(first),
+                None => self.session().await.map_err(CredentialsError::provider_error),
+            }
+        })
     }
 }
 
 impl RoleCredentials {
+    /// The role, taken on.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being taken on, told as it is.
+    pub(super) async fn begun(role: AssumeRole, right: Right, sts: aws_sdk_sts::Client) -> Outcome<Self> {
+        let new = Self { role, right, sts, first: Mutex::default() };
+        let first = new.session().await?;
+        *new.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
+        Ok(new)
+    }
+
     async fn session(&self) -> Outcome<Credentials> {
         let role = &self.role;
         let name = role.session_name.as_deref().unwrap_or(SESSION);
@@ -154,6 +176,7 @@ async fn github(url: &str, bearer: &Secret<String>) -> Outcome<Secret<String>> {
 #[cfg(test)]
 mod tests {
     use super::{super::recorded::Recorded, *};
+    use crate::world::AwsConnection;
     use aws_config::identity::IdentityCache;
     use aws_credential_types::provider::SharedCredentialsProvider;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -191,7 +214,7 @@ mod tests {
         let server = Recorded::new(vec![(200, session("AssumeRole", "2100-01-01T00:00:00Z"))]).await;
         let asked = Arc::new(AtomicU32::new(0));
         let sts = aws_sdk_sts::Client::new(&server.config());
-        let provider = RoleCredentials { role: role(), right: Right::Caller(asking(&asked)), sts };
+        let provider = RoleCredentials::begun(role(), Right::Caller(asking(&asked)), sts).await.unwrap();
         let credentials = provider.provide_credentials().await.unwrap();
         assert_eq!(credentials.access_key_id(), "ASIAEXAMPLE");
         let request = server.asked().remove(0);
@@ -224,7 +247,7 @@ mod tests {
         .await;
         let asked = Arc::new(AtomicU32::new(0));
         let sts = aws_sdk_sts::Client::new(&server.config());
-        let provider = RoleCredentials { role: role(), right: Right::Caller(asking(&asked)), sts };
+        let provider = RoleCredentials::begun(role(), Right::Caller(asking(&asked)), sts).await.unwrap();
         let config = server
             .config()
             .into_builder()
@@ -245,21 +268,24 @@ mod tests {
         let server = Recorded::new(vec![(200, String::new())]).await;
         let ask: AskMfa =
             Arc::new(|device| Err(Failure::new(Class::Denied, "sts:AssumeRole", device, "nobody gave one")));
-        let provider = RoleCredentials {
-            role: role(),
-            right: Right::Caller(ask),
-            sts: aws_sdk_sts::Client::new(&server.config()),
-        };
-        let config = server
-            .config()
-            .into_builder()
-            .credentials_provider(SharedCredentialsProvider::new(provider))
-            .identity_cache(IdentityCache::no_cache())
-            .build();
-        let error = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await.unwrap_err();
-        let failure = failed("sts:GetCallerIdentity", "")(error);
+        let sts = aws_sdk_sts::Client::new(&server.config());
+        let failure = RoleCredentials::begun(role(), Right::Caller(ask), sts).await.unwrap_err();
         assert_eq!((failure.class, failure.message.as_str()), (Class::Denied, "nobody gave one"));
         assert!(server.asked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn connections_that_take_on_the_same_role_share_its_session() {
+        let server = Recorded::new(vec![(200, session("AssumeRole", "2100-01-01T00:00:00Z"))]).await;
+        let asked = Arc::new(AtomicU32::new(0));
+        let keyring = super::super::keyring::Keyring::new(asking(&asked), None);
+        for region in ["us-east-1", "us-west-2"] {
+            let connection =
+                AwsConnection { region: region.into(), assume_role: Some(role()), ..AwsConnection::default() };
+            let sts = || aws_sdk_sts::Client::new(&server.config());
+            assert!(keyring.role(&connection, sts).await.unwrap().is_some());
+        }
+        assert_eq!((asked.load(Ordering::SeqCst), server.asked().len()), (1, 1));
     }
 
     #[tokio::test]
@@ -270,8 +296,8 @@ mod tests {
         let url = format!("{}/token?api=1", github.config().endpoint_url().unwrap());
         let right = Right::Oidc(OidcToken::GitHub { url, bearer: Secret::new("bearer".to_owned()) });
         let role = AssumeRole { role_arn: "arn:aws:iam::333333333333:role/ci".into(), ..AssumeRole::default() };
-        let provider = RoleCredentials { role, right, sts: aws_sdk_sts::Client::new(&server.config()) };
-        provider.provide_credentials().await.unwrap();
+        let sts = aws_sdk_sts::Client::new(&server.config());
+        RoleCredentials::begun(role, right, sts).await.unwrap();
         assert!(github.asked()[0].starts_with("GET /token?api=1&audience=sts.amazonaws.com "), "{:?}", github.asked());
         let request = server.asked().remove(0);
         assert!(

@@ -1,12 +1,11 @@
 //! A connection made real: credentials, clients, and the guard that keeps every call in the declared account.
 
-use super::{
-    failure::failed,
-    http,
-    role::{AskMfa, OidcToken, Right, RoleCredentials},
+use super::{failure::failed, http, keyring::Keyring};
+use crate::world::{AwsConnection, Caller, Class, Failure, Outcome};
+use aws_config::{
+    AppName, BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider,
+    provider_config::ProviderConfig, retry::RetryConfig,
 };
-use crate::world::{AssumeRole, AwsConnection, Caller, Class, Failure, Outcome};
-use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, identity::IdentityCache, retry::RetryConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_cloudformation::config::retry::RetryPartition;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -19,8 +18,7 @@ const ATTEMPTS: u32 = 5;
 /// One connection, used by everything that lives in its account and region. Nothing is called before the first use.
 pub(super) struct Session {
     connection: AwsConnection,
-    ask: AskMfa,
-    credentials: Option<SharedCredentialsProvider>,
+    keyring: Arc<Keyring>,
     ready: OnceCell<Ready>,
 }
 
@@ -73,12 +71,8 @@ impl Clients {
 }
 
 impl Session {
-    pub(super) fn new(
-        connection: AwsConnection,
-        ask: AskMfa,
-        credentials: Option<SharedCredentialsProvider>,
-    ) -> Arc<Self> {
-        Arc::new(Self { connection, ask, credentials, ready: OnceCell::new() })
+    pub(super) fn new(connection: AwsConnection, keyring: Arc<Keyring>) -> Arc<Self> {
+        Arc::new(Self { connection, keyring, ready: OnceCell::new() })
     }
 
     /// A session over a configuration that is known to be right, for tests.
@@ -90,9 +84,8 @@ impl Session {
             caller,
             endpoint: config.endpoint_url().map(str::to_owned),
         }));
-        let ask: AskMfa =
-            Arc::new(|_| Err(Failure::new(Class::Denied, "sts:AssumeRole", "", "nobody is asked in tests")));
-        Arc::new(Self { connection, ask, credentials: None, ready })
+        let nobody = |_: &str| Err(Failure::new(Class::Denied, "sts:AssumeRole", "", "nobody is asked in tests"));
+        Arc::new(Self { connection, keyring: Arc::new(Keyring::new(Arc::new(nobody), None)), ready })
     }
 
     /// The clients; the first use looks whose account this is.
@@ -129,7 +122,7 @@ impl Session {
     }
 
     async fn begin(&self) -> Outcome<Ready> {
-        let config = config(&self.connection, &self.ask, self.credentials.clone()).await?;
+        let config = config(&self.connection, &self.keyring).await?;
         // Where that is not AWS, an error must say whom was asked.
         let endpoint = config.endpoint_url().unwrap_or_default();
         let answer = sts(&config).get_caller_identity().send().await;
@@ -161,29 +154,17 @@ impl Session {
 /// Credentials come from where the AWS command line has them: environment, profile (SSO and `credential_process` included),
 /// OIDC web identity, container, instance. `assume_role` takes on a role with these; in a CI job that has an OIDC token,
 /// `ci_role_arn` is taken on by that instead. Endpoints come from `endpoint_url`, else `AWS_ENDPOINT_URL_<SERVICE>`,
-/// `AWS_ENDPOINT_URL` or the profile; `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` are honoured. `given`
-/// credentials stand in for all that is found.
+/// `AWS_ENDPOINT_URL` or the profile; `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` are honoured. A profile that is
+/// named is used even where the environment holds an access key.
 ///
 /// # Errors
 /// A certificate bundle that cannot be read. Missing credentials are told by the first call.
-pub(in crate::world::live) async fn config(
-    connection: &AwsConnection,
-    ask: &AskMfa,
-    given: Option<SharedCredentialsProvider>,
-) -> Outcome<SdkConfig> {
-    let base = base(connection, http::client()?, given).await;
-    let job = connection.ci_role_arn.as_ref().zip(OidcToken::of_job());
-    let (role, right) = match (job, &connection.assume_role) {
-        (Some((arn, token)), _) => (AssumeRole { role_arn: arn.clone(), ..AssumeRole::default() }, Right::Oidc(token)),
-        (None, Some(role)) => (role.clone(), Right::Caller(ask.clone())),
-        (None, None) => return Ok(base),
-    };
-    let provider = RoleCredentials { role, right, sts: sts(&base) };
-    Ok(base
-        .into_builder()
-        .credentials_provider(SharedCredentialsProvider::new(provider))
-        .identity_cache(IdentityCache::lazy().build())
-        .build())
+pub(in crate::world::live) async fn config(connection: &AwsConnection, keyring: &Keyring) -> Outcome<SdkConfig> {
+    let base = base(connection, http::client()?, keyring.given.clone()).await;
+    Ok(match keyring.role(connection, || sts(&base)).await? {
+        Some((provider, cache)) => base.into_builder().credentials_provider(provider).identity_cache(cache).build(),
+        None => base,
+    })
 }
 
 /// A client that says soon where nobody answers: who calls is asked before anything else, and a person waits for it.
@@ -201,17 +182,21 @@ async fn base(
 ) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(connection.region.clone()))
-        .http_client(http)
+        .http_client(http.clone())
         .timeout_config(http::timeouts())
         .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS));
     if let Ok(name) = AppName::new("terrace") {
         loader = loader.app_name(name);
     }
+    if let Some(profile) = &connection.profile {
+        // The SDK's chain would take an access key of the environment before the profile that the plan names.
+        let settings =
+            ProviderConfig::default().with_http_client(http).with_region(Some(Region::new(connection.region.clone())));
+        let named = ProfileFileCredentialsProvider::builder().configure(&settings).profile_name(profile).build();
+        loader = loader.profile_name(profile).credentials_provider(named);
+    }
     if let Some(given) = given {
         loader = loader.credentials_provider(given);
-    }
-    if let Some(profile) = &connection.profile {
-        loader = loader.profile_name(profile);
     }
     if let Some(url) = &connection.endpoint_url {
         loader = loader.endpoint_url(url);

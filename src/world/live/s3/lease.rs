@@ -42,7 +42,8 @@ impl Beats {
             for beat in 1u64.. {
                 clock.sleep(lease / 3).await;
                 let content = format!("{{\"version\":1,\"epoch\":{epoch},\"beat\":{beat}}}\n");
-                let _ = bucket.put(&key, content.as_bytes()).await;
+                // One that stalls must not keep the next ones from being seen.
+                let _ = tokio::time::timeout(lease / 3, bucket.put(&key, content.as_bytes())).await;
             }
         }))
     }

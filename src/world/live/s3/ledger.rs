@@ -9,7 +9,7 @@ use super::{
     segment::{Header, Kind},
 };
 use crate::world::{
-    AwsConnection, Class, Clock, Failure, Ledger, Lock, LockOwner, Moved, Outcome, Stored, live::aws::AskMfa,
+    AwsConnection, Class, Clock, Failure, Ledger, Lock, LockOwner, Moved, Outcome, Stored, live::aws::Keyring,
 };
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
@@ -51,13 +51,13 @@ impl S3Ledger {
     /// The same by a connection, whose client is made at the first use.
     pub(in crate::world::live) fn by(
         connection: AwsConnection,
-        ask: AskMfa,
+        keyring: Arc<Keyring>,
         place: S3Place,
         clock: Arc<dyn Clock>,
         lease: Duration,
     ) -> Self {
         let prefix = place.prefix.clone();
-        Self::over(Arc::new(SdkBucket::over(connection, ask, place)), &prefix, clock, lease)
+        Self::over(Arc::new(SdkBucket::over(connection, keyring, place)), &prefix, clock, lease)
     }
 
     pub(super) fn over(bucket: Arc<dyn Bucket>, prefix: &str, clock: Arc<dyn Clock>, lease: Duration) -> Self {

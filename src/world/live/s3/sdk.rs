@@ -3,7 +3,7 @@
 use super::bucket::{Bucket, Created, Object};
 use crate::world::{
     AwsConnection, Class, Failure, Outcome,
-    live::aws::{AskMfa, config, failed},
+    live::aws::{Keyring, config, failed},
 };
 use async_trait::async_trait;
 use aws_sdk_s3::{
@@ -22,11 +22,14 @@ use aws_smithy_runtime_api::{
         runtime_components::RuntimeComponents,
     },
 };
-use aws_smithy_types::{config_bag::ConfigBag, error::metadata::ProvideErrorMetadata};
+use aws_smithy_types::{
+    config_bag::ConfigBag, error::metadata::ProvideErrorMetadata, retry::RetryConfig, timeout::TimeoutConfig,
+};
 use aws_types::service_config::ServiceConfigKey;
 use std::{
     error::Error,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::sync::OnceCell;
 
@@ -56,12 +59,15 @@ pub struct S3Place {
     pub encryption: Encryption,
 }
 
+/// How long one try of one call may take.
+const ATTEMPT: Duration = Duration::from_secs(20);
+
 /// A bucket over the SDK.
 pub(super) struct SdkBucket {
     /// Made at the first use, unless it was given.
     client: OnceCell<Client>,
     /// How it is made.
-    way: Option<(AwsConnection, AskMfa)>,
+    way: Option<(AwsConnection, Arc<Keyring>)>,
     place: S3Place,
 }
 
@@ -72,13 +78,13 @@ impl SdkBucket {
     }
 
     /// The bucket by a connection.
-    pub(super) fn over(connection: AwsConnection, ask: AskMfa, place: S3Place) -> Self {
-        Self { client: OnceCell::new(), way: Some((connection, ask)), place }
+    pub(super) fn over(connection: AwsConnection, keyring: Arc<Keyring>, place: S3Place) -> Self {
+        Self { client: OnceCell::new(), way: Some((connection, keyring)), place }
     }
 
     async fn client(&self) -> Outcome<&Client> {
         let make = async || match &self.way {
-            Some((connection, ask)) => client(connection, ask).await,
+            Some((connection, keyring)) => client(connection, keyring).await,
             None => Err(Failure::new(Class::Local, "s3", self.place.bucket.clone(), "the bucket has no connection")),
         };
         self.client.get_or_try_init(make).await
@@ -153,14 +159,15 @@ impl SdkBucket {
                     "state needs conditional writes (If-None-Match) of the store; where it is the encryption that it \
                      cannot do, write sse = \"bucket\" in [state]",
                 ),
-            (403, _) => fail(Class::Denied, said.unwrap_or("access denied")).hint(format!(
-                "allow {action} on {} to whoever calls; docs/state.md lists what state needs",
-                if action == "s3:ListBucket" {
-                    format!("arn:aws:s3:::{bucket}")
-                } else {
-                    format!("arn:aws:s3:::{bucket}/{key}")
-                }
-            )),
+            (403, "" | "AccessDenied" | "AllAccessDisabled") => fail(Class::Denied, said.unwrap_or("access denied"))
+                .hint(format!(
+                    "allow {action} on {} to whoever calls; docs/state.md lists what state needs",
+                    if action == "s3:ListBucket" {
+                        format!("arn:aws:s3:::{bucket}")
+                    } else {
+                        format!("arn:aws:s3:::{bucket}/{key}")
+                    }
+                )),
             _ => failed(action, &subject)(error),
         }
     }
@@ -229,9 +236,12 @@ impl Bucket for SdkBucket {
 
 /// The client of a connection. Away from AWS a bucket has no host name of its own, and not every store knows the newer
 /// checksums; what state stores is checked by its own.
-async fn client(connection: &AwsConnection, ask: &AskMfa) -> Outcome<Client> {
-    let shared = config(connection, ask, None).await?;
-    let mut builder = aws_sdk_s3::config::Builder::from(&shared);
+async fn client(connection: &AwsConnection, keyring: &Keyring) -> Outcome<Client> {
+    let shared = config(connection, keyring).await?;
+    // Whoever writes asks what became of a write that got no answer, and tries again: a call of its own ends soon.
+    let timeouts = TimeoutConfig::builder().connect_timeout(ATTEMPT).operation_attempt_timeout(ATTEMPT).build();
+    let retries = RetryConfig::standard().with_max_attempts(2);
+    let mut builder = aws_sdk_s3::config::Builder::from(&shared).retry_config(retries).timeout_config(timeouts);
     if elsewhere(&shared) {
         builder = builder
             .force_path_style(true)
