@@ -189,13 +189,16 @@ impl Account {
         // A bucket's host name leads nowhere on loopback.
         let config = aws_sdk_s3::config::Builder::from(&self.sdk()).force_path_style(true).build();
         let client = aws_sdk_s3::Client::from_conf(config);
-        let place = BucketLocationConstraint::from(self.region.as_str());
-        let place = CreateBucketConfiguration::builder().location_constraint(place).build();
+        // The first region's name is no location.
+        let place = Some(self.region.as_str()).filter(|r| *r != "us-east-1").map(BucketLocationConstraint::from);
+        let place = place.map(|place| CreateBucketConfiguration::builder().location_constraint(place).build());
         // moto learns the regions at its first bucket, and refuses others that come at that moment.
         for tries in 1.. {
-            let made = client.create_bucket().bucket(name).create_bucket_configuration(place.clone()).send().await;
+            let made = client.create_bucket().bucket(name).set_create_bucket_configuration(place.clone()).send().await;
             match made {
-                Err(error) if tries < 5 && error.code() == Some("InvalidLocationConstraint") => {}
+                Err(error) if tries < 50 && error.code() == Some("InvalidLocationConstraint") => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
                 made => {
                     made.unwrap();
                     break;

@@ -15,7 +15,7 @@ use std::{
 use tokio::sync::oneshot;
 
 /// How long those who ask are waited for.
-const GATHER: Duration = Duration::from_millis(4);
+const GATHER: Duration = Duration::from_millis(12);
 /// Fewer than this are asked for one by one: an account may hold many more stacks than a plan.
 const FEW: usize = 3;
 /// How many single calls run at once.
