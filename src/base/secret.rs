@@ -30,7 +30,7 @@ impl<T> fmt::Debug for Secret<T> {
 /// answered, what a chart rendered. Never stored.
 ///
 /// A text that is nothing but a secret is hidden however short the secret is: it stands alone there, and hiding it costs that
-/// one text. Inside a longer text only what has at least [`SHORTEST`] characters is taken out. Below that chance hits are the
+/// one text. Inside a longer text only what has at least four characters is taken out. Below that chance hits are the
 /// rule: with a secret `1`, `192.168.0.1` would read `(sensitive)92.(sensitive)68.0.(sensitive)`, which nobody can review and
 /// which tells the secret all the same to whoever knows what stood there. From four characters on a chance hit is rare, and
 /// what is lost to one is a word of a message or a field of a plan, never a secret.

@@ -82,7 +82,7 @@ enum What {
     Migrate {
         #[command(flatten)]
         plan: PlanArg,
-        /// Where to; where [state] says, where nothing is given
+        /// Where to; as terrace.toml says, where nothing is given
         #[arg(long, value_name = "BACKEND")]
         to: Option<transfer::Target>,
     },
