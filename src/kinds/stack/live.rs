@@ -5,15 +5,12 @@ use crate::{
     cfn::{Context as CfnContext, Template},
     kinds::{
         Condition, ConditionEffect, Context, Observed, Owner, is_mark,
-        stack::{desired::TEMPLATE, nested},
+        stack::{desired::TEMPLATE, nested, request::capabilities},
     },
     world::{Outcome, Stack},
 };
 use serde_json::{Value as Json, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Describes a stack by its ARN and, where that one is deleted, by its name: somebody may have made it again.
 pub(super) async fn find(context: &Context, identity: &Json) -> Outcome<Option<Stack>> {
@@ -108,8 +105,6 @@ pub(super) fn observed(stack: &Stack, text: &str, owner: Owner) -> Observed {
         .filter_map(|output| Some((output.export.as_deref()?, Value::from(output.value.as_str()))));
     let topics = stack.notification_arns.iter().flatten().map(|arn| Value::from(arn.as_str()));
     let topics = Value::tuple(topics.collect());
-    let needed = template.capabilities().iter().map(ToString::to_string).collect::<Vec<_>>();
-    let capabilities: BTreeSet<String> = stack.capabilities.iter().cloned().chain(needed).collect();
     let image = Value::object([
         ("template", Value::from(text)),
         (
@@ -121,7 +116,7 @@ pub(super) fn observed(stack: &Stack, text: &str, owner: Owner) -> Observed {
             Value::tuple(parameters.iter().filter(|(_, v)| v.is_sensitive()).map(|(k, _)| Value::from(*k)).collect()),
         ),
         ("tags", Value::object(stack.tags.iter().map(|(k, v)| (k.as_str(), Value::from(v.as_str()))))),
-        ("capabilities", Value::tuple(capabilities.into_iter().map(Value::from).collect())),
+        ("capabilities", Value::tuple(capabilities(stack, &template).into_iter().map(Value::from).collect())),
         ("role_arn", stack.role_arn.as_ref().map_or(Value::NULL, |arn| Value::from(arn.as_str()))),
         ("termination_protection", stack.termination_protection.into()),
         ("notification_arns", topics),

@@ -1,15 +1,14 @@
 //! One parameter of a live stack moved, with everything else as it is: how `eks_upgrade` moves a control plane.
 
 use crate::{
-    cfn::Template,
     kinds::{
         Context,
-        stack::{desired::TEMPLATE, failure::first_cause, live::find, nested, operation::follow},
+        stack::{failure::first_cause, live::find, nested, operation::follow, request::of_live},
     },
-    world::{Class, Failure, Outcome, Stack, StackRequest},
+    world::{Class, Failure, Outcome},
 };
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Updates the stack with this parameter at `value` and every other one as it is, and waits until that has ended. The same
 /// token goes on with the same update: nothing is begun twice, and one that failed stays failed.
@@ -48,7 +47,9 @@ pub(in crate::kinds) async fn set_parameter(
         return Ok(());
     }
     let text = context.patiently(|| cloudformation.get_template(&found.id)).await?;
-    let mut request = request(&found, text, parameter, value);
+    let mut request = of_live(&found, &text);
+    request.use_previous.retain(|name| name != parameter);
+    request.parameters.insert(parameter.to_owned(), value.to_owned());
     nested::send(context, &BTreeMap::new(), &mut request).await?;
     let since = events.first().map(|e| e.id.clone());
     match cloudformation.update_stack(&request, token).await {
@@ -56,20 +57,4 @@ pub(in crate::kinds) async fn set_parameter(
         other => other?,
     }
     follow(context, &which, Some(&found), since, token, None).await.map(drop)
-}
-
-fn request(stack: &Stack, text: String, parameter: &str, value: &str) -> StackRequest {
-    let template = Template::parse(TEMPLATE, &text).0;
-    let mut capabilities: BTreeSet<String> = stack.capabilities.iter().cloned().collect();
-    capabilities.extend(template.capabilities().iter().map(ToString::to_string));
-    StackRequest {
-        name: stack.name.clone(),
-        template: text,
-        parameters: [(parameter.to_owned(), value.to_owned())].into(),
-        use_previous: stack.parameters.keys().filter(|name| *name != parameter).cloned().collect(),
-        tags: stack.tags.iter().filter(|(k, _)| !k.starts_with("aws:")).map(|(k, v)| (k.clone(), v.clone())).collect(),
-        capabilities: capabilities.into_iter().collect(),
-        role_arn: stack.role_arn.clone(),
-        ..StackRequest::default()
-    }
 }

@@ -2,13 +2,14 @@
 
 use crate::{
     base::{Digest, Value},
+    cfn::Template,
     kinds::{
         Context, Desired,
         stack::desired::{TEMPLATE, known_parameters},
     },
-    world::{Class, Failure, OnCreateFailure, Outcome, StackRequest},
+    world::{Class, Failure, OnCreateFailure, Outcome, Stack, StackRequest},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a declaration asks for, marks of ownership included. A sealed or ignored `NoEcho` parameter keeps its value.
 pub(super) fn of_desired(context: &Context, desired: &Desired, exists: bool) -> Outcome<StackRequest> {
@@ -62,6 +63,25 @@ pub(super) fn of_image(name: &str, image: &Value) -> StackRequest {
         template_url: None,
         exists: Some(true),
     }
+}
+
+/// What a stack was given last, asked for again with this template; its parameters keep what they have.
+pub(super) fn of_live(stack: &Stack, template: &str) -> StackRequest {
+    StackRequest {
+        name: stack.name.clone(),
+        capabilities: capabilities(stack, &Template::parse(TEMPLATE, template).0).into_iter().collect(),
+        template: template.to_owned(),
+        use_previous: stack.parameters.keys().cloned().collect(),
+        tags: stack.tags.iter().filter(|(k, _)| !k.starts_with("aws:")).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        role_arn: stack.role_arn.clone(),
+        ..StackRequest::default()
+    }
+}
+
+/// What was acknowledged for a stack last, and what its template is seen to need.
+pub(super) fn capabilities(stack: &Stack, template: &Template) -> BTreeSet<String> {
+    let needed = template.capabilities();
+    stack.capabilities.iter().cloned().chain(needed.iter().map(ToString::to_string)).collect()
 }
 
 /// The name of the change set of an intent: the same after a crash.

@@ -14,11 +14,11 @@ use crate::{
             live::{exports, find, identity},
             nested,
             operation::follow,
-            request::change_set_name,
+            request::{change_set_name, of_live},
             touch,
         },
     },
-    world::{ChangeSet, Class, Failure, OnCreateFailure, Outcome, ResourceDrift, Stack, StackRequest},
+    world::{ChangeSet, Class, Failure, Outcome, ResourceDrift, Stack, StackRequest},
 };
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -244,20 +244,10 @@ async fn make(context: &Context, request: &StackRequest, token: &str) -> Outcome
 
 /// What the stack was given last, asked for again.
 fn request(stack: &Stack, text: &str, revert_drift: bool) -> StackRequest {
-    let template = Template::parse("template", text).0;
-    let mut capabilities: BTreeSet<String> = stack.capabilities.iter().cloned().collect();
-    capabilities.extend(template.capabilities().iter().map(ToString::to_string));
-    StackRequest {
-        name: stack.name.clone(),
-        template: text.to_owned(),
-        use_previous: template.parameters.keys().filter(|name| stack.parameters.contains_key(*name)).cloned().collect(),
-        tags: stack.tags.iter().filter(|(k, _)| !k.starts_with("aws:")).map(|(k, v)| (k.clone(), v.clone())).collect(),
-        capabilities: capabilities.into_iter().collect(),
-        role_arn: stack.role_arn.clone(),
-        on_create_failure: OnCreateFailure::Rollback,
-        revert_drift,
-        ..StackRequest::default()
-    }
+    let declared = Template::parse("template", text).0.parameters;
+    let mut request = StackRequest { revert_drift, ..of_live(stack, text) };
+    request.use_previous.retain(|name| declared.contains_key(name));
+    request
 }
 
 fn as_live(stack: &Stack, text: &str, drifts: &[ResourceDrift]) -> Outcome<String> {
