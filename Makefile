@@ -8,18 +8,22 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 CARGO ?= cargo
-SHELL_SCRIPTS := testbed/build .ci/run scripts/tour scripts/playground
+SHELL_SCRIPTS := testbed/build testbed/control-plane .ci/run scripts/tour scripts/playground
 
 .PHONY: help
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
+# What tests stand on, each needed by some of them: stand-ins for AWS, and a Kubernetes cluster with what works on it.
+TESTBED := cfn-lint ministack moto etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok helm3 helm4 registry \
+	kustomize opentofu
+
 .PHONY: test
-test: ## run every test (sets up cfn-lint and the stand-ins for AWS in the testbed's cache)
-	@linter=$$(testbed/build cfn-lint) && testbed/build ministack >/dev/null && testbed/build moto >/dev/null || { \
-		if [ "$${CI-}" = true ]; then echo "make test: cfn-lint, ministack and moto are required under CI" >&2; exit 1; fi; \
-		echo "make test: going on without what is missing; the tests that need it say that they are not run" >&2; }; \
-	PATH="$${linter:+$$(dirname "$$linter"):}$$PATH" $(CARGO) test --locked
+test: ## run every test (first builds what they stand on: 20 minutes, once)
+	@for program in $(TESTBED); do testbed/build $$program >/dev/null || { \
+		if [ "$${CI-}" = true ]; then echo "make test: $$program is required under CI" >&2; exit 1; fi; \
+		echo "make test: going on without $$program; the tests that need it say that they are not run" >&2; }; done; \
+	linter=$$(testbed/build --path cfn-lint || true); PATH="$${linter:+$$(dirname "$$linter"):}$$PATH" $(CARGO) test --locked
 
 # What needs nothing but the Rust toolchain comes first: it fails soonest.
 .PHONY: lint

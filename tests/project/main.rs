@@ -8,6 +8,8 @@ mod aws;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod drift;

@@ -2,12 +2,15 @@
 //! folders whose plans go to them. Included by path, for it is no program of its own.
 
 pub(crate) mod action;
+pub(crate) mod cluster;
 pub(crate) mod message;
 pub(crate) mod project;
 pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod trouble;
+pub(crate) mod web;
 
+pub(crate) use cluster::cluster;
 pub(crate) use project::{Project, Said};
 pub(crate) use proxy::Proxy;
 pub(crate) use server::{Account, ministack, moto};

@@ -231,6 +231,11 @@ pub(crate) fn built(name: &str) -> Option<PathBuf> {
     path
 }
 
+/// A port of loopback that nobody has at the moment.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// The command that starts a program and ends it when the other end of its standard input is closed.
 pub(crate) fn kept(program: &Path) -> Command {
     let mut command = Command::new("sh");
@@ -247,7 +252,7 @@ fn start(
     let program = built(name)?;
     // Between our letting go of a port and the server's taking it somebody else may have it.
     for _ in 0..5 {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("servers");
         fs::create_dir_all(&logs).unwrap();
         let log = fs::File::create(logs.join(format!("{name}.{port}.log"))).unwrap();
