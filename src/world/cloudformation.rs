@@ -119,6 +119,32 @@ pub struct StackRequest {
     /// review is not there.
     #[serde(default)]
     pub exists: Option<bool>,
+    /// Resources that exist and come into the stack as they are, by a change set of type IMPORT. Where there are some, the
+    /// change set may change nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<ImportedResource>,
+}
+
+/// A resource that exists and is to come into a stack (`ResourceToImport`).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ImportedResource {
+    /// Such as `AWS::S3::Bucket`.
+    pub resource_type: String,
+    /// The logical id that the template gives it.
+    pub logical_id: String,
+    /// What identifies it: `BucketName` and its value.
+    pub identifier: BTreeMap<String, String>,
+}
+
+/// What the resources of one type in a template are identified by in an import (`ResourceIdentifierSummary`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceIdentifiers {
+    /// Such as `AWS::S3::Bucket`.
+    pub resource_type: String,
+    /// The resources of the template that are of this type.
+    pub logical_ids: Vec<String>,
+    /// The properties that identify one, such as `BucketName`.
+    pub identifiers: Vec<String>,
 }
 
 /// What becomes of a stack whose creation failed.
@@ -309,12 +335,19 @@ pub trait CloudFormation: Send + Sync {
     /// The template as it was submitted.
     async fn get_template(&self, name: &str) -> Outcome<String>;
 
-    /// Starts a change set and returns its ARN. Of type CREATE where the stack is absent or in review, which leaves a
-    /// stack in `REVIEW_IN_PROGRESS`; else of type UPDATE. `token` is the client token.
+    /// Starts a change set and returns its ARN. Of type IMPORT where the request imports; of type CREATE where the stack is
+    /// absent or in review; else of type UPDATE. Where there is no stack, one in `REVIEW_IN_PROGRESS` is left. `token` is
+    /// the client token.
     async fn create_change_set(&self, request: &StackRequest, name: &str, token: &str) -> Outcome<String>;
 
     /// The change set, whole; its status may still be `CREATE_PENDING` or `CREATE_IN_PROGRESS`.
     async fn describe_change_set(&self, id: &str) -> Outcome<ChangeSet>;
+
+    /// What the resources of a request's template are identified by in an import, for the types that can be imported
+    /// (GetTemplateSummary). Empty where the endpoint tells nothing of it.
+    async fn resource_identifiers(&self, request: &StackRequest) -> Outcome<Vec<ResourceIdentifiers>> {
+        Err(unsupported("cloudformation:GetTemplateSummary", &request.name))
+    }
 
     /// The change sets of a stack; none where there is no such stack.
     async fn list_change_sets(&self, stack: &str) -> Outcome<Vec<ChangeSetSummary>>;

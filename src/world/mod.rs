@@ -16,8 +16,9 @@ mod services;
 
 pub use clock::{Clock, Entropy};
 pub use cloudformation::{
-    ChangeSet, ChangeSetSummary, CloudFormation, Export, OnCreateFailure, PropertyDifference, ResourceChange,
-    ResourceChangeDetail, ResourceDrift, Stack, StackEvent, StackOutput, StackRequest, StackResource, StackStatus,
+    ChangeSet, ChangeSetSummary, CloudFormation, Export, ImportedResource, OnCreateFailure, PropertyDifference,
+    ResourceChange, ResourceChangeDetail, ResourceDrift, ResourceIdentifiers, Stack, StackEvent, StackOutput,
+    StackRequest, StackResource, StackStatus,
 };
 pub use eks::{
     Addon, AddonRequest, AddonVersion, Cluster, Eks, EksUpdate, Insight, InsightCategory, Nodegroup, PodIdentity,

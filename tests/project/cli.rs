@@ -775,6 +775,44 @@ fn the_embedded_world_is_shown_moved_on_and_forgotten() {
     assert!(project.stdout(&["plan"], 0).contains("+ stack.queue"));
 }
 
+#[test]
+fn what_exists_is_imported_into_a_stack_exactly_as_planned_through_a_kill() {
+    let project = Project::new(
+        "stack \"logs\" {\n  template = \"${path.root}/logs.yaml\"\n  import_resources = { Logs = { BucketName = \"shop-logs\" } }\n}\n",
+    );
+    let bucket = "Resources:\n  Logs:\n    Type: AWS::S3::Bucket\n    Properties: { BucketName: shop-logs }\n";
+    project.write("plans/app/logs.yaml", bucket);
+    let said = project.stderr(&["plan"], 1);
+    assert!(said.contains("Logs is to be imported and has no DeletionPolicy"), "{said}");
+    assert!(said.contains("plans/app/logs.yaml:2"), "{said}");
+    project
+        .write("plans/app/logs.yaml", &bucket.replace("    Properties", "    DeletionPolicy: Retain\n    Properties"));
+    let said = project.stderr(&["plan"], 1);
+    assert!(said.contains("with identifier 'shop-logs' was not found"), "{said}");
+    assert!(said.contains("Logs (BucketName = shop-logs) at plans/app/logs.yaml:2"), "{said}");
+    assert!(!project.stdout(&["sandbox", "show", "stack"], 0).contains("app-dev-logs"), "nothing is left in review");
+
+    let versioned = ["--set", "VersioningConfiguration.Status=Enabled"];
+    project.run(&[&["sandbox", "drift", "loose/AWS::S3::Bucket/shop-logs"][..], &versioned[..]].concat()).success();
+    let shown = project.stdout(&["plan", "--out", "import.plan"], 0);
+    assert!(shown.contains("& Logs  AWS::S3::Bucket  import"), "{shown}");
+    assert!(shown.contains("BucketName") && shown.contains("shop-logs"), "{shown}");
+    project.run(&["sandbox", "fault", "cloudformation:ExecuteChangeSet", "crash-after"]).success();
+    let died = project.run(&["apply", "import.plan", "--auto-approve"]);
+    assert_ne!(died.get_output().status.code(), Some(0));
+    project.run(&["resume", "--auto-approve"]).success();
+    assert!(project.stdout(&["sandbox", "show", "stack"], 0).contains("IMPORT_COMPLETE"));
+    assert!(project.stdout(&["sandbox", "show", "resource"], 0).contains("AWS::S3::Bucket shop-logs"));
+    assert!(project.stdout(&["plan"], 0).contains("No changes"));
+    // What the template does not say of the bucket is drift of nobody; what it says otherwise would be.
+    project.run(&["drift", "--detailed-exitcode"]).code(0);
+    // Destroying the stack lets go of the bucket, and the next apply takes it in again.
+    project.run(&["destroy", "--auto-approve"]).success();
+    assert!(project.stdout(&["sandbox", "show", "loose"], 0).contains("shop-logs"));
+    project.run(&["apply", "--auto-approve"]).success();
+    assert!(!project.stdout(&["sandbox", "show", "loose"], 0).contains("shop-logs"));
+}
+
 /// The shipped examples, and the platform in full, as a person would try them.
 #[test]
 fn the_examples_are_valid() {

@@ -8,6 +8,7 @@ use crate::{
         stack::{
             children,
             desired::{POLICY, TEMPLATE, known_parameters, template_of},
+            import,
             live::context_of,
         },
     },
@@ -15,7 +16,7 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Inputs that are no property of a live stack and never make a change by themselves.
-const NOT_COMPARED: [&str; 4] = ["template", "capabilities", "on_create_failure", "name"];
+const NOT_COMPARED: [&str; 5] = ["template", "capabilities", "on_create_failure", "name", "import_resources"];
 
 pub(super) fn diff(difference: &Difference<'_>) -> Change {
     let Difference { desired, prior, observed, preview, seal, .. } = *difference;
@@ -28,6 +29,7 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
         change.fields = fields(difference, None, None);
         change.children =
             preview.map_or_else(|| children::estimate(None, wanted.as_ref(), seal), |p| p.children.clone());
+        import::show(&mut change, desired, None);
         if let Some(observed) = observed {
             replace(&mut change, difference, observed);
         }
@@ -79,6 +81,7 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
     }
     change.fields = fields;
     change.children = resources;
+    import::show(&mut change, desired, Some(live));
     change
 }
 

@@ -9,7 +9,7 @@ use crate::{
             desired::TEMPLATE,
             exports,
             failure::mend_by_template,
-            nested,
+            import, nested,
             request::{change_set_name, of_desired},
         },
     },
@@ -50,18 +50,20 @@ pub(super) async fn preview(
     if let Some(refusal) = cluster::refuse_jump(desired, observed) {
         return Err(refusal);
     }
-    let mut request = of_desired(context, desired, observed.is_some())?;
+    let mut request = of_desired(context, desired, observed)?;
     let facts = facts(&request);
+    import::refuse(desired, observed, &request)?;
     nested::send(context, &desired.documents, &mut request).await?;
+    import::refuse_identifiers(context, desired, &request).await?;
     if let Some(observed) = observed {
         exports::refuse_lost(context, desired, observed).await?;
     }
     let change_set = make(context, desired, &request, token).await?;
     let attachment = attachment(&change_set, observed.is_none());
     let empty = change_set.is_empty_change();
-    if !empty && change_set.status == "FAILED" {
+    if (!empty && change_set.status == "FAILED") || import::cannot(&request, &change_set) {
         discard(context, &attachment).await?;
-        return Err(refused(&request.name, &change_set, desired));
+        return Err(refused(&request, &change_set, desired));
     }
     // A change set without changes that can be executed changes outputs at most; where the templates and parameters are
     // the same, it changes nothing.
@@ -123,9 +125,10 @@ fn rows<'a>(
 }
 
 /// Why the service made no change set, with the line of our template.
-pub(super) fn refused(stack: &str, change_set: &ChangeSet, desired: &Desired) -> Failure {
+pub(super) fn refused(request: &StackRequest, change_set: &ChangeSet, desired: &Desired) -> Failure {
     let reason = change_set.status_reason.clone();
-    mend_by_template(Failure::new(Class::Invalid, "cloudformation:CreateChangeSet", stack, reason), desired)
+    let failure = Failure::new(Class::Invalid, "cloudformation:CreateChangeSet", &request.name, reason);
+    mend_by_template(import::named(failure, desired, request), desired)
 }
 
 /// Why a change set can no longer be executed; `None` where it can.
@@ -197,7 +200,7 @@ pub(super) async fn make(
     let id = context
         .patiently(|| cloudformation.create_change_set(request, &name, token))
         .await
-        .map_err(|failure| mend_by_template(failure, desired))?;
+        .map_err(|failure| mend_by_template(import::named(failure, desired, request), desired))?;
     described(context, &request.name, &id).await
 }
 

@@ -3,7 +3,10 @@
 use crate::{
     base::{Data, Diagnostic, Diagnostics, Path, Value},
     cfn::{Capability, Template},
-    kinds::{Desired, Prepare, stack::nested},
+    kinds::{
+        Desired, Prepare,
+        stack::{import, nested},
+    },
     lang::normalize,
 };
 use serde_json::json;
@@ -67,6 +70,9 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
         if tags.as_map().is_none_or(|m| !m.is_empty()) {
             inputs.insert("tags".into(), tags.clone());
         }
+    }
+    if let Some(written) = given("import_resources") {
+        inputs.insert("import_resources".into(), import::prepare(request, written, template.as_ref(), &mut problems));
     }
     inputs.insert("capabilities".into(), capabilities(request.inputs, template.as_ref(), &inner));
     for name in ["role_arn", "termination_protection", "notification_arns", "on_create_failure"] {
@@ -203,7 +209,7 @@ fn parameters(request: &Prepare<'_>, template: Option<&Template>, problems: &mut
     Value::object(out)
 }
 
-fn parameter_text(value: &Value) -> Result<Value, String> {
+pub(super) fn parameter_text(value: &Value) -> Result<Value, String> {
     Ok(match value.data() {
         Data::String(_) | Data::Unknown(_) | Data::Sealed(_) => value.clone(),
         Data::Bool(b) => Value::from(b.to_string()),
@@ -240,7 +246,7 @@ fn at(request: &Prepare<'_>, attribute: &str, problem: Diagnostic) -> Diagnostic
     place(request, &[attribute], problem)
 }
 
-fn place(request: &Prepare<'_>, path: &[&str], problem: Diagnostic) -> Diagnostic {
+pub(super) fn place(request: &Prepare<'_>, path: &[&str], problem: Diagnostic) -> Diagnostic {
     let path = path.iter().fold(Path::default(), |p, key| p.key(key));
     match (request.place)(&path) {
         Some(span) => problem.at(&span, ""),

@@ -10,6 +10,7 @@ mod drift;
 mod exports;
 mod failure;
 mod generate;
+mod import;
 mod live;
 mod nested;
 mod operation;

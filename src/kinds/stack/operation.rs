@@ -9,6 +9,7 @@ use crate::{
             change_set,
             desired::{POLICY, TEMPLATE, known_parameters},
             failure::first_cause,
+            import,
             live::{exports, find, identity},
             nested,
             request::{of_desired, of_image},
@@ -122,14 +123,17 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
 
 /// Makes the change set of a step whose plan has none; nothing where nothing would change.
 async fn make(context: &Context, step: &Step<'_>, desired: &Desired) -> Outcome<Option<Ready>> {
-    let mut request = of_desired(context, desired, step.action == ActionWord::Update)?;
+    let live = step.observed.filter(|_| step.action == ActionWord::Update);
+    let mut request = of_desired(context, desired, live)?;
+    import::refuse(desired, live, &request)?;
     nested::send(context, &desired.documents, &mut request).await?;
+    import::refuse_identifiers(context, desired, &request).await?;
     let made = change_set::make(context, desired, &request, step.token).await?;
-    if made.status != "FAILED" {
+    if made.status != "FAILED" && !import::cannot(&request, &made) {
         return Ok(Some(Ready { id: made.id, stack: made.stack_id, made: made.created }));
     }
     change_set::discard(context, &change_set::attachment(&made, step.action == ActionWord::Create)).await?;
-    if made.is_empty_change() { Ok(None) } else { Err(change_set::refused(&request.name, &made, desired)) }
+    if made.is_empty_change() { Ok(None) } else { Err(change_set::refused(&request, &made, desired)) }
 }
 
 /// Whether an operation runs although the call that was to start it failed: only the stack itself can tell. Where it is
@@ -395,13 +399,14 @@ async fn looks_like(context: &Context, stack: &Stack, desired: &Desired) -> Outc
 /// Puts a stack back to its former template and parameters, or deletes it where there was none.
 pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Value>, token: &str) -> Outcome<String> {
     let Some(image) = image else {
+        let stays = import::refuse_undo(context, identity, None).await?;
         // What this run protected from deletion is not protected from being undone, as the plan was agreed to.
         if let Some(stack) = find(context, identity).await?.filter(|s| s.termination_protection) {
             let cloudformation = &context.aws()?.cloudformation;
             context.patiently(|| cloudformation.set_termination_protection(&stack.name, false)).await?;
         }
         delete(context, identity, token).await?;
-        return Ok("deleted".to_owned());
+        return Ok(format!("deleted{stays}"));
     };
     let Some(mut stack) = find(context, identity).await? else {
         return Err(Failure::new(
@@ -420,6 +425,7 @@ pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Valu
             })
             .await?;
     }
+    let stays = import::refuse_undo(context, identity, Some(image)).await?;
     let mut request = of_image(&stack.name, image);
     nested::send(context, &BTreeMap::new(), &mut request).await?;
     let kept = if request.use_previous.is_empty() {
@@ -449,5 +455,5 @@ pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Valu
         context.patiently(|| cloudformation.set_termination_protection(&stack.name, former)).await?;
     }
     let what = if updates { "put back to its former template and parameters" } else { "already as it was" };
-    Ok(format!("{what}{kept}"))
+    Ok(format!("{what}{kept}{stays}"))
 }

@@ -4,15 +4,20 @@ use crate::{
     base::{Digest, Value},
     cfn::Template,
     kinds::{
-        Context, Desired,
-        stack::desired::{TEMPLATE, known_parameters},
+        Context, Desired, Observed,
+        stack::{
+            desired::{TEMPLATE, known_parameters},
+            import,
+        },
     },
     world::{Class, Failure, OnCreateFailure, Outcome, Stack, StackRequest},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a declaration asks for, marks of ownership included. A sealed or ignored `NoEcho` parameter keeps its value.
-pub(super) fn of_desired(context: &Context, desired: &Desired, exists: bool) -> Outcome<StackRequest> {
+/// What a declaration asks for of the stack that is there, marks of ownership included. A sealed or ignored `NoEcho` parameter
+/// keeps its value. Where resources are to be imported, the tags are those that the stack has: an import may change none.
+pub(super) fn of_desired(context: &Context, desired: &Desired, live: Option<&Observed>) -> Outcome<StackRequest> {
+    let exists = live.is_some();
     let inputs = &desired.inputs;
     let text = |name: &str| inputs.get(name).and_then(Value::as_str).map(str::to_owned);
     let missing = |what: &str| {
@@ -22,8 +27,14 @@ pub(super) fn of_desired(context: &Context, desired: &Desired, exists: bool) -> 
     if let Some(name) = later.iter().find(|name| !exists || inputs_unknown(inputs, name)) {
         return Err(missing(&format!("the parameter {name}")));
     }
-    let mut tags = strings(inputs.get("tags"));
-    tags.extend(context.marks.tags(&context.address));
+    let imports = import::requested(desired, live).map_err(|what| missing(&what))?;
+    let tags = if imports.is_empty() {
+        let mut tags = strings(inputs.get("tags"));
+        tags.extend(context.marks.tags(&context.address));
+        tags
+    } else {
+        own_tags(live.and_then(|live| live.image.get("tags")))
+    };
     Ok(StackRequest {
         name: text("name").ok_or_else(|| missing("the stack's name"))?,
         template: desired.documents.get(TEMPLATE).ok_or_else(|| missing("the template"))?.to_string(),
@@ -40,6 +51,7 @@ pub(super) fn of_desired(context: &Context, desired: &Desired, exists: bool) -> 
         revert_drift: false,
         template_url: None,
         exists: Some(exists),
+        imports,
     })
 }
 
@@ -54,7 +66,7 @@ pub(super) fn of_image(name: &str, image: &Value) -> StackRequest {
         template: image.get("template").and_then(Value::as_str).unwrap_or_default().to_owned(),
         parameters: strings(image.get("parameters")),
         use_previous: list(image.get("previous")),
-        tags: strings(image.get("tags")).into_iter().filter(|(key, _)| !key.starts_with("aws:")).collect(),
+        tags: own_tags(image.get("tags")),
         capabilities: list(image.get("capabilities")),
         role_arn: image.get("role_arn").and_then(Value::as_str).map(str::to_owned),
         notification_arns: list(image.get("notification_arns")),
@@ -62,7 +74,13 @@ pub(super) fn of_image(name: &str, image: &Value) -> StackRequest {
         revert_drift: false,
         template_url: None,
         exists: Some(true),
+        imports: Vec::new(),
     }
+}
+
+/// Tags that are not the service's own.
+fn own_tags(tags: Option<&Value>) -> BTreeMap<String, String> {
+    strings(tags).into_iter().filter(|(key, _)| !key.starts_with("aws:")).collect()
 }
 
 /// What a stack was given last, asked for again with this template; its parameters keep what they have.

@@ -40,6 +40,11 @@ const BLOCK: BlockSchema = block(
             "Whether CloudFormation refuses to delete the stack. Default: false.",
         ),
         optional("notification_arns", Shape::Strings, "SNS topics that are told of stack events, at most 5."),
+        optional(
+            "import_resources",
+            Shape::Object,
+            "Resources that exist and come into the stack by an import change set, by logical id: `{ Logs = { BucketName = \"shop-logs\" } }`. Once the stack holds a resource, its entry means nothing and can be removed.",
+        ),
         choice(
             "on_create_failure",
             &["rollback", "delete"],

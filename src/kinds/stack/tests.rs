@@ -11,6 +11,7 @@ use crate::{
 };
 use proptest::prelude::*;
 
+mod imports;
 mod previews;
 
 const QUEUE: &str = "\

@@ -2,6 +2,7 @@
 //! that counts its calls and makes trouble.
 
 mod failures;
+mod imports;
 mod kills;
 mod lives;
 mod permissions;

@@ -13,6 +13,7 @@ const RARELY: &[(&str, &str)] = &[
         "cloudformation:ContinueUpdateRollback",
         "`doctor --fix` of a rollback that failed, which MiniStack has no way to make",
     ),
+    ("cloudformation:GetTemplateSummary", "where `import_resources` brings something into a stack"),
     ("cloudformation:ListExports", "where an update takes an export away"),
     ("cloudformation:ListImports", "where an update takes an export away"),
     ("cloudformation:ListStackResources", "`doctor` of a deletion that failed, and upgrades of clusters"),

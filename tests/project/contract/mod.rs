@@ -9,6 +9,7 @@ mod change;
 mod changes;
 mod cluster;
 mod failure;
+mod import;
 mod look;
 mod refusal;
 mod small;
@@ -55,6 +56,9 @@ on_every_world! {
     cluster:
         | an_add_on_is_made_changed_tagged_and_deleted,
         what_an_endpoint_lacks_of_eks_is_told_as_such;
+    import:
+        | what_a_stack_left_behind_comes_into_another_and_stays_what_it_is,
+        an_import_into_a_stack_changes_nothing_else;
     failure:
         | a_failed_create_rolls_back_and_its_name_is_free_after_a_delete,
         a_failed_create_is_deleted_where_that_is_asked_for,

@@ -124,7 +124,7 @@ fn one_child(child: &ChildChange, page: &mut Page) {
     }
     if child.maybe_replace {
         text.push_str(&yellow("  may be replaced"));
-    } else if matches!(action, ActionWord::Replace | ActionWord::Delete) {
+    } else if matches!(action, ActionWord::Replace | ActionWord::Delete | ActionWord::Import) {
         let _ = write!(text, "  {}", of_action(action, action.word()));
     }
     let goes = child.maybe_replace || matches!(action, ActionWord::Replace | ActionWord::Delete);
@@ -135,7 +135,7 @@ fn one_child(child: &ChildChange, page: &mut Page) {
         _ => {}
     }
     page.line(&text);
-    if matches!(action, ActionWord::Update | ActionWord::Replace) {
+    if matches!(action, ActionWord::Update | ActionWord::Replace | ActionWord::Import) {
         field::write(&child.fields, 14, page);
     }
 }

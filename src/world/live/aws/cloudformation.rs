@@ -2,15 +2,15 @@
 
 use super::{convert, describe::Describer, failure::failed, session::Session, templates::Templates};
 use crate::world::{
-    ChangeSet, ChangeSetSummary, Class, CloudFormation, Export, Failure, OnCreateFailure, Outcome, ResourceChange,
-    ResourceDrift, Stack, StackEvent, StackRequest, StackResource,
+    ChangeSet, ChangeSetSummary, Class, CloudFormation, Export, Failure, ImportedResource, OnCreateFailure, Outcome,
+    ResourceChange, ResourceDrift, ResourceIdentifiers, Stack, StackEvent, StackRequest, StackResource,
 };
 use async_trait::async_trait;
 use aws_sdk_cloudformation::{
     Client,
     types::{
-        Capability, ChangeSetType, DeploymentMode, OnStackFailure, Parameter, StackDriftDetectionStatus, Tag,
-        TemplateStage,
+        Capability, ChangeSetType, DeploymentMode, OnStackFailure, Parameter, ResourceToImport,
+        StackDriftDetectionStatus, Tag, TemplateStage,
     },
 };
 use jiff::Timestamp;
@@ -93,7 +93,11 @@ impl CloudFormation for LiveCloudFormation {
             Some(exists) => exists,
             None => self.describe_stack(&request.name).await?.is_some_and(|s| !s.status.in_review()),
         };
-        let kind = if exists { ChangeSetType::Update } else { ChangeSetType::Create };
+        let kind = match exists {
+            _ if !request.imports.is_empty() => ChangeSetType::Import,
+            true => ChangeSetType::Update,
+            false => ChangeSetType::Create,
+        };
         let has_nested = request.template.contains("AWS::CloudFormation::Stack");
         let mut call = self
             .client()
@@ -104,7 +108,10 @@ impl CloudFormation for LiveCloudFormation {
             .client_token(token)
             .set_template_body(body(request))
             .set_template_url(request.template_url.clone())
-            .set_include_nested_stacks((has_nested && !request.revert_drift).then_some(true))
+            .set_include_nested_stacks(
+                (has_nested && !request.revert_drift && request.imports.is_empty()).then_some(true),
+            )
+            .set_resources_to_import((!request.imports.is_empty()).then(|| imports(request)))
             .set_parameters(Some(parameters(request)))
             .set_tags(Some(tags(request)))
             .set_capabilities(Some(capabilities(request)))
@@ -143,6 +150,13 @@ impl CloudFormation for LiveCloudFormation {
             found.changes.extend(told.into_values());
         }
         Ok(found)
+    }
+
+    async fn resource_identifiers(&self, request: &StackRequest) -> Outcome<Vec<ResourceIdentifiers>> {
+        let call = self.client().await?.get_template_summary();
+        let call = call.set_template_body(body(request)).set_template_url(request.template_url.clone());
+        let answer = call.send().await.map_err(failed("cloudformation:GetTemplateSummary", &request.name))?;
+        Ok(answer.resource_identifier_summaries().iter().map(convert::identifiers).collect())
     }
 
     async fn list_change_sets(&self, stack: &str) -> Outcome<Vec<ChangeSetSummary>> {
@@ -359,6 +373,17 @@ fn parameters(request: &StackRequest) -> Vec<Parameter> {
 
 fn tags(request: &StackRequest) -> Vec<Tag> {
     request.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+fn imports(request: &StackRequest) -> Vec<ResourceToImport> {
+    let one = |import: &ImportedResource| {
+        ResourceToImport::builder()
+            .resource_type(&import.resource_type)
+            .logical_resource_id(&import.logical_id)
+            .set_resource_identifier(Some(import.identifier.clone().into_iter().collect()))
+            .build()
+    };
+    request.imports.iter().map(one).collect()
 }
 
 fn capabilities(request: &StackRequest) -> Vec<Capability> {

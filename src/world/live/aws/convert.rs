@@ -2,7 +2,7 @@
 
 use crate::world::{
     ChangeSet, ChangeSetSummary, Export, PropertyDifference, ResourceChange, ResourceChangeDetail, ResourceDrift,
-    Stack, StackEvent, StackOutput, StackResource, StackStatus,
+    ResourceIdentifiers, Stack, StackEvent, StackOutput, StackResource, StackStatus,
 };
 use aws_sdk_cloudformation::{
     operation::describe_change_set::DescribeChangeSetOutput,
@@ -137,6 +137,14 @@ pub(super) fn drift(drift: &sdk::StackResourceDrift) -> ResourceDrift {
                 actual: text(difference.actual_value()),
             })
             .collect(),
+    }
+}
+
+pub(super) fn identifiers(summary: &sdk::ResourceIdentifierSummary) -> ResourceIdentifiers {
+    ResourceIdentifiers {
+        resource_type: text(summary.resource_type()),
+        logical_ids: summary.logical_resource_ids().to_vec(),
+        identifiers: summary.resource_identifiers().to_vec(),
     }
 }
 

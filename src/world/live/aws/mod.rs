@@ -7,6 +7,8 @@ mod eks;
 mod eks_convert;
 mod failure;
 mod http;
+#[cfg(test)]
+mod import_tests;
 mod keyring;
 mod objects;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Change sets, and the start of creates and updates.
 
 use super::{
-    Scope, events,
+    Scope, events, loose,
     physical::uuid,
     record::{self, Config, Fail, Operation, StackRecord, Stage, State, Verb, part},
     request::{self, Ask},
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cfn,
     world::{
-        ChangeSet, Class, OnCreateFailure, Outcome, StackRequest,
+        ChangeSet, Class, ImportedResource, OnCreateFailure, Outcome, StackRequest,
         sandbox::{Tx, fault::glob},
     },
 };
@@ -28,6 +28,8 @@ pub(super) struct SetRecord {
     revert: bool,
     on_create_failure: OnCreateFailure,
     config: Config,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    imports: Vec<ImportedResource>,
 }
 
 const NO_CHANGES: &str =
@@ -48,7 +50,7 @@ pub(super) fn create(
         Some(true) if found.is_none() => {
             return Err(ask.invalid(format!("Stack [{}] does not exist", request.name)));
         }
-        Some(false) if !creates => {
+        Some(false) if !creates && request.imports.is_empty() => {
             let name = &request.name;
             return Err(ask.fail(
                 Class::AlreadyExists,
@@ -57,7 +59,10 @@ pub(super) fn create(
         }
         _ => {}
     }
-    let (_, config) = request::accept(tx, ask, scope, request, found.as_ref())?;
+    let (template, config) = request::accept(tx, ask, scope, request, found.as_ref())?;
+    if !request.imports.is_empty() {
+        accept_import(tx, ask, scope, request, (&template, &config), found.as_ref().filter(|_| !creates))?;
+    }
     if let Some(stack) = &found {
         let same = tx
             .scan::<SetRecord>("change-set", "")
@@ -100,10 +105,29 @@ pub(super) fn create(
         revert: request.revert_drift && !tx.get("meta", "no-revert-drift").unwrap_or(false),
         on_create_failure: request.on_create_failure,
         config,
+        imports: request.imports.clone(),
     };
     tx.put("change-set", &id, &record);
     tx.schedule(Duration::from_secs(3), "change-set", &id);
     Ok(id)
+}
+
+/// Refuses an import that is none, or that would do more than import.
+fn accept_import(
+    tx: &Tx<'_>,
+    ask: Ask<'_>,
+    scope: &Scope,
+    request: &StackRequest,
+    (template, config): (&cfn::Template, &Config),
+    stack: Option<&StackRecord>,
+) -> Outcome<()> {
+    let former: Config = stack.and_then(|s| tx.get("stack-config", &s.id)).unwrap_or_default();
+    let before = record::parse(&former.template).0;
+    let work = match stack {
+        Some(stack) => Work::of(tx, stack, config, false, false),
+        None => Work::of(tx, &nameless(tx, scope, request, String::new(), 0, ""), config, true, false),
+    };
+    loose::accept(ask, request, template, stack.map(|stack| (&before, stack)), &work.diffs)
 }
 
 /// A stack that exists in name only.
@@ -115,9 +139,23 @@ fn new_stack(tx: &mut Tx<'_>, scope: &Scope, request: &StackRequest, token: &str
     let partition = cfn::partition_of(&scope.region);
     let (region, account, name) = (&scope.region, &scope.account, &request.name);
     let id = format!("arn:{partition}:cloudformation:{region}:{account}:stack/{name}/{}", uuid(&hash));
-    let mut stack = StackRecord {
-        id: id.clone(),
-        name: name.clone(),
+    let mut stack = nameless(tx, scope, request, id.clone(), incarnation, token);
+    tx.put("stack-name", &key, &id);
+    events::set_status(tx, &mut stack, "REVIEW_IN_PROGRESS", "User Initiated");
+    stack
+}
+
+fn nameless(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    request: &StackRequest,
+    id: String,
+    incarnation: u32,
+    token: &str,
+) -> StackRecord {
+    StackRecord {
+        id,
+        name: request.name.clone(),
         scope: scope.clone(),
         incarnation,
         status: String::new(),
@@ -133,10 +171,7 @@ fn new_stack(tx: &mut Tx<'_>, scope: &Scope, request: &StackRequest, token: &str
         role_arn: request.role_arn.clone(),
         notification_arns: request.notification_arns.clone(),
         operation: None,
-    };
-    tx.put("stack-name", &key, &id);
-    events::set_status(tx, &mut stack, "REVIEW_IN_PROGRESS", "User Initiated");
-    stack
+    }
 }
 
 /// The change set was pending long enough: works out what it would do.
@@ -144,7 +179,8 @@ pub(super) fn finish(tx: &mut Tx<'_>, id: &str) {
     let Some(mut record) = tx.get::<SetRecord>("change-set", id) else { return };
     let Some(stack) = tx.get::<StackRecord>("stack", &record.set.stack_id) else { return };
     let work = Work::of(tx, &stack, &record.config, record.creates, record.revert);
-    let (status, reason, execution) = match work.refusal() {
+    let lost = record.imports.iter().find_map(|import| loose::refusal(tx, &stack.scope, import));
+    let (status, reason, execution) = match work.refusal().or(lost) {
         Some(reason) => ("FAILED", reason, "UNAVAILABLE"),
         None if work.is_nothing() => ("FAILED", NO_CHANGES.to_owned(), "UNAVAILABLE"),
         None => ("CREATE_COMPLETE", String::new(), "AVAILABLE"),
@@ -154,6 +190,13 @@ pub(super) fn finish(tx: &mut Tx<'_>, id: &str) {
     record.set.execution_status = Some(execution.to_owned());
     if status == "CREATE_COMPLETE" {
         record.set.changes = work.diffs.iter().map(told).collect();
+        for import in &record.imports {
+            let found = loose::find(tx, &stack.scope, import);
+            for change in record.set.changes.iter_mut().filter(|c| c.logical_id == import.logical_id) {
+                "Import".clone_into(&mut change.action);
+                change.physical_id = found.as_ref().map(|f| f.physical.clone());
+            }
+        }
     }
     tx.put("change-set", id, &record);
 }
@@ -183,7 +226,7 @@ pub(super) fn execute(tx: &mut Tx<'_>, ask: Ask<'_>, id: &str, token: &str) -> O
     }
     tx.put("executed", id, token);
     let work = Work::of(tx, &stack, &record.config, record.creates, record.revert);
-    start(tx, stack, record.config, &work, record.on_create_failure, token);
+    start(tx, stack, record.config, &work, (record.on_create_failure, record.imports), token);
     Ok(())
 }
 
@@ -209,6 +252,7 @@ pub(super) fn roll_back(tx: &mut Tx<'_>, ask: Ask<'_>, mut stack: StackRecord, t
         former,
         fail: None,
         paused: false,
+        imports: Vec::new(),
     };
     let steps = stage::deletions(&record::resources(tx, &stack.id));
     stage::begin(tx, &stack, &operation, steps);
@@ -237,7 +281,7 @@ pub(super) fn update(tx: &mut Tx<'_>, ask: Ask<'_>, scope: &Scope, request: &Sta
         return Err(ask.invalid("No updates are to be performed."));
     }
     tx.put("executed", &done, token);
-    start(tx, stack, config, &work, OnCreateFailure::Rollback, token);
+    start(tx, stack, config, &work, (OnCreateFailure::Rollback, Vec::new()), token);
     Ok(())
 }
 
@@ -246,13 +290,17 @@ fn start(
     mut stack: StackRecord,
     target: Config,
     work: &Work,
-    on_create_failure: OnCreateFailure,
+    (on_create_failure, imports): (OnCreateFailure, Vec<ImportedResource>),
     token: &str,
 ) {
     let former = tx.get("stack-config", &stack.id).unwrap_or_default();
     stack.token = Some(token.to_owned());
     stack.parameters = target.shown_parameters();
-    let status = if work.creates { "CREATE_IN_PROGRESS" } else { "UPDATE_IN_PROGRESS" };
+    let status = match work.creates {
+        _ if !imports.is_empty() => "IMPORT_IN_PROGRESS",
+        true => "CREATE_IN_PROGRESS",
+        false => "UPDATE_IN_PROGRESS",
+    };
     events::set_status(tx, &mut stack, status, "User Initiated");
     record::set_imports(tx, &stack, Some(&work.after));
     let mut steps = BTreeMap::new();
@@ -260,7 +308,12 @@ fn start(
         let Some(wanted) = work.after.resources.get(&diff.logical_id) else { continue };
         let before: Option<record::ResourceRecord> = tx.get("resource", &part(&stack.id, &diff.logical_id));
         let again = before.as_ref().is_some_and(|b| b.gone) && diff.action == cfn::Action::Add;
-        let mut step = waiting(if before.is_some() { Verb::Modify } else { Verb::Create }, before);
+        let verb = match before {
+            _ if imports.iter().any(|i| i.logical_id == diff.logical_id) => Verb::Import,
+            Some(_) => Verb::Modify,
+            None => Verb::Create,
+        };
+        let mut step = waiting(verb, before);
         step.replaced = again;
         step.needs = wanted.dependencies().into_iter().map(str::to_owned).collect();
         steps.insert(diff.logical_id.clone(), step);
@@ -276,6 +329,7 @@ fn start(
         former,
         fail,
         paused: false,
+        imports,
     };
     stage::begin(tx, &stack, &operation, steps);
 }

@@ -1,16 +1,16 @@
 //! CloudFormation's trait over the world: each method one call, the work in the files beside this one.
 
 use super::{
-    Scope, change_set, delete, effect, events,
+    Scope, change_set, delete, effect, events, loose,
     record::{self, Config, StackRecord, differences},
-    request::Ask,
+    request::{self, Ask},
 };
 use crate::world::{
     ChangeSet, ChangeSetSummary, Class, Clock as _, CloudFormation, Export, Outcome, PropertyDifference, ResourceDrift,
-    Stack, StackEvent, StackRequest, StackResource,
+    ResourceIdentifiers, Stack, StackEvent, StackRequest, StackResource,
     sandbox::{Sandbox, Tx},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The service in one account and region.
 pub(super) struct Stacks {
@@ -70,6 +70,22 @@ impl CloudFormation for Stacks {
             tx.get::<change_set::SetRecord>("change-set", id)
                 .map(|record| record.set)
                 .ok_or_else(|| ask.fail(Class::NotFound, format!("ChangeSet [{id}] does not exist")))
+        })
+        .await
+    }
+
+    async fn resource_identifiers(&self, request: &StackRequest) -> Outcome<Vec<ResourceIdentifiers>> {
+        self.with("cloudformation:GetTemplateSummary", &request.name, |tx, ask| {
+            let text = request::text(tx, ask, request)?;
+            let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for (logical, declared) in record::parse(&text).0.resources {
+                types.entry(declared.resource_type).or_default().push(logical);
+            }
+            let told = types.into_iter().map(|(resource_type, logical_ids)| {
+                let identifiers: Vec<String> = loose::identifiers(&resource_type).into_iter().collect();
+                ResourceIdentifiers { resource_type, logical_ids, identifiers }
+            });
+            Ok(told.filter(|told| !told.identifiers.is_empty()).collect())
         })
         .await
     }
@@ -180,7 +196,10 @@ impl CloudFormation for Stacks {
         self.with("cloudformation:DetectStackDrift", name, |tx, ask| {
             let stack = self.existing(tx, ask, name)?;
             let fit = ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"];
-            if fit.contains(&stack.status.as_str()) {
+            if stack.status == "IMPORT_COMPLETE"
+                || stack.status == "IMPORT_ROLLBACK_COMPLETE"
+                || fit.contains(&stack.status.as_str())
+            {
                 return Ok(());
             }
             let status = &stack.status;

@@ -69,6 +69,7 @@ pub(super) fn delete(
         former,
         fail,
         paused: false,
+        imports: Vec::new(),
     };
     stage::begin(tx, &stack, &operation, steps);
     Ok(())

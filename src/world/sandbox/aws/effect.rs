@@ -67,8 +67,10 @@ pub(super) fn refuse(
              update the stack again."
         ));
     }
-    let owner = owner.split('|').next().unwrap_or_default();
-    Some(format!("{given} already exists in stack {owner}"))
+    Some(match owner.split('|').next().unwrap_or_default() {
+        "" => format!("{given} already exists"),
+        owner => format!("{given} already exists in stack {owner}"),
+    })
 }
 
 /// Why EKS would not give a cluster or its nodes this version.
@@ -94,7 +96,7 @@ fn refuse_version(tx: &Tx<'_>, stack: &StackRecord, record: &ResourceRecord, cha
 }
 
 /// Under which key a name that the template gives is taken; buckets are unique in the world, IAM's names in an account.
-fn taken_name(stack: &StackRecord, record: &ResourceRecord) -> Option<String> {
+pub(super) fn taken_name(stack: &StackRecord, record: &ResourceRecord) -> Option<String> {
     let name = physical::given_name(&record.resource_type, &record.properties)?;
     let scope = match record.resource_type.as_str() {
         "AWS::S3::Bucket" => String::new(),

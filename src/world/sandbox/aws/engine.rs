@@ -3,7 +3,7 @@
 //! What the stages are and what follows each is in `stage.rs`; what a resource does to the world in `effect.rs`.
 
 use super::{
-    effect, events,
+    effect, events, loose,
     physical::{self, Work},
     record::{self, Operation, ResourceRecord, StackRecord, Stage, State, Step, Verb, differences, part},
     stage,
@@ -145,6 +145,25 @@ fn start(
             resource_type = record.resource_type.clone();
             tx.put("resource", &key, &record);
         }
+        Verb::Import => {
+            let meant = operation.imports.iter().find(|i| i.logical_id == logical);
+            let (Some(wanted), Some(import)) = (resolved.resources.get(logical), meant) else {
+                step.state = State::Done;
+                tx.put("step", &key, &step);
+                return;
+            };
+            resource_type = wanted.resource_type.clone();
+            let mut record = wanted_record(stack, logical, wanted, &step);
+            step.fails = loose::refusal(tx, &stack.scope, import);
+            begin_event(tx, stack, &record, "IMPORT_IN_PROGRESS", "Resource import started.");
+            if let Some(found) = loose::find(tx, &stack.scope, import).filter(|_| step.fails.is_none()) {
+                record = loose::imported(record, &found);
+                loose::take(tx, stack, logical, &found);
+                step.before = Some(found);
+            }
+            "IMPORT_IN_PROGRESS".clone_into(&mut record.status);
+            tx.put("resource", &key, &record);
+        }
         Verb::Restore => {
             let Some(mut before) = step.before.clone() else { return };
             resource_type = before.resource_type.clone();
@@ -173,6 +192,7 @@ fn start(
                 if step.verb == Verb::Delete {
                     tx.delete("resource", &key);
                 }
+                loose::put(tx, stack, before);
                 step.state = State::Skipped;
                 tx.put("step", &key, &step);
                 return;
@@ -188,6 +208,7 @@ fn start(
         (Verb::Create | Verb::Modify, None) => effect::wait_condition(resolved.resources.get(logical))
             .unwrap_or_else(|| physical::duration(&resource_type, work)),
         (_, Some(_)) => Duration::from_secs(2),
+        (Verb::Import, None) => Duration::from_secs(5),
         _ => physical::duration(&resource_type, work),
     };
     if step.fails.is_none() && step.verb == Verb::Create && resource_type == "AWS::CloudFormation::WaitCondition" {
@@ -236,10 +257,12 @@ fn wanted_record(stack: &StackRecord, logical: &str, wanted: &cfn::ResolvedResou
         deletion_policy: wanted.deletion_policy.clone(),
         replace_policy: wanted.update_replace_policy.clone(),
         needs: wanted.dependencies().into_iter().map(str::to_owned).collect(),
+        origin: before.and_then(|b| b.origin.clone()),
     };
     if step.replaced || before.is_some_and(|b| compare(b, &record) == Change::Replace) {
         record.generation = record.generation.saturating_add(1);
         record.version = 1;
+        record.origin = None;
     }
     record
 }
@@ -286,6 +309,13 @@ fn end(tx: &mut Tx<'_>, stack: &StackRecord, operation: &Operation, logical: &st
     let text = reason.clone().unwrap_or_default();
     let failed = reason.is_some();
     match step.verb {
+        Verb::Import => {
+            let Some(mut record) = tx.get::<ResourceRecord>("resource", &key) else { return };
+            if failed { "IMPORT_FAILED" } else { "IMPORT_COMPLETE" }.clone_into(&mut record.status);
+            let reason = reason.unwrap_or_else(|| "Resource import completed.".to_owned());
+            events::resource(tx, stack, &record, &record.status.clone(), &reason);
+            tx.put("resource", &key, &record);
+        }
         Verb::Create | Verb::Modify | Verb::Restore => {
             let Some(mut record) = tx.get::<ResourceRecord>("resource", &key) else { return };
             let verb = if step.verb == Verb::Create { "CREATE" } else { "UPDATE" };
@@ -325,7 +355,11 @@ fn cancel(tx: &mut Tx<'_>, stack: &StackRecord, but: &str) {
             continue;
         }
         if let Some(mut record) = tx.get::<ResourceRecord>("resource", &key) {
-            let (verb, word) = if step.verb == Verb::Create { ("CREATE", "creation") } else { ("UPDATE", "update") };
+            let (verb, word) = match step.verb {
+                Verb::Create => ("CREATE", "creation"),
+                Verb::Import => ("IMPORT", "import"),
+                _ => ("UPDATE", "update"),
+            };
             record.status = format!("{verb}_FAILED");
             events::resource(tx, stack, &record, &record.status.clone(), &format!("Resource {word} cancelled"));
             tx.put("resource", &key, &record);

@@ -17,6 +17,8 @@ pub(super) fn set_status(tx: &mut Tx<'_>, stack: &mut StackRecord, status: &str,
             | "DELETE_IN_PROGRESS"
             | "ROLLBACK_IN_PROGRESS"
             | "UPDATE_ROLLBACK_IN_PROGRESS"
+            | "IMPORT_IN_PROGRESS"
+            | "IMPORT_ROLLBACK_IN_PROGRESS"
     ) {
         let count: u64 = tx.get("event-count", &stack.id).unwrap_or_default();
         let hash: [u8; 32] = Sha256::digest(format!("{}\n{count}", stack.id)).into();

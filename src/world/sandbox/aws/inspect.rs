@@ -3,6 +3,7 @@
 use super::{
     Scope,
     eks::{AddonRecord, ClusterRecord, InsightRecord, NodegroupRecord},
+    loose,
     record::{ResourceRecord, StackRecord},
     secrets::{ParameterRecord, SecretRecord},
 };
@@ -36,6 +37,10 @@ pub(in crate::world::sandbox) fn show(tx: &Tx<'_>) -> Vec<Row> {
             let detail = format!("{} {}{drifted}", resource.resource_type, resource.physical);
             rows.push(row("resource", &place, &name, &resource.status, detail));
         }
+    }
+    for (key, found) in tx.scan::<ResourceRecord>("loose", "") {
+        let Some((scope, _)) = Scope::split(&key) else { continue };
+        rows.push(row("loose", &scope.to_string(), &found.physical, "", found.resource_type));
     }
     let mut named = |kind: &str, key: &str, status: &str, detail: String| {
         if let Some((scope, name)) = Scope::split(key) {
@@ -76,6 +81,7 @@ pub(in crate::world::sandbox) fn drift(tx: &mut Tx<'_>, drift: &Drift) -> Option
     let (kind, name) = drift.target.split_once('/')?;
     Some(match kind {
         "stack" | "resource" => drift_stack(tx, drift, name),
+        "loose" => drift_loose(tx, drift, name),
         "addon" => drift_addon(tx, drift, name),
         "insight" => drift_insight(tx, drift, name),
         "secret" => drift_secret(tx, drift, name),
@@ -125,6 +131,34 @@ fn drift_stack(tx: &mut Tx<'_>, drift: &Drift, name: &str) -> Outcome<()> {
         record.live = (live != record.properties).then_some(live);
     }
     tx.put("resource", &key, &record);
+    Ok(())
+}
+
+/// Makes, changes or deletes a resource that belongs to no stack.
+fn drift_loose(tx: &mut Tx<'_>, drift: &Drift, name: &str) -> Outcome<()> {
+    let Some((kind, physical)) = name.split_once('/').filter(|(kind, id)| kind.contains("::") && !id.is_empty()) else {
+        return Err(fail(drift, Class::Invalid, "name it by TYPE/ID, such as loose/AWS::S3::Bucket/my-bucket"));
+    };
+    let names = loose::identifiers(kind);
+    if names.is_empty() {
+        return Err(fail(drift, Class::Invalid, format!("there is no type `{kind}`")));
+    }
+    let place = drift.place.as_deref().filter(|p| p.split('/').count() == 2).unwrap_or("000000000000/us-east-1");
+    let (account, region) = place.split_once('/').unwrap_or(("", ""));
+    let scope = Scope { account: account.to_owned(), region: region.to_owned() };
+    if drift.delete {
+        let there = loose::remove(tx, &scope, kind, physical);
+        return if there { Ok(()) } else { Err(fail(drift, Class::NotFound, format!("there is no `{physical}`"))) };
+    }
+    let mut properties = loose::properties(tx, &scope, kind, physical).unwrap_or(Json::Null);
+    set_all(&mut properties, drift)?;
+    if let (1, Some(name)) = (names.len(), names.first()) {
+        let read_only = crate::cfn::resource_schema(kind).is_some_and(|s| s.read_only.contains(name));
+        if !read_only {
+            set(&mut properties, name, Json::String(physical.to_owned()));
+        }
+    }
+    loose::make(tx, &scope, kind, physical, properties);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod engine;
 mod events;
 mod insights;
 mod inspect;
+mod loose;
 mod objects;
 mod physical;
 mod record;

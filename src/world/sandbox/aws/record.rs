@@ -1,10 +1,10 @@
 //! What the world remembers of stacks and their resources, and how a template is resolved against it.
 
-use super::{Scope, physical::Thing, secrets};
+use super::{Scope, loose, physical::Thing, secrets};
 use crate::{
     base::Diagnostics,
     cfn::{self, Context, Node, Resolved, Source, Template},
-    world::{OnCreateFailure, Stack, StackOutput, StackStatus, sandbox::Tx},
+    world::{ImportedResource, OnCreateFailure, Stack, StackOutput, StackStatus, sandbox::Tx},
 };
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -71,6 +71,16 @@ pub(super) struct ResourceRecord {
     pub(super) deletion_policy: Option<String>,
     pub(super) replace_policy: Option<String>,
     pub(super) needs: BTreeSet<String>,
+    /// Where it came into being, for one that was imported: its ids stay what they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) origin: Option<Origin>,
+}
+
+/// Where a resource came into being.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Origin {
+    pub(super) stack: String,
+    pub(super) logical: String,
 }
 
 /// A running operation, under the stack's ARN in the table `operation`.
@@ -88,6 +98,9 @@ pub(super) struct Operation {
     pub(super) fail: Option<Fail>,
     /// Stopped in `UPDATE_ROLLBACK_FAILED`, to be continued.
     pub(super) paused: bool,
+    /// What comes into the stack as it is; then nothing else happens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) imports: Vec<ImportedResource>,
 }
 
 /// Where an operation is.
@@ -127,6 +140,8 @@ pub(super) enum Verb {
     Create,
     Modify,
     Restore,
+    /// What exists comes into the stack.
+    Import,
     /// The resource leaves the stack.
     Delete,
     /// A replaced physical thing goes; the resource stays.
@@ -209,15 +224,7 @@ impl StackRecord {
 
     /// What a resource's ids are made from.
     pub(super) fn thing<'a>(&'a self, of: &'a ResourceRecord) -> Thing<'a> {
-        Thing {
-            scope: &self.scope,
-            stack: &self.name,
-            logical: &of.logical,
-            resource_type: &of.resource_type,
-            generation: of.generation,
-            version: of.version,
-            properties: &of.properties,
-        }
+        loose::thing(&self.scope, &self.name, of)
     }
 
     /// Resolves a configuration against what is there now: ids of resources that exist, exports, parameters, secrets.

@@ -54,12 +54,7 @@ pub(super) fn accept(
              regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
         )));
     }
-    let text = match &request.template_url {
-        None => request.template.clone(),
-        Some(url) => objects::read(tx, url).ok_or_else(|| {
-            ask.invalid(format!("S3 error: The specified key does not exist. For more information check {url}"))
-        })?,
-    };
+    let text = text(tx, ask, request)?;
     if request.template_url.is_none() && text.len() > TEMPLATE_LIMIT {
         return Err(ask.invalid(format!(
             "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length \
@@ -91,6 +86,16 @@ pub(super) fn accept(
         notification_arns: request.notification_arns.clone(),
     };
     Ok((template, config))
+}
+
+/// The template of a request.
+pub(super) fn text(tx: &Tx<'_>, ask: Ask<'_>, request: &StackRequest) -> Outcome<String> {
+    match &request.template_url {
+        None => Ok(request.template.clone()),
+        Some(url) => objects::read(tx, url).ok_or_else(|| {
+            ask.invalid(format!("S3 error: The specified key does not exist. For more information check {url}"))
+        }),
+    }
 }
 
 fn name_is_valid(name: &str) -> bool {

@@ -1,7 +1,7 @@
 //! What follows what in a stack operation: a stage ends, and the next one begins or the stack comes to rest.
 
 use super::{
-    engine, events,
+    engine, events, loose,
     record::{self, Config, Operation, ResourceRecord, StackRecord, Stage, State, Step, Verb, part},
 };
 use crate::{
@@ -22,6 +22,7 @@ pub(super) fn finish(tx: &mut Tx<'_>, stack: &mut StackRecord, mut operation: Op
     let steps = record::steps(tx, &stack.id);
     let failed = failures(&steps);
     match operation.stage {
+        Stage::Forward if !operation.imports.is_empty() => import_end(tx, stack, &operation, &steps),
         Stage::Forward if failed.is_empty() => match publish(tx, stack, &operation.target) {
             Ok(()) if operation.creates => {
                 commit(tx, stack, &operation.target);
@@ -74,6 +75,50 @@ pub(super) fn finish(tx: &mut Tx<'_>, stack: &mut StackRecord, mut operation: Op
             let reason = format!("The following resource(s) failed to delete: [{}]. ", names(&failed));
             rest(tx, stack, "DELETE_FAILED", reason.trim_end());
         }
+    }
+}
+
+/// An import is over: what came in stays, or all of it leaves the stack as it came.
+fn import_end(tx: &mut Tx<'_>, stack: &mut StackRecord, operation: &Operation, steps: &BTreeMap<String, Step>) {
+    let brought = |tx: &Tx<'_>, logical: &String| tx.get::<ResourceRecord>("resource", &part(&stack.id, logical));
+    let failed = failures(steps);
+    if failed.is_empty() {
+        for logical in steps.keys() {
+            let Some(mut record) = brought(tx, logical) else { continue };
+            let reason = "Apply stack-level tags to imported resource if applicable.";
+            events::resource(tx, stack, &record, "UPDATE_IN_PROGRESS", reason);
+            "UPDATE_COMPLETE".clone_into(&mut record.status);
+            events::resource(tx, stack, &record, "UPDATE_COMPLETE", "");
+            tx.put("resource", &part(&stack.id, logical), &record);
+        }
+        let outputs = publish(tx, stack, &operation.target);
+        commit(tx, stack, &operation.target);
+        stack.updated = Some(tx.now());
+        return rest(tx, stack, "IMPORT_COMPLETE", &outputs.err().unwrap_or_default());
+    }
+    let reason = format!("The following resource(s) failed to import: [{}]. ", names(&failed));
+    let brought: Vec<(String, ResourceRecord)> =
+        steps.keys().filter_map(|logical| Some((logical.clone(), brought(tx, logical)?))).collect();
+    let no_way_back = operation.fail.as_ref().is_some_and(|f| f.stuck);
+    stack.parameters = operation.former.shown_parameters();
+    events::set_status(tx, stack, "IMPORT_ROLLBACK_IN_PROGRESS", reason.trim_end());
+    for (logical, record) in brought {
+        if no_way_back {
+            events::resource(tx, stack, &record, "IMPORT_ROLLBACK_FAILED", "Internal failure (sandbox fault)");
+            continue;
+        }
+        events::resource(tx, stack, &record, "IMPORT_ROLLBACK_COMPLETE", "");
+        tx.delete("resource", &part(&stack.id, &logical));
+        if let Some(came) = steps.get(&logical).and_then(|step| step.before.clone()) {
+            loose::put(tx, stack, came);
+        }
+    }
+    stack.updated = Some(tx.now());
+    match (no_way_back, operation.creates) {
+        (true, _) => rest(tx, stack, "IMPORT_ROLLBACK_FAILED", reason.trim_end()),
+        // Of a stack that the import was to make nothing is left but its name.
+        (false, true) => rest(tx, stack, "ROLLBACK_COMPLETE", ""),
+        (false, false) => rest(tx, stack, "IMPORT_ROLLBACK_COMPLETE", ""),
     }
 }
 
@@ -294,8 +339,10 @@ pub(super) fn gone(tx: &mut Tx<'_>, stack: &mut StackRecord) {
             tx.delete("export", &key);
         }
     }
-    for key in tx.keys("resource", &format!("{}|", stack.id)) {
+    for (key, record) in tx.scan::<ResourceRecord>("resource", &format!("{}|", stack.id)) {
         tx.delete("resource", &key);
+        // What a person left behind.
+        loose::put(tx, stack, record);
     }
     for (key, set) in tx.scan::<super::change_set::SetRecord>("change-set", "") {
         if set.set.stack_id == stack.id {
