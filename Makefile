@@ -8,15 +8,15 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 CARGO ?= cargo
-SHELL_SCRIPTS := testbed/build testbed/control-plane .ci/run scripts/tour scripts/playground
+SHELL_SCRIPTS := testbed/build testbed/control-plane testbed/platform/up .ci/run scripts/tour scripts/playground
 
 .PHONY: help
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 # What tests stand on, each needed by some of them: stand-ins for AWS, and a Kubernetes cluster with what works on it.
-TESTBED := cfn-lint ministack moto etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok helm3 helm4 registry \
-	kustomize opentofu
+CLUSTER := etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok helm4 registry
+TESTBED := cfn-lint ministack moto $(CLUSTER) helm3 kustomize opentofu
 
 .PHONY: test
 test: ## run every test (first builds what they stand on: 20 minutes, once)
@@ -69,7 +69,8 @@ audit: ## check dependencies against the RustSec advisories (needs the network)
 	"$$(command -v cargo-deny || testbed/build cargo-deny)" --all-features --locked check advisories
 
 .PHONY: playground
-playground: ## start MiniStack, a stand-in for AWS, and apply an example to it for real
+playground: ## start MiniStack, a stand-in for AWS, and a Kubernetes cluster, and apply an example for real
+	@for program in $(CLUSTER); do testbed/build $$program >/dev/null || break; done
 	@scripts/playground
 
 .PHONY: bench

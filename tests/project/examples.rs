@@ -81,21 +81,23 @@ fn the_playground_comes_up_and_ends_when_it_is_told() {
     if built("ministack").is_none() {
         return;
     }
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let ports = [free(), free(), free()];
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/playground");
     let mut playground = Command::new(script)
-        .arg(&port)
+        .args(&ports)
         .env("TERRACE", env!("CARGO_BIN_EXE_terrace"))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(playground.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.starts_with("The playground is up")), "it never came up");
-    let answers = || TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap())).is_ok();
-    assert!(answers());
+    let answers = |port: &str| TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap())).is_ok();
+    let has_cluster = built("kube-apiserver").is_some();
+    assert!(answers(&ports[0]) && answers(&ports[1]) == has_cluster);
     let told = Command::new("kill").args(["-TERM", &playground.id().to_string()]).status().unwrap();
     assert!(told.success() && playground.wait().unwrap().success());
-    assert!(!answers());
+    assert!(!answers(&ports[0]) && !answers(&ports[1]), "something of it is left");
 }
 
 #[test]

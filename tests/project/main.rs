@@ -18,6 +18,8 @@ mod examples;
 #[cfg(test)]
 mod ledgers;
 #[cfg(test)]
+mod platform;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod servers;

@@ -4,6 +4,7 @@
 pub(crate) mod action;
 pub(crate) mod cluster;
 pub(crate) mod message;
+pub(crate) mod platform;
 pub(crate) mod project;
 pub(crate) mod proxy;
 pub(crate) mod server;
