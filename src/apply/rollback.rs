@@ -179,7 +179,7 @@ async fn undo_one(
     let connections = connections
         .unwrap_or_else(|| crate::plan::connect::Connections { aws: desk.subject.aws.clone(), cluster: None });
     let action = if creates { ActionWord::Delete } else { ActionWord::Update };
-    let Ok(context) = work::context(desk, address, &connections, kind.default_timeout(action)) else {
+    let Ok(context) = work::context(desk, address, &connections, kind.default_timeout(action)).await else {
         return stays("cannot be undone: there is no connection to it");
     };
     let undo = Undo {

@@ -174,6 +174,7 @@ impl Lab {
             seal: SealKey::new([7; 32]),
             ledger,
             plan_outputs: Arc::new(|_| Ok(None)),
+            clusters: crate::plan::Clusters::default(),
         }
     }
 

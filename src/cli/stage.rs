@@ -16,7 +16,7 @@ use crate::{
     kinds::{self, PlanOutputs},
     plan::{self, Attachment, Made, Plan, Request, Saved, Subject},
     state,
-    world::{Class, Failure, Ledger, World, live::OsRandom},
+    world::{ActingAs, Class, ClusterConnection, Failure, Ledger, World, live::OsRandom},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -95,8 +95,23 @@ pub(crate) async fn subject_in(
         seal,
         ledger,
         plan_outputs,
+        clusters: if chosen.sandbox {
+            plan::Clusters::default()
+        } else {
+            other_clusters(loaded, &chosen.environment.name)
+        },
         configuration: loaded.configuration.clone(),
     })
+}
+
+/// The clusters that terrace.toml puts in the place of the plan's own in an environment.
+fn other_clusters(loaded: &Loaded, environment: &str) -> plan::Clusters {
+    let all = loaded.place.project.settings.kubernetes.iter();
+    let here = all.filter(|((of, _), _)| of == environment).map(|((_, label), other)| {
+        let (path, context) = (other.kubeconfig.clone(), other.context.clone());
+        (label.clone(), ClusterConnection::Kubeconfig { path, context, acting_as: ActingAs::default() })
+    });
+    plan::Clusters::with(here.collect())
 }
 
 /// The outputs of the project's other plans in the same environment and world; read once, and only where the plan asks

@@ -7,7 +7,7 @@ use crate::{
     },
     lang::MemorySources,
     world::{
-        AwsConnection, ClusterConnection, Outcome, World as _,
+        ActingAs, AwsConnection, ClusterConnection, Outcome, World as _,
         sandbox::{Drift, Fault, FaultKind, Halfway, Options, Sandbox},
     },
 };
@@ -146,7 +146,12 @@ impl Bench {
             ..AwsConnection::default()
         };
         let aws = self.sandbox.aws(&connection).unwrap();
-        let eks = ClusterConnection::Eks { name: CLUSTER.into(), aws: Box::new(connection.clone()) };
+        let eks = ClusterConnection::Eks {
+            name: CLUSTER.into(),
+            aws: Box::new(connection.clone()),
+            role_arn: None,
+            acting_as: ActingAs::default(),
+        };
         let cluster = self.sandbox.cluster(&eks).unwrap();
         let clock = self.sandbox.clock();
         Context {

@@ -207,7 +207,11 @@ pub const ENVIRONMENT: BlockSchema = BlockSchema {
 
 /// `kubernetes "name" {}`.
 pub const KUBERNETES: BlockSchema = BlockSchema {
-    attributes: &[attribute("for_each", Shape::Any, "One connection for each.")],
+    attributes: &[
+        attribute("for_each", Shape::Any, "One connection for each."),
+        attribute("as", Shape::String, "The user to act as; the caller must be allowed to impersonate."),
+        attribute("as_groups", Shape::Strings, "The groups to act in, with `as`."),
+    ],
     blocks: &[
         block(
             "eks",
@@ -236,8 +240,12 @@ pub const KUBERNETES: BlockSchema = BlockSchema {
                 "A cluster of a kubeconfig file.",
             ),
         ),
+        block(
+            "in_cluster",
+            &schema(&[], &[], "The cluster that Terrace itself runs in, as its pod's service account."),
+        ),
     ],
-    exactly_one: &["eks", "kubeconfig"],
+    exactly_one: &["eks", "kubeconfig", "in_cluster"],
     doc: "A connection to a cluster, which may not exist yet.",
 };
 

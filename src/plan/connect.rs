@@ -8,7 +8,7 @@ use crate::{
         schema::ConnectionNeed,
     },
     plan::Subject,
-    world::{AssumeRole, AwsConnection, ClusterConnection, Outcome},
+    world::{ActingAs, AssumeRole, AwsConnection, ClusterConnection, Outcome},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -62,11 +62,25 @@ pub fn connections(
         None => None,
     };
     if let Some(reference) = cluster {
+        if let Some(instead) = subject.clusters.instead_of(&reference) {
+            out.cluster = Some(instead.clone());
+            return Ok(Ok(out));
+        }
         let body = evaluator.connection("kubernetes", &reference.name, reference.key.as_deref())?;
         if body.has_unknown() {
             return Ok(Err(Waiting { connection: label(&reference), for_: body.waits_for() }));
         }
-        out.cluster = cluster_of(&out.aws, &body);
+        let home = match eks_account(&body) {
+            Some((name, key)) => {
+                let account = evaluator.connection("aws", &name, key.as_deref())?;
+                if account.has_unknown() {
+                    return Ok(Err(Waiting { connection: label(&reference), for_: account.waits_for() }));
+                }
+                aws(&subject.aws, &account)
+            }
+            None => out.aws.clone(),
+        };
+        out.cluster = cluster_of(&home, &body);
     }
     Ok(Ok(out))
 }
@@ -137,15 +151,31 @@ pub fn account_of_role(arn: &str) -> Option<String> {
     (account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit())).then(|| account.to_owned())
 }
 
+/// The `aws` block that an `eks` block names: its name, and its key where it has several.
+fn eks_account(body: &Value) -> Option<(String, Option<String>)> {
+    let named = body.get("eks")?.get("aws")?.as_str()?.strip_prefix("aws.")?;
+    Some(match named.split_once("[\"") {
+        Some((name, key)) => (name.to_owned(), key.strip_suffix("\"]").map(str::to_owned)),
+        None => (named.to_owned(), None),
+    })
+}
+
 fn cluster_of(aws: &AwsConnection, body: &Value) -> Option<ClusterConnection> {
     let text = |block: &Value, name: &str| block.get(name).and_then(Value::as_str).map(str::to_owned);
+    let groups = body.get("as_groups").and_then(Value::as_seq).map_or(&[][..], |groups| groups);
+    let acting_as = ActingAs {
+        user: text(body, "as"),
+        groups: groups.iter().filter_map(|group| group.as_str().map(str::to_owned)).collect(),
+    };
     if let Some(eks) = body.get("eks").filter(|b| !b.is_null()) {
-        return Some(ClusterConnection::Eks { name: text(eks, "name")?, aws: Box::new(aws.clone()) });
+        let (name, role_arn) = (text(eks, "name")?, text(eks, "role_arn"));
+        return Some(ClusterConnection::Eks { name, aws: Box::new(aws.clone()), role_arn, acting_as });
     }
     if let Some(file) = body.get("kubeconfig").filter(|b| !b.is_null()) {
-        return Some(ClusterConnection::Kubeconfig { path: text(file, "path")?, context: text(file, "context") });
+        let (path, context) = (text(file, "path").unwrap_or_default(), text(file, "context"));
+        return Some(ClusterConnection::Kubeconfig { path, context, acting_as });
     }
-    body.get("in_cluster").filter(|b| !b.is_null()).map(|_| ClusterConnection::InCluster)
+    body.get("in_cluster").filter(|b| !b.is_null()).map(|_| ClusterConnection::InCluster { acting_as })
 }
 
 /// Where a thing lives, where that is not the environment's own account and region.

@@ -130,6 +130,14 @@ pub fn pinned(subject: &Subject, plan: &Plan) -> Vec<Moved> {
     if world != plan.header.world {
         out.push(Moved::World { planned: text(&plan.header.world), now: text(&world) });
     }
+    let clusters = subject.other_clusters();
+    if clusters != plan.header.clusters {
+        let text = |all: &std::collections::BTreeMap<String, String>| {
+            let each: Vec<String> = all.iter().map(|(k, v)| format!("kubernetes.{k} as {v}")).collect();
+            if each.is_empty() { "the plan's own clusters".to_owned() } else { each.join(", ") }
+        };
+        out.push(Moved::World { planned: text(&plan.header.clusters), now: text(&clusters) });
+    }
     let (planned, now) = (&plan.header.state, &subject.state);
     // A state that was never written has no lineage yet: writing its first record gives it one.
     let same_lineage = planned.lineage == now.lineage || planned.lineage.is_empty();

@@ -3,7 +3,7 @@
 use crate::{
     base::{Address, Digest},
     kinds::{Context, Desired, Difference, Kind, Observed, Owner, Preview},
-    plan::{Left, Subject, connect, decide::prior, instance::Instance},
+    plan::{Left, Subject, clusters, connect, decide::prior, instance::Instance},
     state::Resource,
     world::{Failure, Ledger, Outcome},
 };
@@ -56,6 +56,7 @@ pub async fn look(
     }
     let mut context = connect::context(subject, &instance.address, &instance.connections, how.timeout, quiet())?;
     context.outlook.clone_from(&instance.outlook);
+    clusters::meet(subject, &subject.state, &instance.address, &instance.connections).await?;
     let observed = context.patiently(|| kind.read(&context, identity, Some(&instance.desired))).await?;
     let known = known.is_some() || observed.is_none();
     let ignore = instance.ignore.as_slice();

@@ -3,6 +3,7 @@
 //! Reading order: [`Plan`] and its parts, [`Subject`] and [`Request`], [`make()`], then the rules: `decide`, `removal`,
 //! `envelope`, `fresh`, `refuse`.
 
+pub mod clusters;
 pub mod connect;
 pub mod decide;
 pub mod envelope;
@@ -18,6 +19,7 @@ pub mod removal;
 mod subject;
 mod upgrade;
 
+pub use clusters::Clusters;
 pub use file::{ReadError, read, saved, write};
 pub use fresh::{Moved, moved, pinned, spent};
 pub use look::discard;

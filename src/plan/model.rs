@@ -79,6 +79,9 @@ pub struct Header {
     pub protected: bool,
     /// The world.
     pub world: WorldId,
+    /// Clusters that the settings put in the place of the plan's own: which, by the label of the `kubernetes` block.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub clusters: BTreeMap<String, String>,
     /// What kind of plan it is.
     pub mode: Mode,
     /// `--target`, in order.

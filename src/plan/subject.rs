@@ -38,6 +38,8 @@ pub struct Subject {
     pub ledger: Arc<dyn Ledger>,
     /// Outputs of other plans.
     pub plan_outputs: PlanOutputs,
+    /// Clusters that take the place of those that the plan's `kubernetes` blocks name, and which were met.
+    pub clusters: crate::plan::Clusters,
 }
 
 impl Subject {
@@ -52,6 +54,12 @@ impl Subject {
             account: self.aws.account_id.as_str().into(),
             region: self.aws.region.as_str().into(),
         }
+    }
+
+    /// Clusters in the place of the plan's own, in words, by label.
+    #[must_use]
+    pub fn other_clusters(&self) -> BTreeMap<String, String> {
+        self.clusters.instead().iter().map(|(label, cluster)| (label.clone(), cluster.spoken())).collect()
     }
 
     /// World, account and region.

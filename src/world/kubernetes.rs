@@ -2,6 +2,7 @@
 
 use crate::world::Outcome;
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -66,6 +67,45 @@ pub struct ApplyOptions {
     pub dry_run: bool,
 }
 
+/// Which objects of a type are watched.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Watched {
+    /// `apps/v1`.
+    pub api_version: String,
+    /// `Deployment`.
+    pub kind: String,
+    /// In one namespace, or in all.
+    pub namespace: Option<String>,
+    /// The only one, where it is one.
+    pub name: Option<String>,
+    /// Labels that they bear.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a watch tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ObjectChange {
+    /// The object is there, and like this.
+    Is(Json),
+    /// It is not there any more.
+    Gone(ObjectRef),
+}
+
+/// A container's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRequest {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod.
+    pub pod: String,
+    /// The container; the only one where `None`.
+    pub container: Option<String>,
+    /// Of the container before the last restart.
+    pub previous: bool,
+    /// How many of the last lines.
+    pub lines: u32,
+}
+
 /// A selection of pods behind which something listens.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Endpoint {
@@ -126,10 +166,16 @@ pub trait Kubernetes: Send + Sync {
     /// Server-side apply; returns the object as it is, or would be. A field that another manager owns is `Conflict`, whose
     /// message names manager and field.
     async fn apply(&self, object: &Json, options: &ApplyOptions) -> Outcome<Json>;
-    /// Deletes in the foreground; returns once accepted (finalizers may hold it). An absent object is no error.
-    async fn delete(&self, object: &ObjectRef) -> Outcome<()>;
+    /// Deletes, in the foreground what others depend on; returns once accepted (finalizers may hold it). An absent object is
+    /// no error. With a uid only the object of that uid is deleted: another of the same name is `Conflict`.
+    async fn delete(&self, object: &ObjectRef, uid: Option<&str>) -> Outcome<()>;
     /// Sends a request to a ready pod. No ready pod is `Unavailable` with a message that says so.
     async fn pod_request(&self, request: &PodRequest) -> Outcome<HttpAnswer>;
     /// The last events about an object, newest first, one line each.
     async fn events_about(&self, object: &ObjectRef) -> Outcome<Vec<String>>;
+    /// What is there and then each change of it, until the stream is dropped. An object may be told again as it was. Ends with
+    /// an error where the server can no longer be asked; a type that the server does not have is `NotFound`.
+    fn changes(&self, watched: &Watched) -> BoxStream<'static, Outcome<ObjectChange>>;
+    /// The last lines that a container printed; empty where there is no such container, or none yet.
+    async fn log(&self, request: &LogRequest) -> Outcome<Vec<String>>;
 }

@@ -26,7 +26,10 @@ pub use eks::{
 };
 pub use failure::{Class, Failure, Outcome};
 pub use helm::{Chart, ChartRef, Helm, Release, ReleaseRequest, Rendered};
-pub use kubernetes::{ApplyOptions, Endpoint, HttpAnswer, Kubernetes, ObjectRef, PodRequest, ResourceType};
+pub use kubernetes::{
+    ApplyOptions, Endpoint, HttpAnswer, Kubernetes, LogRequest, ObjectChange, ObjectRef, PodRequest, ResourceType,
+    Watched,
+};
 pub use ledger::{Broken, Ledger, Lock, LockOwner, Moved, Stored};
 pub use machine::Machine;
 pub use services::{Caller, Command, Http, Identity, Objects, Parameter, Program, ProgramEnd, Secrets};
@@ -84,16 +87,63 @@ pub enum ClusterConnection {
         name: String,
         /// Where it is.
         aws: Box<AwsConnection>,
+        /// The role that calls the cluster, where that is another one than the connection's own.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        role_arn: Option<String>,
+        /// As whom.
+        #[serde(skip_serializing_if = "ActingAs::is_oneself", default)]
+        acting_as: ActingAs,
     },
     /// A context of a kubeconfig file.
     Kubeconfig {
-        /// The file.
+        /// The file; empty for those that kubectl reads, `KUBECONFIG` or `~/.kube/config`.
         path: String,
         /// The context; the current one where `None`.
         context: Option<String>,
+        /// As whom.
+        #[serde(skip_serializing_if = "ActingAs::is_oneself", default)]
+        acting_as: ActingAs,
     },
     /// The cluster this process runs in.
-    InCluster,
+    InCluster {
+        /// As whom.
+        #[serde(skip_serializing_if = "ActingAs::is_oneself", default)]
+        acting_as: ActingAs,
+    },
+}
+
+impl ClusterConnection {
+    /// The cluster as a person knows it: its name on EKS, a context, `in_cluster`.
+    #[must_use]
+    pub fn spoken(&self) -> String {
+        match self {
+            Self::Eks { name, .. } => name.clone(),
+            Self::Kubeconfig { context: Some(context), .. } => context.clone(),
+            Self::Kubeconfig { path, .. } if path.is_empty() => "the current context of kubectl".to_owned(),
+            Self::Kubeconfig { path, .. } => format!("the current context of {path}"),
+            Self::InCluster { .. } => "in_cluster".to_owned(),
+        }
+    }
+}
+
+/// As whom a connection acts, in the place of whom it authenticates. Source: "User impersonation" of Kubernetes'
+/// documentation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+pub struct ActingAs {
+    /// The user; oneself where `None`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user: Option<String>,
+    /// Groups in the place of the user's own; none without a user.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub groups: Vec<String>,
+}
+
+impl ActingAs {
+    /// True where nobody else is named.
+    #[must_use]
+    pub const fn is_oneself(&self) -> bool {
+        self.user.is_none() && self.groups.is_empty()
+    }
 }
 
 /// AWS in one account and region.

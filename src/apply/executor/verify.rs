@@ -243,7 +243,7 @@ pub(super) async fn measure_all(
     connections: &Connections,
 ) -> Vec<(Arc<str>, Verdict, bool)> {
     let jobs = measures.into_iter().map(|(one, error)| async move {
-        let mut verdict = match work::context(desk, &one.address, connections, one.within) {
+        let mut verdict = match work::context(desk, &one.address, connections, one.within).await {
             Ok(context) => measure(&one, &context).await,
             Err(end) => {
                 let said = if let End::Failed(why) = end { why } else { "no connection".to_owned() };

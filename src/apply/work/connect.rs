@@ -5,7 +5,8 @@ use crate::{
     apply::journal::Desk,
     base::{Address, Event, Hidden},
     kinds::Context,
-    plan::connect,
+    plan::{clusters, connect},
+    state::Record,
 };
 use serde_json::Value as Json;
 use std::{sync::Arc, time::Duration};
@@ -15,21 +16,26 @@ pub(super) fn connection(connections: &connect::Connections) -> Json {
     serde_json::to_value(connections).unwrap_or(Json::Null)
 }
 
-/// A context whose progress goes to the events.
-pub(in crate::apply) fn context(
+/// A context whose progress goes to the events. Its cluster was met: it is the one that state remembers, or is recorded now.
+pub(in crate::apply) async fn context(
     desk: &Desk<'_>,
     address: &Address,
     connections: &connect::Connections,
     timeout: Duration,
 ) -> Result<Context, End> {
-    connect::context(
-        desk.subject,
-        address,
-        connections,
-        timeout,
-        progress(desk.events.clone(), desk.hidden.clone(), address.clone()),
-    )
-    .map_err(|f| End::Failed(tell(&f)))
+    let subject = desk.subject;
+    let progress = progress(desk.events.clone(), desk.hidden.clone(), address.clone());
+    let failed = |f: crate::world::Failure| End::Failed(tell(&f));
+    let context = connect::context(subject, address, connections, timeout, progress).map_err(failed)?;
+    let met = context.patiently(|| clusters::meet(subject, &subject.state, address, connections)).await;
+    if let Some((connection, identity)) = met.map_err(failed)? {
+        let connection: Arc<str> = connection.into();
+        let known = desk.store.with(|state| state.clusters.get(&connection) == Some(&identity));
+        if !known {
+            desk.store.commit(vec![Record::Cluster { connection, identity }]).await?;
+        }
+    }
+    Ok(context)
 }
 
 /// Emits what a running node says.

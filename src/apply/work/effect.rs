@@ -22,7 +22,7 @@ impl Task<'_> {
         facts: &BTreeMap<String, Json>,
     ) -> Result<End, End> {
         let action = if observed.is_some() { ActionWord::Update } else { ActionWord::Create };
-        let context = self.context(action)?;
+        let context = self.context(action).await?;
         let identity = observed.map(|o| &o.identity);
         let connection = connection(&self.instance.connections);
         let effect = Effect {
@@ -52,7 +52,7 @@ impl Task<'_> {
 
     /// Destroys the one that the new one takes the place of; state already remembers the new one.
     pub(super) async fn destroy_former(&self, former: &Resource, open: Option<&Intent>) -> Result<(), End> {
-        let context = self.context(ActionWord::Delete)?;
+        let context = self.context(ActionWord::Delete).await?;
         let facts = BTreeMap::new();
         let effect = Effect {
             address: &self.instance.address,
@@ -86,7 +86,7 @@ impl Task<'_> {
         let identity =
             observed.map(|o| o.identity.clone()).or_else(|| self.remembered.as_ref().map(|r| r.identity.clone()));
         let Some(identity) = identity else { return Ok(()) };
-        let context = self.context(ActionWord::Delete)?;
+        let context = self.context(ActionWord::Delete).await?;
         let connection = connection(&self.instance.connections);
         let facts = BTreeMap::new();
         let effect = Effect {

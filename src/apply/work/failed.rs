@@ -40,7 +40,8 @@ impl Task<'_> {
         };
         let (identity, exports) = if kind.reads(identity) {
             let desk = self.desk;
-            let context = context(desk, &self.instance.address, &self.instance.connections, self.read_timeout).ok()?;
+            let context =
+                context(desk, &self.instance.address, &self.instance.connections, self.read_timeout).await.ok()?;
             match context.patiently(|| kind.read(&context, identity, Some(&self.instance.desired))).await {
                 Ok(None) => return None,
                 Ok(Some(left)) => (left.identity, left.exports),

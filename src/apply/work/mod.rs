@@ -63,7 +63,7 @@ impl Task<'_> {
         }
     }
 
-    fn context(&self, action: ActionWord) -> Result<Context, End> {
+    async fn context(&self, action: ActionWord) -> Result<Context, End> {
         let name = match action {
             ActionWord::Create => "create",
             ActionWord::Delete => "delete",
@@ -72,7 +72,7 @@ impl Task<'_> {
         };
         let own = self.declared.timeouts.get(name).copied();
         let timeout = own.unwrap_or_else(|| self.instance.kind.default_timeout(action));
-        context(self.desk, &self.instance.address, &self.instance.connections, timeout)
+        context(self.desk, &self.instance.address, &self.instance.connections, timeout).await
     }
 
     async fn work(&self) -> Result<End, End> {

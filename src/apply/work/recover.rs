@@ -12,7 +12,7 @@ use crate::{
 impl Task<'_> {
     /// Finds out how an effect of this run ended whose end was not seen, and goes on from there.
     pub(super) async fn recover(&self, intent: &Intent) -> Result<Option<End>, End> {
-        let context = self.context(intent.action)?;
+        let context = self.context(intent.action).await?;
         let facts = self.planned.facts.clone();
         let observed = Self::observed_before(intent);
         let deleting = intent.action == ActionWord::Delete;

@@ -41,7 +41,7 @@ impl Removal<'_> {
             .ok_or_else(|| End::Failed(format!("this version of terrace does not run `{}`", address.kind())))?;
         let connections = crate::plan::remembered_connections(self.desk.subject, &self.remembered);
         let timeout = kind.default_timeout(ActionWord::Delete);
-        let context = context(self.desk, address, &connections, timeout)?;
+        let context = context(self.desk, address, &connections, timeout).await?;
         let identity = &self.remembered.identity;
         let observed = if kind.reads(identity) {
             match context.patiently(|| kind.read(&context, identity, None)).await {

@@ -37,7 +37,7 @@ impl Revert<'_> {
         let address = &self.planned.address;
         let connections = remembered_connections(self.desk.subject, &self.remembered);
         let timeout = self.kind.default_timeout(ActionWord::Update);
-        let context = context(self.desk, address, &connections, timeout)?;
+        let context = context(self.desk, address, &connections, timeout).await?;
         let observed = if let Some(intent) = &self.open {
             intent.image.clone().map(|image| {
                 let owner = Owner::Ours(address.to_string());

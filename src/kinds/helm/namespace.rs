@@ -78,7 +78,7 @@ pub(super) async fn release(context: &Context, name: &str) -> Outcome<bool> {
             return Ok(false);
         }
     }
-    context.patiently(|| kubernetes.delete(&reference)).await?;
+    context.patiently(|| kubernetes.delete(&reference, None)).await?;
     // That it goes is certain; how soon is its finalizers' matter, and no failure of the release.
     let _ = gone(context, name, PATIENCE.min(context.time_left())).await;
     Ok(true)

@@ -213,7 +213,7 @@ async fn delete_all(context: &Context, wanted: &[ObjectRef]) -> Outcome<()> {
 
 async fn delete_one(context: &Context, reference: &ObjectRef) -> Outcome<()> {
     let kubernetes = &context.cluster()?.kubernetes;
-    context.patiently(|| kubernetes.delete(reference)).await?;
+    context.patiently(|| kubernetes.delete(reference, None)).await?;
     let mut pace = crate::kinds::FIRST_POLL;
     loop {
         let Some(left) = context.patiently(|| kubernetes.get(reference)).await? else { return Ok(()) };

@@ -34,6 +34,7 @@ impl Maker<'_> {
                 env: subject.given.env.name.clone(),
                 protected: subject.protected,
                 world: subject.world_id(),
+                clusters: subject.other_clusters(),
                 mode: self.request.mode,
                 targets: self.request.targets.clone(),
                 replace: self.request.replace.clone(),

@@ -385,6 +385,7 @@ pub(super) async fn observe_remembered(
     }
     let connections = remembered_connections(subject, resource);
     let context = connect::context(subject, &resource.address, &connections, request.read_timeout, look::quiet())?;
+    crate::plan::clusters::meet(subject, &subject.state, &resource.address, &connections).await?;
     let observed = context.patiently(|| kind.read(&context, &resource.identity, None)).await?;
     Ok(Look { observed, ..Look::default() })
 }

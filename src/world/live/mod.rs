@@ -1,7 +1,9 @@
-//! The live world: the traits over AWS's SDK and this machine.
+//! The live world: the traits over AWS's SDK, over kube's client and this machine.
 
 mod aws;
+mod kubernetes;
 mod ledger;
+mod no_helm;
 mod s3;
 
 pub use aws::AskMfa;
@@ -9,15 +11,19 @@ pub use ledger::FileLedger;
 pub use s3::{Encryption, S3Ledger, S3Place};
 
 use crate::world::{
-    Aws, AwsConnection, Class, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Failure, Http, Machine,
-    Outcome, World,
+    Aws, AwsConnection, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, Machine, Outcome, World,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// The world outside: AWS, by the connections that plans declare, and the programs and network of this machine.
 pub struct Live {
     aws: aws::Connections,
+    clusters: Mutex<BTreeMap<ClusterConnection, ClusterHandle>>,
     machine: Arc<Machine>,
 }
 
@@ -27,7 +33,7 @@ impl Live {
     /// # Errors
     /// The machine's HTTP client cannot be set up.
     pub fn new(ask: AskMfa) -> Outcome<Arc<Self>> {
-        Ok(Arc::new(Self { aws: aws::Connections::new(ask, None), machine: Arc::new(Machine::new()?) }))
+        Self::over(aws::Connections::new(ask, None))
     }
 
     /// The same with credentials that the caller has, in place of those of the environment and the profiles. For programs
@@ -36,8 +42,11 @@ impl Live {
     /// # Errors
     /// As [`Live::new`].
     pub fn with_credentials(ask: AskMfa, credentials: SharedCredentialsProvider) -> Outcome<Arc<Self>> {
-        let aws = aws::Connections::new(ask, Some(credentials));
-        Ok(Arc::new(Self { aws, machine: Arc::new(Machine::new()?) }))
+        Self::over(aws::Connections::new(ask, Some(credentials)))
+    }
+
+    fn over(aws: aws::Connections) -> Outcome<Arc<Self>> {
+        Ok(Arc::new(Self { aws, clusters: Mutex::default(), machine: Arc::new(Machine::new()?) }))
     }
 
     /// State in a bucket. `lease` is how long a process that holds its lock may be silent before others take it over.
@@ -58,13 +67,18 @@ impl World for Live {
     }
 
     fn cluster(&self, connection: &ClusterConnection) -> Outcome<ClusterHandle> {
-        let subject = match connection {
-            ClusterConnection::Eks { name, .. } => name.clone(),
-            ClusterConnection::Kubeconfig { path, .. } => path.clone(),
-            ClusterConnection::InCluster => "in_cluster".to_owned(),
+        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || {
+            let account = match connection {
+                ClusterConnection::Eks { aws, .. } => {
+                    Some(kubernetes::Account { session: self.aws.session(aws), eks: self.aws.handles(aws).eks })
+                }
+                ClusterConnection::Kubeconfig { .. } | ClusterConnection::InCluster { .. } => None,
+            };
+            let cluster = kubernetes::Cluster::new(connection.clone(), account);
+            ClusterHandle { kubernetes: Arc::new(kubernetes::Api(cluster)), helm: Arc::new(no_helm::NoHelm) }
         };
-        Err(Failure::new(Class::Unsupported, "connect", subject, "this version cannot reach a live cluster yet")
-            .hint("plan stacks and add-ons on AWS; charts and manifests with --sandbox"))
+        Ok(clusters.entry(connection.clone()).or_insert_with(made).clone())
     }
 
     fn command(&self) -> Arc<dyn Command> {

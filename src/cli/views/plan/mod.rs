@@ -73,6 +73,9 @@ fn header(plan: &Plan, page: &mut Page) {
     let world = &header.world;
     let place = format!("{}, account {}, region {}", world.name, world.account, world.region);
     page.line(&format!("World  {}", bold(clean(&place))));
+    for (label, cluster) in &header.clusters {
+        page.prose("       ", &format!("kubernetes.{label} is {cluster}, as terrace.toml says"));
+    }
     let protected = if header.protected { yellow(" (protected)") } else { String::new() };
     page.line(&format!("Plan   {} in environment {}{protected}", bold(&header.plan), bold(&header.env)));
     match header.mode {

@@ -35,6 +35,7 @@ fn plan(nodes: Vec<Planned>) -> Plan {
             env: "dev".into(),
             protected: false,
             world: WorldId { name: "sandbox".into(), account: "111111111111".into(), region: "us-east-1".into() },
+            clusters: BTreeMap::new(),
             mode: Mode::Normal,
             targets: Vec::new(),
             replace: Vec::new(),

@@ -193,7 +193,7 @@ fn no_answer_of_aws(operation: &str, subject: &str, raw: &HttpResponse) -> Failu
 }
 
 /// The text of a body on one line, without markup.
-fn plain(body: &str) -> String {
+pub(in crate::world::live) fn plain(body: &str) -> String {
     let mut text = String::new();
     let mut inside = false;
     for c in body.chars() {
@@ -247,8 +247,13 @@ fn no_credentials(operation: &str, subject: &str, error: &CredentialsError) -> F
     Failure::new(class, operation, subject, format!("there are no credentials: {said}")).hint(hint)
 }
 
+/// The world's own failure, where one is among the causes.
+pub(in crate::world::live) fn cause(error: &(dyn Error + 'static)) -> Option<Failure> {
+    find::<Failure>(error).cloned()
+}
+
 /// The first cause of this type.
-fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
+pub(in crate::world::live) fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
     let mut cause = Some(error);
     while let Some(inner) = cause {
         if let Some(found) = inner.downcast_ref() {
@@ -260,7 +265,7 @@ fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e 
 }
 
 /// An error and its causes on one line, none said twice.
-fn chain(error: &dyn Error) -> String {
+pub(in crate::world::live) fn chain(error: &dyn Error) -> String {
     let mut text = String::new();
     let mut cause = error.source();
     while let Some(inner) = cause {

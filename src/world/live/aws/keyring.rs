@@ -13,7 +13,7 @@ type Session = (SharedCredentialsProvider, SharedIdentityCache);
 
 /// The credentials of a process.
 pub(in crate::world::live) struct Keyring {
-    ask: AskMfa,
+    pub(super) ask: AskMfa,
     /// Stands in for all that is found in the environment and the profiles.
     pub(super) given: Option<SharedCredentialsProvider>,
     /// Held while a role is taken on, so that two connections do not ask for a code each.

@@ -18,10 +18,11 @@ mod secrets;
 mod session;
 mod templates;
 
-pub(in crate::world::live) use failure::failed;
+pub(in crate::world::live) use failure::{cause, chain, failed, find, plain};
 pub(in crate::world::live) use keyring::Keyring;
 pub use role::AskMfa;
-pub(in crate::world::live) use session::config;
+pub(in crate::world::live) use role::role_in_turn;
+pub(in crate::world::live) use session::{Session, config};
 
 use crate::world::{Aws, AwsConnection};
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -34,7 +35,7 @@ use std::{
 /// service.
 pub(super) struct Connections {
     keyring: Arc<Keyring>,
-    known: Mutex<BTreeMap<AwsConnection, Aws>>,
+    known: Mutex<BTreeMap<AwsConnection, (Arc<Session>, Aws)>>,
 }
 
 impl Connections {
@@ -50,18 +51,28 @@ impl Connections {
 
     /// The handles of a connection. Makes no call.
     pub(super) fn handles(&self, connection: &AwsConnection) -> Aws {
+        self.both(connection).1
+    }
+
+    /// The session of a connection. Makes no call.
+    pub(super) fn session(&self, connection: &AwsConnection) -> Arc<Session> {
+        self.both(connection).0
+    }
+
+    fn both(&self, connection: &AwsConnection) -> (Arc<Session>, Aws) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known
             .entry(connection.clone())
             .or_insert_with(|| {
-                let session = session::Session::new(connection.clone(), self.keyring.clone());
-                Aws {
+                let session = Session::new(connection.clone(), self.keyring.clone());
+                let aws = Aws {
                     cloudformation: Arc::new(cloudformation::LiveCloudFormation::new(session.clone())),
                     eks: Arc::new(eks::LiveEks(session.clone())),
                     secrets: Arc::new(secrets::LiveSecrets(session.clone())),
                     objects: Arc::new(objects::LiveObjects(session.clone())),
-                    identity: Arc::new(secrets::LiveSecrets(session)),
-                }
+                    identity: Arc::new(secrets::LiveSecrets(session.clone())),
+                };
+                (session, aws)
             })
             .clone()
     }

@@ -125,6 +125,22 @@ impl RoleCredentials {
     }
 }
 
+/// A role that is taken on with the credentials of a session, which may be a role's too: what an `eks` block's `role_arn`
+/// names.
+///
+/// # Errors
+/// Whatever keeps it from being taken on.
+pub(in crate::world::live) async fn role_in_turn(
+    role_arn: &str,
+    keyring: &super::Keyring,
+    config: &aws_config::SdkConfig,
+) -> Outcome<aws_credential_types::provider::SharedCredentialsProvider> {
+    let role = AssumeRole { role_arn: role_arn.to_owned(), ..AssumeRole::default() };
+    let sts = aws_sdk_sts::Client::new(config);
+    let begun = RoleCredentials::begun(role, Right::Caller(keyring.ask.clone()), sts).await?;
+    Ok(aws_credential_types::provider::SharedCredentialsProvider::new(begun))
+}
+
 impl OidcToken {
     /// The token that this CI job has, where it has one.
     #[expect(clippy::disallowed_methods, reason = "what CI gives a job is in its environment")]

@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 const ATTEMPTS: u32 = 5;
 
 /// One connection, used by everything that lives in its account and region. Nothing is called before the first use.
-pub(super) struct Session {
+pub(in crate::world::live) struct Session {
     connection: AwsConnection,
     keyring: Arc<Keyring>,
     ready: OnceCell<Ready>,
@@ -26,6 +26,8 @@ pub(super) struct Session {
 struct Ready {
     clients: Clients,
     caller: Caller,
+    /// Region, credentials and network, for what is signed by hand.
+    config: SdkConfig,
     /// What takes the place of AWS's own endpoints, whoever said so.
     endpoint: Option<String>,
 }
@@ -82,6 +84,7 @@ impl Session {
         let ready = OnceCell::new_with(Some(Ready {
             clients: Clients::new(config, &connection.account_id),
             caller,
+            config: config.clone(),
             endpoint: config.endpoint_url().map(str::to_owned),
         }));
         let nobody = |_: &str| Err(Failure::new(Class::Denied, "sts:AssumeRole", "", "nobody is asked in tests"));
@@ -94,6 +97,19 @@ impl Session {
     /// No credentials, an endpoint that does not answer, another account than the declared one.
     pub(super) async fn clients(&self) -> Outcome<&Clients> {
         Ok(&self.ready().await?.clients)
+    }
+
+    /// Region, credentials and network of the session, once it is known to be the right one.
+    ///
+    /// # Errors
+    /// As [`Session::clients`].
+    pub(in crate::world::live) async fn config(&self) -> Outcome<&SdkConfig> {
+        Ok(&self.ready().await?.config)
+    }
+
+    /// Where roles' sessions are kept.
+    pub(in crate::world::live) const fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
     }
 
     /// Where CloudFormation finds buckets: the S3 of the region, or the endpoint that takes its place.
@@ -130,7 +146,8 @@ impl Session {
         let caller = Caller { account: answer.account.unwrap_or_default(), arn: answer.arn.unwrap_or_default() };
         self.guard(&caller)?;
         let clients = Clients::new(&config, &caller.account);
-        Ok(Ready { clients, caller, endpoint: config.endpoint_url().map(str::to_owned) })
+        let endpoint = config.endpoint_url().map(str::to_owned);
+        Ok(Ready { clients, caller, config, endpoint })
     }
 
     /// Refuses another account than the declared one, before anything is asked of it.

@@ -1,11 +1,16 @@
 //! The Kubernetes trait over the sandbox: each call is one call of the sandbox, so latency and faults apply.
 
-use super::{super::Sandbox, record, removal, request, server};
-use crate::world::{ApplyOptions, HttpAnswer, Kubernetes, ObjectRef, Outcome, PodRequest, ResourceType};
+use super::{super::Sandbox, record, removal, request, server, watch};
+use crate::world::{
+    ApplyOptions, HttpAnswer, Kubernetes, LogRequest, ObjectChange, ObjectRef, Outcome, PodRequest, ResourceType,
+    Watched,
+};
+use futures::stream::BoxStream;
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// One cluster's API server.
+#[derive(Clone)]
 pub(super) struct Api {
     /// The world.
     pub(super) sandbox: Arc<Sandbox>,
@@ -87,10 +92,11 @@ impl Kubernetes for Api {
             .await
     }
 
-    async fn delete(&self, object: &ObjectRef) -> Outcome<()> {
+    async fn delete(&self, object: &ObjectRef, uid: Option<&str>) -> Outcome<()> {
         self.sandbox
             .call("kubernetes:Delete", &object.to_string(), |tx| {
                 super::ensure(tx, &self.cluster);
+                removal::check_uid(tx, &self.cluster, object, uid)?;
                 if tx.take_halfway().is_some() {
                     super::hold(tx, &self.cluster, object);
                 }
@@ -120,6 +126,21 @@ impl Kubernetes for Api {
             .call("kubernetes:ListEvents", &object.to_string(), |tx| {
                 super::ensure(tx, &self.cluster);
                 server::events(tx, &self.cluster, object)
+            })
+            .await
+    }
+
+    fn changes(&self, watched: &Watched) -> BoxStream<'static, Outcome<ObjectChange>> {
+        watch::changes(self.clone(), watched.clone())
+    }
+
+    async fn log(&self, request: &LogRequest) -> Outcome<Vec<String>> {
+        let subject = format!("Pod {}/{}", request.namespace, request.pod);
+        self.sandbox
+            .call("kubernetes:GetPodLog", &subject, |tx| {
+                super::ensure(tx, &self.cluster);
+                server::reach(tx, &self.cluster)?;
+                Ok(server::log(tx, &self.cluster, request))
             })
             .await
     }

@@ -16,6 +16,7 @@ mod request;
 mod server;
 mod types;
 mod volumes;
+mod watch;
 mod workload;
 
 use super::{Halfway, Sandbox, Tx};
@@ -43,14 +44,14 @@ pub(in crate::world::sandbox) fn cluster_handle(
 
 fn key(connection: &ClusterConnection) -> String {
     match connection {
-        ClusterConnection::Eks { name, aws } => {
+        ClusterConnection::Eks { name, aws, .. } => {
             let account = if aws.account_id.is_empty() { "000000000000" } else { &aws.account_id };
             format!("{account}/{}/{name}", aws.region)
         }
         ClusterConnection::Kubeconfig { context, .. } => {
             format!("{CONTEXTS}{}", context.as_deref().unwrap_or("default").replace('|', "_"))
         }
-        ClusterConnection::InCluster => format!("{CONTEXTS}in-cluster"),
+        ClusterConnection::InCluster { .. } => format!("{CONTEXTS}in-cluster"),
     }
 }
 

@@ -14,6 +14,26 @@ use std::time::Duration;
 const NAMESPACE_ENDS_AFTER: Duration = Duration::from_secs(6);
 /// How long the pods of a deleted workload take to end.
 const PODS_END_AFTER: Duration = Duration::from_secs(4);
+
+/// Refuses where another object than the one that is meant bears the name by now.
+///
+/// # Errors
+/// `Conflict`, in the real server's words.
+pub(super) fn check_uid(tx: &Tx<'_>, cluster: &str, object: &ObjectRef, uid: Option<&str>) -> Outcome<()> {
+    let Some(uid) = uid else { return Ok(()) };
+    let found = record::find(tx, cluster, object);
+    let Some(live) = found.as_ref().and_then(|r| r.object["metadata"]["uid"].as_str()) else { return Ok(()) };
+    if live == uid {
+        return Ok(());
+    }
+    let message = format!(
+        "Operation cannot be fulfilled on {} {:?}: Precondition failed: UID in precondition: {uid}, UID in object meta: {live}",
+        object.kind.to_lowercase(),
+        object.name
+    );
+    Err(server::failure(Class::Conflict, "Delete", object, message))
+}
+
 /// Deletes in the foreground. What has finalizers stays, terminating; a namespace takes what is in it along.
 ///
 /// # Errors

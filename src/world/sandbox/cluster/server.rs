@@ -389,6 +389,18 @@ fn not_found(object: &ObjectRef) -> Failure {
     failure(Class::NotFound, "Get", object, format!("{plural} {:?} not found", object.name))
 }
 
+/// What a container printed: its last words, where a fault made it crash.
+pub(super) fn log(tx: &Tx<'_>, cluster: &str, request: &crate::world::LogRequest) -> Vec<String> {
+    let name = Json::from(request.pod.as_str());
+    let made =
+        |workload: &Record| workload::pods(tx, cluster, workload).all.iter().any(|pod| pod["metadata"]["name"] == name);
+    let workloads = workloads(tx, cluster, Some(&request.namespace));
+    let crash = workloads.into_iter().find(made).and_then(|workload| workload.rollout?.crash);
+    let lines: Vec<String> = crash.iter().flat_map(|text| text.lines()).map(str::to_owned).collect();
+    let from = lines.len().saturating_sub(usize::try_from(request.lines).unwrap_or(usize::MAX));
+    lines[from..].to_vec()
+}
+
 /// The lines about an object, newest first.
 pub(super) fn events(tx: &Tx<'_>, cluster: &str, object: &ObjectRef) -> Outcome<Vec<String>> {
     reach(tx, cluster)?;

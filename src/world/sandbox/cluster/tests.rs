@@ -21,9 +21,16 @@ fn place() -> Place {
     let sandbox = Sandbox::open(folder.path(), Options { speed: f64::INFINITY, start, ..Options::default() }).unwrap();
     let aws =
         AwsConnection { region: "us-east-1".into(), account_id: "111122223333".into(), ..AwsConnection::default() };
-    let cluster =
-        crate::world::World::cluster(&*sandbox, &ClusterConnection::Eks { name: "dev".into(), aws: Box::new(aws) })
-            .unwrap();
+    let cluster = crate::world::World::cluster(
+        &*sandbox,
+        &ClusterConnection::Eks {
+            name: "dev".into(),
+            aws: Box::new(aws),
+            role_arn: None,
+            acting_as: crate::world::ActingAs::default(),
+        },
+    )
+    .unwrap();
     Place { sandbox, cluster, _folder: folder }
 }
 
@@ -155,7 +162,7 @@ async fn a_custom_resource_needs_its_crd() {
     assert!(place.apply(&policy).await.is_err(), "it is established only after a moment");
     place.pass(5);
     place.apply(&policy).await.unwrap();
-    place.cluster.kubernetes.delete(&ObjectRef::of(&crd).unwrap()).await.unwrap();
+    place.cluster.kubernetes.delete(&ObjectRef::of(&crd).unwrap(), None).await.unwrap();
     assert_eq!(place.get("security.istio.io/v1", "PeerAuthentication", Some("default"), "default").await, None);
 }
 
@@ -166,7 +173,7 @@ async fn a_namespace_drains_and_a_finalizer_holds_it() {
     let map = |finalizers: Json| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "team", "finalizers": finalizers}});
     place.apply(&map(json!(["example.com/hold"]))).await.unwrap();
     let namespace = reference("v1", "Namespace", None, "team");
-    place.cluster.kubernetes.delete(&namespace).await.unwrap();
+    place.cluster.kubernetes.delete(&namespace, None).await.unwrap();
     place.pass(3600);
     let live = place.get("v1", "Namespace", None, "team").await.unwrap();
     assert_eq!(live["status"]["phase"], "Terminating");
@@ -292,7 +299,7 @@ async fn a_deleted_pod_comes_back() {
     let labels = app("web");
     let list = || place.cluster.kubernetes.list("v1", "Pod", Some("default"), &labels);
     let pods = list().await.unwrap();
-    place.cluster.kubernetes.delete(&ObjectRef::of(&pods[0]).unwrap()).await.unwrap();
+    place.cluster.kubernetes.delete(&ObjectRef::of(&pods[0]).unwrap(), None).await.unwrap();
     assert!(!workload::is_ready(&list().await.unwrap()[0]));
     place.pass(30);
     assert!(workload::is_ready(&list().await.unwrap()[0]));

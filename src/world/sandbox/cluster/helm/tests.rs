@@ -18,7 +18,11 @@ fn place() -> Place {
     let folder = tempfile::Builder::new().tempdir().unwrap();
     let start = Some("2026-01-05T08:00:00Z".parse().unwrap());
     let sandbox = Sandbox::open(folder.path(), Options { speed: f64::INFINITY, start, ..Options::default() }).unwrap();
-    let connection = ClusterConnection::Kubeconfig { path: "kubeconfig".into(), context: None };
+    let connection = ClusterConnection::Kubeconfig {
+        path: "kubeconfig".into(),
+        context: None,
+        acting_as: crate::world::ActingAs::default(),
+    };
     let cluster = sandbox.cluster(&connection).unwrap();
     Place { sandbox, cluster, _folder: folder }
 }
@@ -440,7 +444,7 @@ async fn a_process_that_dies_half_way_leaves_a_pending_record() {
     let start = Some("2026-01-05T08:00:00Z".parse().unwrap());
     let crash = crate::world::sandbox::CrashBy::Halt;
     let options = Options { speed: f64::INFINITY, start, crash, ..Options::default() };
-    let connection = ClusterConnection::InCluster;
+    let connection = ClusterConnection::InCluster { acting_as: crate::world::ActingAs::default() };
     let sandbox = Sandbox::open(folder.path(), options.clone()).unwrap();
     let cluster = sandbox.cluster(&connection).unwrap();
     let wanted = ReleaseRequest { namespace: "default".into(), ..request("podinfo", None) };
