@@ -29,7 +29,7 @@ use std::{
 const PROGRAMS: [&str; 6] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok"];
 
 /// How long it may take to be ready; it takes five seconds on an idle machine.
-const READY_WITHIN: Duration = Duration::from_secs(180);
+const READY_WITHIN: Duration = Duration::from_secs(300);
 
 /// How long a test waits for what a controller is to do.
 const SOON: Duration = Duration::from_secs(60);
