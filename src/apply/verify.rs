@@ -2,10 +2,11 @@
 
 use crate::{
     base::{Address, Digest, Value},
-    kinds::{Context, probe},
-    state::Verdict,
+    kinds::{Context, Measurement, probe},
+    plan::connect::Connections,
+    state::{Reading, Verdict},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// One thing to measure.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub(super) struct Measure {
     pub subject: Arc<str>,
     /// The probe, decoded: one entry.
     pub probe: Value,
+    /// Where it is asked.
+    pub connections: Connections,
     /// Between tries.
     pub every: Duration,
     /// In all.
@@ -26,21 +29,30 @@ pub(super) struct Measure {
     pub address: Address,
 }
 
+/// How many measurements a verdict keeps, the last ones.
+const KEPT: usize = 10;
+
 /// Measures until it passes often enough in a row, or its time is over. Misses, and failures to measure, are tried again.
 pub(super) async fn measure(measure: &Measure, context: &Context) -> Verdict {
     let clock = &context.clock;
     let end = clock.now().checked_add(measure.within).unwrap_or(jiff::Timestamp::MAX);
     let mut in_a_row = 0;
+    let mut measurements = VecDeque::new();
     loop {
-        let (passed, said) = match context.bounded(probe(context, &measure.probe)).await {
-            Ok(measured) => (measured.passed, measured.said),
-            Err(failure) => (false, failure.to_string()),
+        let Measurement { passed, said, value } = match context.bounded(probe(context, &measure.probe)).await {
+            Ok(measured) => measured,
+            Err(failure) => Measurement { passed: false, said: failure.to_string(), value: None },
         };
         in_a_row = if passed { in_a_row + 1 } else { 0 };
         let now = clock.now();
+        if measurements.len() == KEPT {
+            measurements.pop_front();
+        }
+        measurements.push_back(Reading { at: now, passed, said: said.clone(), value });
         let enough = in_a_row >= measure.consecutive.max(1);
         if enough || now >= end {
-            return Verdict { passed: enough, said, declaration: measure.declaration.clone(), at: now };
+            let declaration = measure.declaration.clone();
+            return Verdict { passed: enough, said, declaration, at: now, measurements: measurements.into() };
         }
         context.say(&format!("{}: {said}", measure.subject.rsplit('/').next().unwrap_or_default()));
         let left = Duration::try_from(end.duration_since(now)).unwrap_or(Duration::ZERO);

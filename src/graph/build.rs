@@ -6,7 +6,7 @@ use crate::{
     lang::{
         Configuration, Declaration,
         ast::{Block, Expr},
-        configuration::{Call, Module, Resource, Verify},
+        configuration::{Call, Fixture, Module, Resource, Verify},
         references, references_of_body,
         schema::{ConnectionNeed, Role, Schema},
         scope::{Reference, Target},
@@ -130,7 +130,9 @@ impl Builder<'_> {
         };
         let need = kind.map_or(ConnectionNeed::None, |k| k.connection);
         let probes = resource.verify.iter().map(|v| &v.probe).chain(&resource.body.blocks);
-        if need == ConnectionNeed::Kubernetes || probes.into_iter().any(probe_needs_cluster) {
+        if need == ConnectionNeed::Kubernetes
+            || probes.into_iter().any(|probe| probe_needs_cluster(self.configuration, probe))
+        {
             self.connect(path, node, resource.connection.as_ref());
         }
         if let Some(phase) = self.configuration.phase_of(&declaration) {
@@ -296,8 +298,24 @@ impl Builder<'_> {
                     .collect();
             }
             Target::Connection(kind, name) => Node::Connection(kind.clone(), name.clone()),
+            // What such a block refers to is needed by all that refer to the block, and so is the cluster it is asked through.
+            Target::Fixture(kind, name) => {
+                let configuration = self.configuration;
+                let Some(fixture) = configuration.fixtures.get(&(kind.clone(), name.clone())) else {
+                    return Vec::new();
+                };
+                let references = references_of_body(&fixture.body);
+                let mut needed: Vec<Id> = references.iter().flat_map(|r| self.target(&[], &r.target)).collect();
+                let named = fixture.body.attributes.contains_key("kubernetes");
+                if through_a_cluster(fixture)
+                    && !named
+                    && let Some(default) = configuration.default_connection("kubernetes")
+                {
+                    needed.push(self.graph.node(Node::Connection("kubernetes".into(), default)));
+                }
+                return needed;
+            }
             Target::Phase(_)
-            | Target::Fixture(..)
             | Target::Environment(_)
             | Target::Each
             | Target::SelfValue
@@ -352,7 +370,7 @@ impl Builder<'_> {
 
     fn gate(&mut self, end: Id, verify: &Verify) {
         self.refer(&[], end, &references_of_body(&verify.probe.body));
-        if probe_needs_cluster(&verify.probe) {
+        if probe_needs_cluster(self.configuration, &verify.probe) {
             self.connect(&[], end, None);
         }
     }
@@ -424,10 +442,21 @@ impl Builder<'_> {
 }
 
 /// Whether a probe is answered by a cluster: by its kind, or because it names a pod or service.
-pub fn probe_needs_cluster(probe: &Block) -> bool {
+pub fn probe_needs_cluster(configuration: &Configuration, probe: &Block) -> bool {
     match &*probe.kind {
         "pods" | "condition" => true,
         "http" | "tcp" => ["service", "selector", "namespace"].iter().any(|a| probe.body.attributes.contains_key(*a)),
+        "prometheus" => references_of_body(&probe.body).iter().any(|reference| match &reference.target {
+            Target::Fixture(kind, name) => {
+                configuration.fixtures.get(&(kind.clone(), name.clone())).is_some_and(through_a_cluster)
+            }
+            _ => false,
+        }),
         _ => false,
     }
+}
+
+/// Whether a server of metrics is a service in a cluster.
+fn through_a_cluster(fixture: &Fixture) -> bool {
+    &*fixture.kind == "prometheus" && fixture.body.attributes.contains_key("service")
 }

@@ -35,7 +35,7 @@ pub use kind::{
     Kind, Named, Observed, Outlook, Owner, Prepare, Preview, Prior, REVERT_DRIFT, Recovered, Step, Undo,
 };
 pub use marks::{Marks, address_of_tag, is_mark, physical_stack_name, release_name};
-pub use probe::{Measurement, probe, probe_defaults, probe_needs_cluster};
+pub use probe::{Measurement, probe, probe_cluster, probe_defaults, probe_needs_cluster};
 pub use written::{Block, Written};
 
 use crate::lang::schema::Schema;

@@ -276,7 +276,7 @@ pub const PROMETHEUS: BlockSchema = BlockSchema {
         attribute("port", Shape::Number, "The service's port. By default 80."),
         attribute("path", Shape::String, "What comes before /api/v1."),
         attribute("url", Shape::String, "A URL, in place of a service."),
-        attribute("token", Shape::String, "A bearer token."),
+        AttributeSchema { sensitive: true, ..attribute("token", Shape::String, "A bearer token.") },
         attribute("kubernetes", Shape::Reference, "The connection: kubernetes.NAME."),
     ],
     blocks: &[],

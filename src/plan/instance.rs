@@ -73,7 +73,8 @@ pub fn prepare(
     let evaluated = evaluator.evaluate(address)?;
     let need = kind.schema().connection;
     let probes = resource.verify.iter().map(|v| &v.probe).chain(&resource.body.blocks);
-    let probes_need_cluster = probes.into_iter().any(crate::graph::probe_needs_cluster);
+    let probes_need_cluster =
+        probes.into_iter().any(|probe| crate::graph::probe_needs_cluster(&subject.configuration, probe));
     // A check may take a cluster, and needs one only where its probe asks one.
     let need = if resource.role == Role::Check && !probes_need_cluster { ConnectionNeed::None } else { need };
     let connections = match connections(subject, evaluator, evaluated.connection.as_ref(), need, probes_need_cluster)? {

@@ -14,7 +14,7 @@ mod whole;
 pub use codec::{CodecError, FORMAT};
 pub use migrate::{Migration, migrate};
 pub use record::{
-    AcceptedDrift, IgnoredDrift, Intent, Outcome, Purpose, Record, Resource, Run, RunId, Status, Verdict,
+    AcceptedDrift, IgnoredDrift, Intent, Outcome, Purpose, Reading, Record, Resource, Run, RunId, Status, Verdict,
 };
 pub use seal::SealKey;
 pub use snapshot::{Entry, Journal, Snapshot};

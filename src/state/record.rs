@@ -171,6 +171,23 @@ pub struct Verdict {
     pub declaration: Digest,
     /// When.
     pub at: jiff::Timestamp,
+    /// The last tries that led to it, oldest first; ten at most.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub measurements: Vec<Reading>,
+}
+
+/// One try of a probe.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Reading {
+    /// When.
+    pub at: jiff::Timestamp,
+    /// Whether it passed.
+    pub passed: bool,
+    /// What was found.
+    pub said: String,
+    /// The number, where one was asked for, as the server wrote it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub value: Option<String>,
 }
 
 /// A decision to leave some drift alone.

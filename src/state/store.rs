@@ -385,6 +385,7 @@ mod tests {
                 said: String::new(),
                 declaration: crate::base::Digest::of(b""),
                 at: jiff::Timestamp::UNIX_EPOCH,
+                measurements: Vec::new(),
             },
         }
     }

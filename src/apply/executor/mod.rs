@@ -59,7 +59,7 @@ enum Job<'r> {
     Effect(Id, Box<Task<'r>>),
     Revert(Id, Box<Revert<'r>>),
     Read(Id, Box<Instance>),
-    Measures { id: Id, measures: Vec<(Measure, bool)>, connections: Box<Connections>, of: Measured },
+    Measures { id: Id, measures: Vec<(Measure, bool)>, of: Measured },
 }
 
 /// What a list of measurements is for.
@@ -338,7 +338,7 @@ impl<'r> Executor<'r> {
             self.end_node(address, phase, action, NodeEnd::Done);
             return self.instance_done(id);
         }
-        self.verify(id, declared, address, connections, action, true);
+        self.verify(id, declared, address, &connections, action, true);
     }
 
     fn phase_of(&self, address: &Address) -> Arc<str> {

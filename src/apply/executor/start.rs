@@ -146,7 +146,7 @@ impl<'r> Executor<'r> {
             if resource.status == Status::Verified {
                 return self.instance_done(id);
             }
-            return self.verify(id, declared, &instance.address, instance.connections.clone(), planned.action, false);
+            return self.verify(id, declared, &instance.address, &instance.connections, planned.action, false);
         }
         if history.open.is_none()
             && !history.half_replaced
@@ -160,7 +160,7 @@ impl<'r> Executor<'r> {
             self.evaluator.set(&address, instance::attributes(&instance.evaluated.inputs, &exports));
             if planned.action == ActionWord::Verify {
                 self.begin(&address, &instance.phase, ActionWord::Verify);
-                return self.verify(id, declared, &address, instance.connections.clone(), ActionWord::Verify, false);
+                return self.verify(id, declared, &address, &instance.connections, ActionWord::Verify, false);
             }
             return self.instance_done(id);
         }
@@ -205,7 +205,7 @@ impl<'r> Executor<'r> {
         if history.done && history.open.is_none() {
             self.touched.insert(remembered.phase.clone());
             let connections = crate::plan::remembered_connections(self.subject, &remembered);
-            return self.verify(id, declared, &address, connections, planned.action, false);
+            return self.verify(id, declared, &address, &connections, planned.action, false);
         }
         let phase = remembered.phase.clone();
         self.begin(&address, &phase, planned.action);
@@ -266,8 +266,8 @@ impl<'r> Executor<'r> {
                     Back::Read { id, instance, seen }
                 })
             }
-            Job::Measures { id, measures, connections, of } => Box::pin(async move {
-                let verdicts = measure_all(desk, measures, &connections).await;
+            Job::Measures { id, measures, of } => Box::pin(async move {
+                let verdicts = measure_all(desk, measures).await;
                 Back::Measured { id, of, verdicts }
             }),
         }

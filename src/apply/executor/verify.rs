@@ -9,8 +9,9 @@ use crate::{
     },
     base::{ActionWord, Address, Digest, Event, Hidden, NodeEnd, Value},
     graph::Id,
-    kinds::probe_defaults,
+    kinds::{probe_cluster, probe_defaults},
     lang::configuration::{Resource as Declared, Verify},
+    lang::evaluate::ConnectionRef,
     plan::{
         Planned,
         connect::Connections,
@@ -27,7 +28,7 @@ impl Executor<'_> {
         id: Id,
         declared: &Declared,
         address: &Address,
-        connections: Connections,
+        connections: &Connections,
         action: ActionWord,
         all: bool,
     ) {
@@ -42,32 +43,36 @@ impl Executor<'_> {
         let due: Vec<Verify> = declared.verify.iter().filter(due).cloned().collect();
         let mut measures = Vec::new();
         for verify in &due {
-            match self.evaluator.probe(address.module(), Some(address), verify) {
-                Ok(probe) => {
-                    // What the probe leaves out follows from the thing: its namespace.
-                    let probe = self.evaluator.get(address).map_or(probe.clone(), |own| probe_defaults(&probe, own));
-                    let subject = format!("{address}/{}", verify.name).into();
-                    measures.push((one(subject, probe, verify, &digest, address), true));
-                }
-                Err(problems) => return self.fail_instance(id, address, &tell(&problems)),
+            let measure = self.evaluator.probe(address.module(), Some(address), verify).map_err(|p| tell(&p));
+            let measure = measure.and_then(|probe| {
+                // What the probe leaves out follows from the thing: its namespace.
+                let probe = self.evaluator.get(address).map_or(probe.clone(), |own| probe_defaults(&probe, own));
+                let subject = format!("{address}/{}", verify.name).into();
+                let connections = self.connections_of(&probe, connections)?;
+                Ok(one(subject, probe, connections, verify, &digest, address))
+            });
+            match measure {
+                Ok(measure) => measures.push((measure, true)),
+                Err(why) => return self.fail_instance(id, address, &why),
             }
         }
         let of = Measured::Instance { address: address.clone(), action };
         if measures.is_empty() {
             return self.measured(id, &of, Vec::new());
         }
-        let connections = match self.with_cluster(connections) {
-            Ok(connections) => connections,
-            Err(why) => return self.fail_instance(id, address, &why),
-        };
-        self.waiting.push_back(Job::Measures { id, measures, connections: Box::new(connections), of });
+        self.waiting.push_back(Job::Measures { id, measures, of });
     }
 
-    /// The connections of probes: a thing's own, and the default cluster where it has none.
-    pub(super) fn with_cluster(&mut self, mut connections: Connections) -> Result<Connections, String> {
-        if connections.cluster.is_none() && self.subject.configuration.default_connection("kubernetes").is_some() {
-            let need = crate::lang::schema::ConnectionNeed::None;
-            let found = crate::plan::connect::connections(self.subject, &mut self.evaluator, None, need, true);
+    /// The connections of a probe: the cluster that it names, else the thing's own, else the default one.
+    fn connections_of(&mut self, probe: &Value, own: &Connections) -> Result<Connections, String> {
+        let mut connections = own.clone();
+        let named = probe_cluster(probe).and_then(|name| name.parse::<Address>().ok());
+        let named =
+            named.map(|a| ConnectionRef { kind: "kubernetes".into(), name: a.name().into(), key: a.key().cloned() });
+        let default = self.subject.configuration.default_connection("kubernetes");
+        if named.is_some() || connections.cluster.is_none() && default.is_some() {
+            let (need, subject) = (crate::lang::schema::ConnectionNeed::None, self.subject);
+            let found = crate::plan::connect::connections(subject, &mut self.evaluator, named.as_ref(), need, true);
             connections.cluster = match found {
                 Ok(Ok(found)) => found.cluster,
                 Ok(Err(_)) => None,
@@ -91,9 +96,15 @@ impl Executor<'_> {
         let inputs = &instance.desired.inputs;
         let text = |name: &str| inputs.get(name).and_then(Value::as_str).unwrap_or_default();
         let time = |name: &str| crate::base::parse_duration(text(name)).unwrap_or(Duration::ZERO);
+        let probe = inputs.get("probe").cloned().unwrap_or(Value::NULL);
+        let connections = match self.connections_of(&probe, &instance.connections) {
+            Ok(connections) => connections,
+            Err(why) => return self.fail_instance(id, address, &why),
+        };
         let measure = Measure {
             subject,
-            probe: inputs.get("probe").cloned().unwrap_or(Value::NULL),
+            probe,
+            connections,
             every: time("every"),
             within: time("within"),
             consecutive: inputs
@@ -105,17 +116,8 @@ impl Executor<'_> {
             address: address.clone(),
         };
         let is_error = text("severity") != "warning";
-        let connections = match self.with_cluster(instance.connections.clone()) {
-            Ok(connections) => connections,
-            Err(why) => return self.fail_instance(id, address, &why),
-        };
         let of = Measured::Check { address: address.clone() };
-        self.waiting.push_back(Job::Measures {
-            id,
-            measures: vec![(measure, is_error)],
-            connections: Box::new(connections),
-            of,
-        });
+        self.waiting.push_back(Job::Measures { id, measures: vec![(measure, is_error)], of });
     }
 
     /// The gate of a phase: runs where something in the phase was changed, or where it did not pass last time.
@@ -126,6 +128,7 @@ impl Executor<'_> {
         };
         let touched = self.touched.contains(phase);
         let address = Address::root("phase", phase);
+        let environment = Connections { aws: self.subject.aws.clone(), cluster: None };
         let mut measures = Vec::new();
         for verify in &declared.verify {
             let text = self.subject.configuration.sources.text(&verify.span.file);
@@ -137,23 +140,21 @@ impl Executor<'_> {
             if !touched && (passed || self.plan.header.mode.only_what_it_names()) {
                 continue;
             }
-            match self.evaluator.probe(&[], None, verify) {
-                Ok(probe) => measures.push((one(subject, probe, verify, &digest, &address), true)),
-                Err(problems) => return self.fail_gate(id, phase, &tell(&problems)),
+            let measure = self.evaluator.probe(&[], None, verify).map_err(|p| tell(&p)).and_then(|probe| {
+                let connections = self.connections_of(&probe, &environment)?;
+                Ok(one(subject, probe, connections, verify, &digest, &address))
+            });
+            match measure {
+                Ok(measure) => measures.push((measure, true)),
+                Err(why) => return self.fail_gate(id, phase, &why),
             }
         }
         if measures.is_empty() {
             return self.phase_passed(id, phase);
         }
-        let connections = Connections { aws: self.subject.aws.clone(), cluster: None };
-        match self.with_cluster(connections) {
-            Ok(connections) => {
-                self.begin(&address, phase, ActionWord::Verify);
-                let of = Measured::Gate { phase: phase.clone() };
-                self.waiting.push_back(Job::Measures { id, measures, connections: Box::new(connections), of });
-            }
-            Err(why) => self.fail_gate(id, phase, &why),
-        }
+        self.begin(&address, phase, ActionWord::Verify);
+        let of = Measured::Gate { phase: phase.clone() };
+        self.waiting.push_back(Job::Measures { id, measures, of });
     }
 
     pub(super) fn phase_passed(&mut self, id: Id, phase: &Arc<str>) {
@@ -224,10 +225,18 @@ impl Executor<'_> {
 }
 
 /// One measurement of a `verify` block.
-fn one(subject: Arc<str>, probe: Value, verify: &Verify, digest: &Digest, address: &Address) -> Measure {
+fn one(
+    subject: Arc<str>,
+    probe: Value,
+    connections: Connections,
+    verify: &Verify,
+    digest: &Digest,
+    address: &Address,
+) -> Measure {
     Measure {
         subject,
         probe,
+        connections,
         every: verify.every,
         within: verify.within,
         consecutive: verify.consecutive,
@@ -237,21 +246,21 @@ fn one(subject: Arc<str>, probe: Value, verify: &Verify, digest: &Digest, addres
 }
 
 /// Measures all, side by side.
-pub(super) async fn measure_all(
-    desk: &Desk<'_>,
-    measures: Vec<(Measure, bool)>,
-    connections: &Connections,
-) -> Vec<(Arc<str>, Verdict, bool)> {
+pub(super) async fn measure_all(desk: &Desk<'_>, measures: Vec<(Measure, bool)>) -> Vec<(Arc<str>, Verdict, bool)> {
     let jobs = measures.into_iter().map(|(one, error)| async move {
-        let mut verdict = match work::context(desk, &one.address, connections, one.within).await {
+        let mut verdict = match work::context(desk, &one.address, &one.connections, one.within).await {
             Ok(context) => measure(&one, &context).await,
             Err(end) => {
                 let said = if let End::Failed(why) = end { why } else { "no connection".to_owned() };
                 let at = desk.subject.world.clock().now();
-                Verdict { passed: false, said, declaration: one.declaration.clone(), at }
+                Verdict { passed: false, said, declaration: one.declaration.clone(), at, measurements: Vec::new() }
             }
         };
-        verdict.said = desk.hidden.out_of(&Hidden::of([&one.probe]).out_of(&verdict.said));
+        let secret = Hidden::of([&one.probe]);
+        verdict.said = desk.hidden.out_of(&secret.out_of(&verdict.said));
+        for measured in &mut verdict.measurements {
+            measured.said = desk.hidden.out_of(&secret.out_of(&measured.said));
+        }
         (one.subject, verdict, error)
     });
     futures::future::join_all(jobs).await

@@ -1,9 +1,9 @@
 //! The probe `http`: a request to a URL from here, or to a pod through the API server, and what its answer must be.
 
-use super::{Measurement, endpoint, map, namespace, port, text, timeout, unreached};
+use super::{Measurement, endpoint, json_path, map, namespace, port, text, timeout, unreached};
 use crate::{
-    base::{Path, Step, Value},
-    kinds::{Context, parse_path},
+    base::Value,
+    kinds::Context,
     world::{HttpAnswer, Outcome, PodRequest},
 };
 use serde_json::Value as Json;
@@ -42,7 +42,7 @@ fn judge(body: &Value, answer: &HttpAnswer) -> Measurement {
         None => Vec::new(),
     };
     let passed = if wanted.is_empty() { (200..300).contains(&status) } else { wanted.contains(&status) };
-    let fail = |why: String| Measurement { passed: false, said: format!("status {status}{why}") };
+    let fail = |why: String| Measurement::of(false, format!("status {status}{why}"));
     if !passed {
         let line = answer.body.trim().lines().next().unwrap_or_default();
         let line: String = line.chars().take(120).collect();
@@ -60,26 +60,23 @@ fn judge(body: &Value, answer: &HttpAnswer) -> Measurement {
             Err(error) => return fail(format!(", and {pattern:?} is no regular expression: {error}")),
         }
     }
-    if let Some(way) = text(body, "json_path") {
-        let json: Option<Json> = serde_json::from_str(&answer.body).ok();
-        let path = parse_path(way.trim_start_matches('$').trim_start_matches('.'));
-        let found = json.as_ref().zip(path.as_ref()).and_then(|(json, path)| at(json, path));
-        match (found, body.get("json_value").filter(|v| !v.is_null()).and_then(Value::to_json)) {
-            (None, _) => return fail(format!(", but the body has no {way}")),
-            (Some(found), Some(wanted)) if *found != wanted => {
-                return fail(format!(", but {way} is {found} and not {wanted}"));
-            }
-            _ => {}
+    for (name, wanted) in map(body, "response_headers") {
+        match answer.headers.get(&name.to_lowercase()) {
+            Some(found) if *found == wanted => {}
+            Some(found) => return fail(format!(", but the header {name} is {found:?} and not {wanted:?}")),
+            None => return fail(format!(", but there is no header {name}")),
         }
     }
-    Measurement { passed: true, said: format!("status {status}") }
-}
-
-fn at<'a>(json: &'a Json, path: &Path) -> Option<&'a Json> {
-    path.0.iter().try_fold(json, |json, step| match step {
-        Step::Key(key) => json.get(&**key),
-        Step::Index(n) => json.get(*n),
-    })
+    if let Some(way) = text(body, "json_path") {
+        let Ok(json) = serde_json::from_str::<Json>(&answer.body) else {
+            return fail(format!(", but the body is no JSON, so it has no {way}"));
+        };
+        let wanted = body.get("json_value").filter(|v| !v.is_null()).and_then(Value::to_json);
+        if let Err(why) = json_path::holds(&json, &way, wanted.as_ref()) {
+            return fail(format!(", but {why}"));
+        }
+    }
+    Measurement::of(true, format!("status {status}"))
 }
 
 #[cfg(test)]
@@ -111,5 +108,16 @@ mod tests {
         assert!(!judged(&json!({"json_path": "data"}), 200, "<html>").passed);
         assert!(judged(&json!({"body_contains": "items", "body_matches": "st.te"}), 200, text).passed);
         assert!(!judged(&json!({"body_matches": "("}), 200, text).passed);
+    }
+
+    #[test]
+    fn a_header_must_be_there_and_be_what_is_asked() {
+        let headers = BTreeMap::from([("content-type".to_owned(), "text/html".to_owned())]);
+        let answer = HttpAnswer { status: 200, headers, body: String::new() };
+        let judged = |json: &Json| judge(&Value::from_json(json), &answer);
+        assert!(judged(&json!({"response_headers": {"Content-Type": "text/html"}})).passed);
+        let other = judged(&json!({"response_headers": {"Content-Type": "text/plain"}})).said;
+        assert_eq!(other, r#"status 200, but the header Content-Type is "text/html" and not "text/plain""#);
+        assert!(!judged(&json!({"response_headers": {"x-none": ""}})).passed);
     }
 }

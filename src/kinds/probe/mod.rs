@@ -1,6 +1,9 @@
 //! One measurement of one probe: asked once, it passes or says why not. Pace, patience and limits are the executor's.
 
+mod condition;
 mod http;
+mod json_path;
+mod prometheus;
 mod schema;
 
 pub(super) use schema::PROBES;
@@ -8,7 +11,7 @@ pub(super) use schema::PROBES;
 use crate::{
     base::{Secret, Value, parse_duration},
     kinds::{Context, reason},
-    world::{Class, Endpoint, Failure, ObjectRef, Outcome, PodRequest, Program},
+    world::{Class, Endpoint, Failure, Outcome, PodRequest, Program},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,11 +22,14 @@ pub struct Measurement {
     pub passed: bool,
     /// What was found: `200 OK`, `1 of 2 pods are ready: ...`.
     pub said: String,
+    /// The number, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub value: Option<String>,
 }
 
 impl Measurement {
     fn of(passed: bool, said: impl Into<String>) -> Self {
-        Self { passed, said: said.into() }
+        Self { passed, said: said.into(), value: None }
     }
 }
 
@@ -32,6 +38,12 @@ impl Measurement {
 pub(super) fn probe_of(body: &Value) -> Value {
     let found = PROBES.iter().find_map(|p| Some((p.name, body.get(p.name).filter(|v| !v.is_null())?.clone())));
     found.map_or(Value::NULL, |(name, inside)| Value::object([(name, inside)]))
+}
+
+/// The cluster that a probe names itself, as it is written: that of its server of metrics.
+#[must_use]
+pub fn probe_cluster(probe: &Value) -> Option<&str> {
+    probe.get("prometheus")?.get("server")?.get("kubernetes")?.as_str()
 }
 
 /// True where a probe cannot be asked without a cluster.
@@ -44,6 +56,7 @@ pub fn probe_needs_cluster(probe: &Value) -> bool {
         || probe.get("condition").is_some()
         || has("http", &["service", "selector"])
         || has("tcp", &["service", "selector"])
+        || probe.get("prometheus").and_then(|p| p.get("server")?.get("service")).is_some_and(|v| !v.is_null())
 }
 
 /// The probe with the namespace of the resource that it belongs to, where it names none: a release's `namespace`, or that of
@@ -72,8 +85,8 @@ pub fn probe_defaults(probe: &Value, resource: &Value) -> Value {
 /// What is asked and does not pass is an answer, a connection that is refused included.
 ///
 /// # Errors
-/// Where asking itself is wrong or failed: a probe of no kind, a leaf that is not known, a cluster that does not answer, a
-/// program that is missing, and `prometheus`, which is not supported yet.
+/// Where asking itself is wrong or failed: a probe of no kind, a leaf that is not known, an expression or a query that is
+/// none, a cluster that does not answer, a program that is missing.
 pub async fn probe(context: &Context, probe: &Value) -> Outcome<Measurement> {
     let invalid = |what: &str| Failure::new(Class::Invalid, "verify", context.address.to_string(), what);
     let Some((kind, body)) = probe.as_map().and_then(|m| m.iter().next()) else {
@@ -86,15 +99,10 @@ pub async fn probe(context: &Context, probe: &Value) -> Outcome<Measurement> {
         "http" => http::measure(context, body).await,
         "tcp" => tcp(context, body).await,
         "pods" => pods(context, body).await,
-        "condition" => condition(context, body).await,
+        "condition" => condition::measure(context, body).await,
         "command" => command(context, body).await,
         "expression" => Ok(expression(body)),
-        "prometheus" => Err(Failure::new(
-            Class::Unsupported,
-            "verify",
-            context.address.to_string(),
-            "the probe prometheus is not supported yet",
-        )),
+        "prometheus" => prometheus::measure(context, body).await,
         other => Err(invalid(&format!("`{other}` is no probe"))),
     }
 }
@@ -175,28 +183,6 @@ async fn pods(context: &Context, body: &Value) -> Outcome<Measurement> {
             None => found,
         },
     ))
-}
-
-async fn condition(context: &Context, body: &Value) -> Outcome<Measurement> {
-    let part = |name: &str| text(body, name).unwrap_or_default();
-    let kubernetes = &context.cluster()?.kubernetes;
-    let (api_version, kind) = (part("api_version"), part("kind"));
-    let Some(found) = context.patiently(|| kubernetes.resource_type(&api_version, &kind)).await? else {
-        return Ok(Measurement::of(false, format!("the cluster has no {api_version} {kind}")));
-    };
-    let namespace = found.namespaced.then(|| namespace(body));
-    let reference = ObjectRef { api_version, kind, namespace, name: part("name") };
-    let Some(object) = context.patiently(|| kubernetes.get(&reference)).await? else {
-        return Ok(Measurement::of(false, format!("there is no {reference}")));
-    };
-    let (kind, wanted) = (part("type"), text(body, "status").unwrap_or_else(|| "True".to_owned()));
-    let conditions = object["status"]["conditions"].as_array();
-    let Some(condition) = conditions.and_then(|all| all.iter().find(|c| c["type"] == kind.as_str())) else {
-        return Ok(Measurement::of(false, format!("{reference} has no condition {kind} yet")));
-    };
-    let status = condition["status"].as_str().unwrap_or("Unknown");
-    let more = condition["message"].as_str().filter(|m| !m.is_empty()).map(|m| format!(": {m}")).unwrap_or_default();
-    Ok(Measurement::of(status == wanted, format!("{reference} {kind} is {status}{more}")))
 }
 
 async fn command(context: &Context, body: &Value) -> Outcome<Measurement> {

@@ -18,7 +18,8 @@ const HTTP: BlockSchema = BlockSchema {
         optional("status", Shape::Any, "The status that passes, or a list of them. Default: any from 200 to 299."),
         optional("body_contains", Shape::String, "A text that the body must contain."),
         optional("body_matches", Shape::String, "A regular expression that the body must match somewhere."),
-        optional("json_path", Shape::String, "A way into a JSON body, like `data.items[0].state`; it must exist."),
+        optional("response_headers", Shape::StringMap, "Headers that the answer must have, with these values."),
+        optional("json_path", Shape::String, "A JSONPath into the body, like `data.items[0].state`; it must exist."),
         optional("json_value", Shape::Any, "What must be found at `json_path`."),
         optional("timeout", Shape::Duration, "How long one request may take. Default: `10s`."),
     ],
@@ -50,8 +51,8 @@ const PODS: BlockSchema = block(
     "Counts pods that are ready.",
 );
 
-const CONDITION: BlockSchema = block(
-    &[
+const CONDITION: BlockSchema = BlockSchema {
+    attributes: &[
         required("api_version", Shape::String, "API version of the object, like `apps/v1`."),
         required("kind", Shape::String, "Kind of the object, like `Deployment`."),
         optional(
@@ -60,11 +61,16 @@ const CONDITION: BlockSchema = block(
             "Namespace of the object. Default: the resource's own; none for what is cluster-wide.",
         ),
         required("name", Shape::String, "Name of the object."),
-        required("type", Shape::String, "Type of the condition, like `Available`."),
-        optional("status", Shape::String, "What its status must be. Default: `True`."),
+        optional("type", Shape::String, "Type of a condition in its status, like `Available`."),
+        optional("status", Shape::String, "What that condition's status must be. Default: `True`."),
+        optional("json_path", Shape::String, "A JSONPath into the object, like `.status.phase`; it must exist."),
+        optional("value", Shape::Any, "What must be found at `json_path`."),
+        optional("cel", Shape::String, "A CEL expression that must be true, with the object as `object`."),
     ],
-    "Looks at a condition in an object's status.",
-);
+    blocks: &[],
+    exactly_one: &["type", "json_path", "cel"],
+    doc: "Looks at an object: at a condition in its status, at one of its fields, or by an expression.",
+};
 
 const COMMAND: BlockSchema = block(
     &[
@@ -87,9 +93,12 @@ const EXPRESSION: BlockSchema = block(
 const PROMETHEUS: BlockSchema = block(
     &[
         required("server", Shape::Reference, "A `prometheus` block: `prometheus.main`."),
-        required("query", Shape::String, "An instant query whose result is one number."),
+        required("query", Shape::String, "An instant query; each series of its result must pass."),
         optional("min", Shape::Number, "The least that passes."),
-        optional("max", Shape::Number, "The most that passes."),
+        optional("max", Shape::Number, "The most that passes. Without `min` and `max` any number does."),
+        choice("empty", &["fail", "pass"], "What a result without a series means. Default: `fail`."),
+        choice("nan", &["fail", "pass"], "What a value that is not a number means. Default: `fail`."),
+        optional("timeout", Shape::Duration, "How long one query may take. Default: `10s`."),
     ],
     "Asks Prometheus.",
 );

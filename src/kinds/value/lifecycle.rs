@@ -106,7 +106,7 @@ async fn probes_say_what_they_found() {
     let answer = ask(json!({ "expression": { "condition": false, "error_message": "too few" } })).await.unwrap();
     assert_eq!((answer.passed, answer.said.as_str()), (false, "too few"));
     let failure = ask(json!({ "prometheus": { "query": "up" } })).await.unwrap_err();
-    assert!(failure.message.contains("prometheus is not supported yet"));
+    assert!(failure.message.contains("names no prometheus block"));
     assert!(!probe_needs_cluster(&Value::from_json(&json!({ "http": { "url": "http://x" } }))));
 }
 

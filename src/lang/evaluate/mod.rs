@@ -283,16 +283,18 @@ impl Evaluator {
     /// # Errors
     /// What is wrong with it, or that it is not there.
     pub fn fixture(&mut self, kind: &str, name: &str) -> Result<Value, Diagnostics> {
-        self.top(|e| {
-            let configuration = e.configuration.clone();
-            let found = configuration.fixtures.get(&(kind.into(), name.into()));
-            let fixture = found.ok_or_else(|| no_such(kind, name))?;
-            let top = builtin::TOP.iter().find(|(word, _, _)| *word == kind);
-            let (_, _, schema) = top.ok_or_else(|| no_such(kind, name))?;
-            let mut out = body::Gathered::default();
-            let value = e.body(&fixture.body, schema, Frame::of(ScopeId(0)), &Path::default(), &mut out);
-            out.failures.or(value)
-        })
+        self.top(|e| e.fixture_value(kind, name))
+    }
+
+    fn fixture_value(&mut self, kind: &str, name: &str) -> Outcome<Value> {
+        let configuration = self.configuration.clone();
+        let found = configuration.fixtures.get(&(kind.into(), name.into()));
+        let fixture = found.ok_or_else(|| no_such(kind, name))?;
+        let top = builtin::TOP.iter().find(|(word, _, _)| *word == kind);
+        let (_, _, schema) = top.ok_or_else(|| no_such(kind, name))?;
+        let mut out = body::Gathered::default();
+        let value = self.body(&fixture.body, schema, Frame::of(ScopeId(0)), &Path::default(), &mut out);
+        out.failures.or(value)
     }
 
     /// Runs a public question: from a clean watch, with what went wrong as diagnostics.
