@@ -8,7 +8,7 @@ use crate::{
     world::{LockOwner, Outcome},
 };
 use futures::{StreamExt as _, stream};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -65,21 +65,24 @@ pub async fn doctor(subject: &Subject, parallelism: usize) -> Outcome<Diagnosis>
     Ok(diagnosis)
 }
 
-/// Does the mends that need no judgement and those that `named` decides, and takes leftovers away. Returns what was done.
+/// Does the mends that need no judgement and those that `named` decides for an address, and takes leftovers away. Returns what
+/// was done.
 ///
 /// # Errors
 /// The first mend that failed; the others are not tried after it.
-pub async fn mend(subject: &Subject, diagnosis: &Diagnosis, named: &Named) -> Outcome<Vec<(Address, String)>> {
+pub async fn mend(
+    subject: &Subject,
+    diagnosis: &Diagnosis,
+    named: &BTreeMap<Address, Named>,
+) -> Outcome<Vec<(Address, String)>> {
     let mut done = Vec::new();
     look::discard(subject, diagnosis.leftovers.iter().map(|(a, l)| (a, l))).await?;
     for (address, _) in &diagnosis.leftovers {
         done.push((address.clone(), "took away what a plan had left".to_owned()));
     }
     let mut last: Option<&Address> = None;
-    // What a person names is a stack's resources: nothing else is mended for it.
-    let meant = |(address, finding): &&(Address, Finding)| {
-        finding.automatic || (!named.is_empty() && address.kind() == "stack")
-    };
+    let nothing = Named::default();
+    let meant = |(address, finding): &&(Address, Finding)| finding.automatic || named.contains_key(address);
     for (address, _) in diagnosis.findings.iter().filter(meant) {
         if last == Some(address) {
             continue;
@@ -92,7 +95,7 @@ pub async fn mend(subject: &Subject, diagnosis: &Diagnosis, named: &Named) -> Ou
         let timeout = Duration::from_secs(1800);
         let context = connect::context(subject, address, &connections, timeout, look::quiet())?;
         let token = format!("doctor-{:016x}", subject.world.entropy().next());
-        for what in kind.mend(&context, &resource.identity, &token, named).await? {
+        for what in kind.mend(&context, &resource.identity, &token, named.get(address).unwrap_or(&nothing)).await? {
             done.push((address.clone(), what));
         }
     }

@@ -139,6 +139,18 @@ impl Desk<'_> {
         }
     }
 
+    /// Finds out whether an effect whose end was not seen never was; then its intent is closed. What else became of it,
+    /// [`Desk::recover`] finds out.
+    pub(super) async fn never_was(&self, effect: &Effect<'_>, id: &Arc<str>) -> Result<bool, StateError> {
+        let step = Step { token: id, ..effect.step };
+        let context = effect.context;
+        if !matches!(context.bounded(effect.kind.recover(context, &step)).await, Ok(Recovered::NotDone)) {
+            return Ok(false);
+        }
+        self.store.commit(vec![Record::Outcome { intent: id.clone(), outcome: Ended::NotDone }]).await?;
+        Ok(true)
+    }
+
     /// Finds out what became of an effect whose end was not seen, and makes it if it never was.
     pub(super) async fn recover(&self, effect: &Effect<'_>, id: &Arc<str>) -> Result<Applied, Ending> {
         let step = Step { token: id, ..effect.step };

@@ -82,7 +82,7 @@ pub(crate) async fn subject_in(
         return Err(Error::from(problems).with_sources(loaded.texts()));
     }
     let state = place::snapshot(&ledger).await?;
-    let seal = state::seal_key(&*ledger, &OsRandom).await?;
+    let seal = state::seal_key(&*ledger, &OsRandom, state.serial == 0).await?;
     Ok(Subject {
         graph: Arc::new(graph),
         given: variables::given(chosen, variables, world.clock().now()),

@@ -489,6 +489,12 @@ pub trait Kind: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// What [`Kind::look_at_revert`] with this token may leave, known before it is made: as [`Kind::leaves`].
+    fn leaves_revert(&self, identity: &Json, token: &str) -> Vec<Json> {
+        let _ = (identity, token);
+        Vec::new()
+    }
+
     /// Looks ahead at putting back what drifted inside, and nothing else. The facts bear [`REVERT_DRIFT`], which
     /// [`Kind::apply`] and [`Kind::recover`] find again in [`Step::facts`]; such a step has no [`Step::desired`].
     ///

@@ -127,6 +127,18 @@ pub fn physical_stack_name(stack: Option<&Value>, marks: &Marks) -> Option<Strin
     text("name").or_else(|| text("id")?.split('/').nth(1).map(str::to_owned))
 }
 
+/// True for a tag that a person gave: neither a mark of ours nor one of AWS's own.
+#[must_use]
+pub fn is_own_tag(key: &str) -> bool {
+    !is_mark(key) && is_given_tag(key)
+}
+
+/// True for a tag that is not AWS's own and can be given back to it, marks of ours among them.
+#[must_use]
+pub fn is_given_tag(key: &str) -> bool {
+    !key.starts_with("aws:")
+}
+
 /// True for a tag, label or annotation that is a mark of ours and no content.
 #[must_use]
 pub fn is_mark(key: &str) -> bool {

@@ -34,7 +34,7 @@ pub use kind::{
     Ahead, Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding,
     Kind, Named, Observed, Outlook, Owner, Prepare, Preview, Prior, REVERT_DRIFT, Recovered, Step, Undo,
 };
-pub use marks::{Marks, address_of_tag, is_mark, physical_stack_name, release_name};
+pub use marks::{Marks, address_of_tag, is_given_tag, is_mark, is_own_tag, physical_stack_name, release_name};
 pub use probe::{Measurement, probe, probe_cluster, probe_defaults, probe_needs_cluster};
 pub use written::{Block, Written};
 

@@ -135,12 +135,62 @@ fn facts_moved(planned: &Planned, preview: Option<&Preview>) -> Option<String> {
 fn children_beyond(approved: &[ChildChange], now: &[ChildChange]) -> Option<String> {
     let known: BTreeMap<&str, &ChildChange> = approved.iter().map(|c| (c.name.as_str(), c)).collect();
     now.iter().find_map(|child| {
-        let destructive = matches!(child.action, ActionWord::Replace | ActionWord::Delete);
+        // A replacement that is only possible, or of which nothing is said, is one for which there must be a yes.
+        let replaces = child.action == ActionWord::Replace || child.maybe_replace;
+        let destructive = replaces || child.action == ActionWord::Delete;
         let was = known.get(child.name.as_str());
-        let same =
-            was.is_some_and(|w| w.action == child.action || (w.maybe_replace && child.action == ActionWord::Replace));
+        let same = was.is_some_and(|w| match w.action {
+            ActionWord::Replace => child.action != ActionWord::Delete,
+            ActionWord::Delete => child.action == ActionWord::Delete,
+            _ => w.maybe_replace && child.action != ActionWord::Delete,
+        });
         // A plan that could not look ahead (a parameter was not known) listed no parts: then only what destroys is beyond it.
-        let word = if child.action == ActionWord::Replace { "replaced" } else { "destroyed" };
+        let word = match child.action {
+            ActionWord::Delete => "destroyed",
+            ActionWord::Replace => "replaced",
+            _ => "perhaps replaced",
+        };
         (destructive && !same).then(|| format!("{} would be {word}, which the approved plan does not show", child.name))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(action: ActionWord, maybe_replace: bool) -> ChildChange {
+        ChildChange {
+            name: "Volume".to_owned(),
+            kind: "AWS::EC2::Volume".to_owned(),
+            action,
+            maybe_replace,
+            policy: None,
+            stateful: true,
+            fields: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_part_is_replaced_or_destroyed_only_where_the_approved_plan_says_so() {
+        use ActionWord::{Create, Delete, Replace, Update};
+        let (update, perhaps) = (part(Update, false), part(Update, true));
+        for (approved, now, fine) in [
+            (Some(&update), part(Update, false), true),
+            (Some(&update), part(Update, true), false),
+            (Some(&update), part(Replace, false), false),
+            (Some(&perhaps), part(Update, true), true),
+            (Some(&perhaps), part(Replace, false), true),
+            (Some(&perhaps), part(Delete, false), false),
+            (Some(&part(Replace, false)), part(Update, true), true),
+            (Some(&part(Delete, false)), part(Delete, false), true),
+            (Some(&part(Delete, false)), part(Replace, false), false),
+            (None, part(Update, true), false),
+            (None, part(Create, false), true),
+            (None, part(Update, false), true),
+        ] {
+            let approved: Vec<ChildChange> = approved.into_iter().cloned().collect();
+            let beyond = children_beyond(&approved, std::slice::from_ref(&now));
+            assert_eq!(beyond.is_none(), fine, "{approved:?} / {now:?}: {beyond:?}");
+        }
+    }
 }

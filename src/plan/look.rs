@@ -129,19 +129,27 @@ pub async fn look_at_revert(
     identity: &Json,
 ) -> Outcome<Preview> {
     let token = format!("terrace-{:016x}", subject.world.entropy().next());
-    let preview = kind.look_at_revert(context, identity, &token).await?;
-    note_left(subject, &context.address, connections, &preview).await?;
-    Ok(preview)
-}
-
-async fn note_left(
-    subject: &Subject,
-    address: &Address,
-    connections: &connect::Connections,
-    preview: &Preview,
-) -> Outcome<()> {
-    let Some(attachment) = preview.attachment.clone() else { return Ok(()) };
-    note(&*subject.ledger, address, &Left { connections: connections.clone(), attachment }).await
+    let left = |attachment| Left { connections: connections.clone(), attachment };
+    let may_leave: Vec<Left> = kind.leaves_revert(identity, &token).into_iter().map(left).collect();
+    for one in &may_leave {
+        note(&*subject.ledger, &context.address, one).await?;
+    }
+    let preview = kind.look_at_revert(context, identity, &token).await;
+    match &preview {
+        Ok(preview) => {
+            let kept = preview.attachment.as_ref().map(|attachment| attachment["name"].clone());
+            for one in may_leave.iter().filter(|one| Some(&one.attachment["name"]) != kept.as_ref()) {
+                used(&*subject.ledger, one).await?;
+            }
+        }
+        // As with a preview: where it cannot be taken away now, the note stays for `doctor`.
+        Err(_) => {
+            for one in &may_leave {
+                drop(discard_one(subject, &context.address, one).await);
+            }
+        }
+    }
+    preview
 }
 
 /// Where notes of what previews left lie among the ledger's objects.

@@ -85,11 +85,12 @@ pub(super) fn not_moved(ledger: &dyn Ledger, stored: &Stored) -> Result<(), Stat
 /// The name of the object that holds the seal key.
 pub(super) const KEY: &str = "seal-key";
 
-/// The seal key of a state; made and stored where there is none yet.
+/// The seal key of a state; made and stored where there is none yet. Who may not write gets one that is forgotten again where
+/// `empty` says that the state holds nothing yet: nothing is sealed with another.
 ///
 /// # Errors
 /// A storage that fails, or a key that is damaged.
-pub async fn seal_key(ledger: &dyn Ledger, entropy: &dyn Entropy) -> Result<SealKey, StateError> {
+pub async fn seal_key(ledger: &dyn Ledger, entropy: &dyn Entropy, empty: bool) -> Result<SealKey, StateError> {
     let mut stored = ledger.get(KEY).await?;
     if stored.is_none() {
         let mut bytes = [0u8; 32];
@@ -97,8 +98,11 @@ pub async fn seal_key(ledger: &dyn Ledger, entropy: &dyn Entropy) -> Result<Seal
             part.copy_from_slice(&entropy.next().to_be_bytes());
         }
         let key = SealKey::new(bytes);
-        if ledger.put_new(KEY, key.to_hex().as_bytes()).await? {
-            return Ok(key);
+        match ledger.put_new(KEY, key.to_hex().as_bytes()).await {
+            Ok(true) => return Ok(key),
+            Ok(false) => {}
+            Err(failure) if failure.class == Class::Denied && empty => return Ok(key),
+            Err(failure) => return Err(failure.into()),
         }
         // Somebody else was first.
         stored = ledger.get(KEY).await?;

@@ -103,9 +103,9 @@ pub struct StackRequest {
     pub capabilities: Vec<String>,
     /// The service role.
     pub role_arn: Option<String>,
-    /// SNS topics that are told of the stack's events.
+    /// SNS topics that are told of the stack's events; none where the list is empty, those that it has where it is `None`.
     #[serde(default)]
-    pub notification_arns: Vec<String>,
+    pub notification_arns: Option<Vec<String>>,
     /// What becomes of a failed create.
     pub on_create_failure: OnCreateFailure,
     /// Also puts back what was changed or deleted out of band (a change set's deployment mode `REVERT_DRIFT`).

@@ -813,6 +813,33 @@ fn what_exists_is_imported_into_a_stack_exactly_as_planned_through_a_kill() {
     assert!(!project.stdout(&["sandbox", "show", "loose"], 0).contains("shop-logs"));
 }
 
+#[test]
+fn what_a_deletion_leaves_behind_is_named_with_its_stack_and_agreed_to() {
+    let stack = |name: &str| format!("stack \"{name}\" {{\n  template = \"${{path.root}}/queue.yaml\"\n}}\n");
+    let project = Project::new(&format!("{}{}", stack("a"), stack("b")));
+    project.write("plans/app/queue.yaml", "Resources:\n  Queue: { Type: AWS::SQS::Queue }\n");
+    project.run(&["apply", "--auto-approve"]).success();
+    let fail = ["sandbox", "fault", "cloudformation:DeleteStack", "fail", "--part", "Queue", "--times", "2"];
+    project.run(&fail).success();
+    project.run(&["destroy", "--auto-approve"]).code(1);
+    let said = project.stderr(&["doctor", "--fix", "--retain", "Queue"], 64);
+    assert!(said.contains("2 stacks are in DELETE_FAILED") && said.contains("stack.a, stack.b"), "{said}");
+    let said = project.stderr(&["doctor", "--fix", "--retain", "stack.c=Queue"], 64);
+    assert!(said.contains("stack.c is not in DELETE_FAILED"), "{said}");
+    let said = project.stderr(&["doctor", "--fix", "--skip", "Queue"], 64);
+    assert!(said.contains("no stack is in UPDATE_ROLLBACK_FAILED"), "{said}");
+    let said = project.stderr(&["doctor", "--fix", "--retain", "stack.b=Queue"], 64);
+    assert!(said.contains("nobody is there to agree"), "{said}");
+    assert!(project.stdout(&["sandbox", "show", "stack"], 0).contains("app-dev-b"));
+    // The other one is stuck still.
+    project.run(&["doctor", "--fix", "--retain", "stack.b=Queue", "--auto-approve"]).code(1);
+    let left = project.stdout(&["sandbox", "show", "stack"], 0);
+    assert!(left.contains("app-dev-a") && !left.contains("app-dev-b"), "{left}");
+    // Where one is stuck, there is no need to say which.
+    project.run(&["doctor", "--fix", "--retain", "Queue", "--auto-approve"]).code(0);
+    assert_eq!(project.stdout(&["sandbox", "show", "loose"], 0).matches("AWS::SQS::Queue").count(), 2);
+}
+
 /// The shipped examples, and the platform in full, as a person would try them.
 #[test]
 fn the_examples_are_valid() {

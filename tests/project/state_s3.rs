@@ -363,6 +363,27 @@ fn a_move_that_fails_in_the_middle_leaves_the_source_at_work() {
     }
 }
 
+#[test]
+fn who_may_only_read_the_state_plans_before_there_is_one_and_after() {
+    let Some(server) = ministack() else { return };
+    let proxy = Proxy::new(&server.url);
+    let account = server.account();
+    wait(account.bucket("reading"));
+    let plan = "value \"v\" {\n  input = 1\n}\n";
+    let project = Project::new(&account.at(&proxy.url), plan);
+    project.write("terrace.toml", &settings("reading"));
+    proxy.trouble(Trouble::new("s3:PutObject", What::Deny));
+    let shown = project.ends(&["plan", "app", "--no-change-sets"], 0);
+    assert!(shown.out.contains("+ value.v"), "{shown:?}");
+    project.ends(&["plan", "app", "--offline"], 0);
+    proxy.peace();
+    project.ends(&["apply", "app", "--auto-approve"], 0);
+    proxy.forget();
+    proxy.trouble(Trouble::new("s3:PutObject", What::Deny));
+    assert!(project.ends(&["plan", "app", "--no-change-sets"], 0).out.contains("No changes"));
+    assert_eq!(proxy.count("s3:PutObject"), 0, "{:?}", proxy.counts());
+}
+
 /// The id of the lock that the last segment in a bucket tells of.
 fn lock_of(account: &Account, bucket: &str) -> Option<String> {
     let config = aws_sdk_s3::config::Builder::from(&account.sdk()).force_path_style(true).build();

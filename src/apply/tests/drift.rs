@@ -230,3 +230,23 @@ async fn what_is_not_declared_not_there_or_would_be_replaced_is_not_taken_over()
         assert!(problem.contains(word), "{problem}");
     }
 }
+
+#[tokio::test]
+async fn a_plan_that_is_killed_while_it_looks_at_drift_leaves_nothing_that_doctor_does_not_know() {
+    for after in [false, true] {
+        let mut lab = lab("stack \"a\" {\n  template = \"${path.root}/a.yaml\"\n}\n");
+        lab.applied().await;
+        let stack =
+            lab.live().into_iter().find_map(|l| l.split_whitespace().find(|w| w.ends_with("-a")).map(str::to_owned));
+        set(&lab, &format!("stack/{}/Queue", stack.unwrap()), "VisibilityTimeout", "5");
+        lab.fault("cloudformation:CreateChangeSet", crate::world::sandbox::FaultKind::Crash { after });
+        assert!(lab.until_crash(revert(&lab, &[])).await.is_none());
+        lab.reopen();
+        let diagnosis = crate::apply::doctor(&lab.subject().await, 4).await.unwrap();
+        assert!(!diagnosis.leftovers.is_empty());
+        crate::apply::mend(&lab.subject().await, &diagnosis, &BTreeMap::new()).await.unwrap();
+        assert!(crate::apply::doctor(&lab.subject().await, 4).await.unwrap().healthy());
+        let made = revert(&lab, &[]).await;
+        assert_eq!(words(&made), ["stack.a: update"]);
+    }
+}

@@ -3,11 +3,10 @@
 use crate::{
     apply::{Error, doctor, mend, run, testing::Lab},
     base::ActionWord,
-    kinds::Named,
     plan::{self, Moved},
-    world::sandbox::FaultKind,
+    world::sandbox::{Drift, Fault, FaultKind},
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 fn lab(days: u32) -> Lab {
     let mut lab = Lab::new(&plan_with(days));
@@ -56,7 +55,7 @@ async fn a_plan_that_is_killed_while_it_looks_ahead_leaves_nothing_that_doctor_d
             lab.reopen();
             let diagnosis = doctor(&lab.subject().await, 4).await.unwrap();
             assert_eq!(diagnosis.leftovers.len(), 1, "{operation} {after}");
-            mend(&lab.subject().await, &diagnosis, &Named::default()).await.unwrap();
+            mend(&lab.subject().await, &diagnosis, &BTreeMap::new()).await.unwrap();
             assert!(doctor(&lab.subject().await, 4).await.unwrap().healthy());
             assert!(lab.live().is_empty(), "{:?}", lab.live());
         }
@@ -76,4 +75,40 @@ async fn a_saved_plan_whose_change_set_is_gone_is_stale() {
     let refused = run(lab.subject().await, saved, lab.store().await, options, events).await.unwrap_err();
     let Error::Stale(moved) = refused else { panic!("{refused:?}") };
     assert!(matches!(&moved[..], [Moved::Spent { why, .. }] if why.contains("gone")), "{moved:?}");
+}
+
+#[tokio::test]
+async fn after_a_kill_a_stack_whose_parameters_were_unknown_is_looked_at_again() {
+    let two = |days: u32| {
+        let second = "stack \"after\" {\n  template = \"${path.root}/after.yaml\"\n  parameters = { Days = stack.queue.outputs.Days }\n}\n";
+        format!("{}{second}", plan_with(days))
+    };
+    for moved in [false, true] {
+        let mut lab = lab(60);
+        let queue = lab.files["p/queue.yaml"].clone();
+        lab.files.insert("p/after.yaml".to_owned(), queue.clone());
+        lab.files.insert("p/queue.yaml".to_owned(), format!("{queue}Outputs: {{ Days: {{ Value: !Ref Days }} }}\n"));
+        lab.write(&two(60));
+        lab.applied().await;
+        lab.write(&two(61));
+        let made = lab.plan().await;
+        assert!(!made.attachment.previews.contains_key(&"stack.after".parse().unwrap()), "its parameter is not known");
+        let crash = Fault::new("cloudformation:ExecuteChangeSet", FaultKind::Crash { after: false }).on("*after");
+        lab.world.add_fault(&crash).unwrap();
+        assert!(lab.until_crash(lab.apply_made(made)).await.is_none());
+        lab.reopen();
+        lab.world.clear_faults(None).unwrap();
+        if moved {
+            let target = lab
+                .live()
+                .into_iter()
+                .find_map(|l| l.split_whitespace().find(|w| w.ends_with("-after")).map(str::to_owned));
+            let set = vec![("termination_protection".to_owned(), "true".to_owned())];
+            let target = format!("stack/{}", target.unwrap());
+            lab.world.drift(&Drift { target, set, ..Drift::default() }).unwrap();
+        }
+        let report = lab.resumed().await;
+        assert_eq!(report.beyond.is_empty(), !moved, "{report:#?}");
+        assert_eq!(lab.plan().await.plan.nodes.iter().all(|n| n.action == ActionWord::NoOp), !moved);
+    }
 }

@@ -82,19 +82,15 @@ impl Task<'_> {
             return Ok(End::Done { exports: now.exports.clone(), action: ActionWord::Replace });
         }
         if let Some(intent) = &self.open {
-            match self.recover(intent).await? {
-                Some(end) => return Ok(end),
-                None => return Err(End::Failed("invariant: a recovered effect has an end".to_owned())),
+            if let Some(end) = self.recover(intent).await? {
+                return Ok(end);
             }
         }
         if self.desk.mode == crate::plan::Mode::Import {
             return self.adopt().await;
         }
         let planned = self.planned;
-        // A change set that the plan made is executed as it is; anything else that was looked ahead at is looked at again.
-        let changes = matches!(planned.action, ActionWord::Update | ActionWord::Replace) && self.attachment.is_none();
-        let again = planned.deferral.is_some() || planned.inputs.has_unknown() || changes;
-        let how = How { offline: false, preview: again, timeout: self.read_timeout };
+        let how = How { offline: false, preview: self.looks_again(), timeout: self.read_timeout };
         let subject = self.desk.subject;
         let seen = look(subject, &self.instance, self.remembered.as_ref(), planned.import.as_ref(), how)
             .await
@@ -114,6 +110,13 @@ impl Task<'_> {
             };
         }
         result
+    }
+
+    /// A change set that the plan made is executed as it is; anything else that was looked ahead at is looked at again.
+    fn looks_again(&self) -> bool {
+        let planned = self.planned;
+        let changes = matches!(planned.action, ActionWord::Update | ActionWord::Replace) && self.attachment.is_none();
+        planned.deferral.is_some() || planned.inputs.has_unknown() || changes
     }
 
     async fn act(&self, seen: &crate::plan::look::Look) -> Result<End, End> {

@@ -10,9 +10,11 @@ use crate::{
 };
 
 impl Task<'_> {
-    /// Finds out how an effect of this run ended whose end was not seen, and goes on from there.
+    /// Finds out how an effect of this run ended whose end was not seen, and goes on from there. `None` where it never was and
+    /// has to be looked ahead at again: what was looked at before the cut is not what would be done now.
     pub(super) async fn recover(&self, intent: &Intent) -> Result<Option<End>, End> {
         let context = self.context(intent.action).await?;
+        let kind = self.instance.kind;
         let facts = self.planned.facts.clone();
         let observed = Self::observed_before(intent);
         let deleting = intent.action == ActionWord::Delete;
@@ -36,6 +38,14 @@ impl Task<'_> {
                 facts: &facts,
             },
         };
+        let ahead = || kind.leaves(&self.instance.desired, observed.as_ref(), &intent.id).is_some();
+        if intent.action == ActionWord::Update
+            && self.looks_again()
+            && ahead()
+            && self.desk.never_was(&effect, &intent.id).await?
+        {
+            return Ok(None);
+        }
         match self.desk.recover(&effect, &intent.id).await {
             Ok(applied) if deleting => {
                 let records = vec![Record::Gone { address: self.instance.address.clone() }];

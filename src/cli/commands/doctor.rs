@@ -1,8 +1,8 @@
 //! `terrace doctor`: what is stuck, and how to mend it.
 
-use crate::kinds::Named;
 use crate::{
     apply::{self, Diagnosis},
+    base::Address,
     cli::{
         args::PlanArg,
         context::Context,
@@ -14,9 +14,10 @@ use crate::{
         variables,
         views::json::answer,
     },
+    kinds::Named,
 };
 use serde_json::json;
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -26,12 +27,16 @@ pub(crate) struct Args {
     /// Do the mends that need no person's judgement
     #[arg(long)]
     fix: bool,
-    /// With --fix: a resource that the continued rollback of a stack leaves as it is
-    #[arg(long, value_name = "LOGICAL_ID", requires = "fix")]
+    /// With --fix: a resource that the continued rollback of a stack leaves as it is; the address may be left out where one
+    /// stack is stuck so
+    #[arg(long, value_name = "[ADDR=]LOGICAL_ID", requires = "fix")]
     skip: Vec<String>,
-    /// With --fix: a resource that deleting a stack leaves behind
-    #[arg(long, value_name = "LOGICAL_ID", requires = "fix")]
+    /// With --fix: a resource that deleting a stack leaves behind, where somebody agrees to that
+    #[arg(long, value_name = "[ADDR=]LOGICAL_ID", requires = "fix")]
     retain: Vec<String>,
+    /// Agree to what --retain leaves behind
+    #[arg(long, requires = "retain")]
+    auto_approve: bool,
 }
 
 /// Examines, and with `--fix` mends. Ends with 1 where something is wrong and was not mended.
@@ -58,7 +63,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         let message = format!("the run {} is open, and mending would get in its way", run.0.id);
         return Err(Error::new("run_open", message).exit(Exit::Stale).hint("terrace resume first"));
     }
-    let named = Named { skip: args.skip, retain: args.retain };
+    let named = named(&args, &diagnosis)?;
+    agree(&named, args.auto_approve, context)?;
     // The lock keeps a run from beginning meanwhile.
     let store = place::open_store(context, &project, &stage.ledger, "doctor").await?;
     let mended = apply::mend(&stage.subject, &diagnosis, &named).await;
@@ -69,6 +75,73 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     }
     let left = apply::doctor(&stage.subject, context.parallelism(&project)).await?;
     Ok(if left.healthy() { Exit::Done } else { Exit::Error })
+}
+
+/// What a person named, by the stack that it is of.
+fn named(args: &Args, diagnosis: &Diagnosis) -> Result<BTreeMap<Address, Named>> {
+    let mut out: BTreeMap<Address, Named> = BTreeMap::new();
+    for (texts, flag, status) in
+        [(&args.skip, "--skip", "UPDATE_ROLLBACK_FAILED"), (&args.retain, "--retain", "DELETE_FAILED")]
+    {
+        let stuck: Vec<&Address> = diagnosis
+            .findings
+            .iter()
+            .filter(|(address, finding)| address.kind() == "stack" && finding.what.contains(status))
+            .map(|(address, _)| address)
+            .collect();
+        let list = stuck.iter().map(|a| a.as_str()).collect::<Vec<_>>().join(", ");
+        for text in texts {
+            let (address, logical_id) = match (text.rsplit_once('='), stuck.as_slice()) {
+                (Some((address, id)), _) => match stuck.iter().find(|a| a.as_str() == address) {
+                    Some(found) => ((*found).clone(), id),
+                    None => {
+                        let why = format!("{flag} {text}: {address} is not in {status}");
+                        let hint =
+                            if stuck.is_empty() { "no stack is".to_owned() } else { format!("these are: {list}") };
+                        return Err(Error::usage("not_stuck", why).hint(hint));
+                    }
+                },
+                (None, [one]) => ((*one).clone(), text.as_str()),
+                (None, []) => {
+                    return Err(Error::usage("not_stuck", format!("{flag} {text}: no stack is in {status}")));
+                }
+                (None, many) => {
+                    let why = format!(
+                        "{flag} {text}: {} stacks are in {status}, and the resource of one is meant",
+                        many.len()
+                    );
+                    return Err(Error::usage("not_stuck", why).hint(format!("write {flag} ADDR={text}, of {list}")));
+                }
+            };
+            let of = out.entry(address).or_default();
+            let of = if flag == "--skip" { &mut of.skip } else { &mut of.retain };
+            of.push(logical_id.to_owned());
+        }
+    }
+    Ok(out)
+}
+
+/// Goes on only where somebody agrees to what is left behind: nobody manages it from then on.
+fn agree(named: &BTreeMap<Address, Named>, auto_approve: bool, context: &Context) -> Result<()> {
+    let left: Vec<String> = named
+        .iter()
+        .filter(|(_, named)| !named.retain.is_empty())
+        .map(|(address, named)| format!("{} of {address}", named.retain.join(", ")))
+        .collect();
+    if left.is_empty() || auto_approve {
+        return Ok(());
+    }
+    let question = format!("Delete the rest and leave behind {}? Only `yes` is a yes:", left.join("; "));
+    match context.terminal.ask(&bold(question)).as_deref() {
+        Some("yes") => Ok(()),
+        Some(_) => {
+            context.terminal.status("Nothing was changed.");
+            Err(Error::silent(Exit::NotEligible))
+        }
+        None if context.terminal.can_ask => Err(Error::silent(Exit::Interrupted)),
+        None => Err(Error::usage("confirmation_needed", "nothing was changed: nobody is there to agree to it")
+            .hint("add --auto-approve")),
+    }
 }
 
 fn text(diagnosis: &Diagnosis, state: &crate::state::Snapshot) -> String {

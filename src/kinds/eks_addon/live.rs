@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Digest, Value},
-    kinds::{Condition, ConditionEffect, Context, Desired, Observed, eks_addon::issue, is_mark},
+    kinds::{Condition, ConditionEffect, Context, Desired, Observed, eks_addon::issue, is_own_tag},
     world::{Addon, Class, Outcome, PodIdentity},
 };
 use serde_json::{Value as Json, json};
@@ -48,7 +48,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     let tags: BTreeMap<&str, Value> = addon
         .tags
         .iter()
-        .filter(|(key, _)| !is_mark(key) && !key.starts_with("aws:"))
+        .filter(|(key, _)| is_own_tag(key))
         .map(|(key, value)| (key.as_str(), Value::from(value.as_str())))
         .collect();
     let mut inputs = vec![

@@ -9,7 +9,7 @@ use crate::{
             live::{exports, find, full_identity, names, pod_identity},
             version::{self, MOVED_BY, OWN, VERSION},
         },
-        is_mark,
+        is_own_tag,
     },
     world::{Addon, AddonRequest, Class, Failure, Outcome, PodIdentity, ResolveConflicts, UpdateOf},
 };
@@ -303,7 +303,7 @@ pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Valu
         tags: strings(image.and_then(|i| i.get("tags"))),
     };
     let former: Vec<&str> = live.tags.keys().map(String::as_str).filter(|k| !request.tags.contains_key(*k)).collect();
-    let former: Vec<&str> = former.into_iter().filter(|key| !is_mark(key) && !key.starts_with("aws:")).collect();
+    let former: Vec<&str> = former.into_iter().filter(|key| is_own_tag(key)).collect();
     retag(context, &live, &request.tags, &former).await?;
     if live.status == "ACTIVE" && is_as_wanted(context, &live, &request).await? {
         return Ok(format!("already at {version}"));

@@ -4,7 +4,7 @@ use crate::{
     base::{Data, Diagnostic, Diagnostics, Path, Value},
     cfn::{Capability, Template},
     kinds::{
-        Desired, Prepare,
+        Desired, Prepare, is_own_tag,
         stack::{import, nested},
     },
     lang::normalize,
@@ -60,7 +60,7 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     inputs.insert("parameters".into(), parameters);
     if let Some(tags) = given("tags") {
         for (key, _) in tags.as_map().into_iter().flat_map(|m| m.iter()) {
-            if key.starts_with("aws:") || key.starts_with("terrace:") {
+            if !is_own_tag(key) {
                 let problem = Diagnostic::error("reserved_tag", format!("the tag `{key}` is reserved")).because(
                     "tags that begin with `aws:` are CloudFormation's, those with `terrace:` say whose the stack is",
                 );

@@ -3,7 +3,7 @@
 use crate::{
     base::Value,
     cfn::Template,
-    kinds::{Context, Written, is_mark, stack::live::find},
+    kinds::{Context, Written, is_own_tag, stack::live::find},
     world::Outcome,
 };
 use serde_json::Value as Json;
@@ -31,7 +31,7 @@ pub(super) async fn written(context: &Context, identity: &Json) -> Outcome<Optio
     let tags: BTreeMap<&str, Value> = stack
         .tags
         .iter()
-        .filter(|(key, _)| !is_mark(key) && !key.starts_with("aws:"))
+        .filter(|(key, _)| is_own_tag(key))
         .map(|(key, value)| (key.as_str(), Value::from(value.as_str())))
         .collect();
     let seen: BTreeSet<String> = template.capabilities().iter().map(ToString::to_string).collect();

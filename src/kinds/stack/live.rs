@@ -4,7 +4,7 @@ use crate::{
     base::{Digest, Value},
     cfn::{Context as CfnContext, Template},
     kinds::{
-        Condition, ConditionEffect, Context, Observed, Owner, is_mark,
+        Condition, ConditionEffect, Context, Observed, Owner, is_own_tag,
         stack::{desired::TEMPLATE, nested, request::capabilities},
     },
     world::{Outcome, Stack},
@@ -62,7 +62,7 @@ pub(super) fn observed(stack: &Stack, text: &str, owner: Owner) -> Observed {
         stack
             .tags
             .iter()
-            .filter(|(key, _)| !is_mark(key) && !key.starts_with("aws:"))
+            .filter(|(key, _)| is_own_tag(key))
             .map(|(key, value)| (key.as_str(), Value::from(value.as_str()))),
     );
     let mut inputs: Vec<(&str, Value)> = vec![
@@ -103,8 +103,8 @@ pub(super) fn observed(stack: &Stack, text: &str, owner: Owner) -> Observed {
         .outputs
         .values()
         .filter_map(|output| Some((output.export.as_deref()?, Value::from(output.value.as_str()))));
-    let topics = stack.notification_arns.iter().flatten().map(|arn| Value::from(arn.as_str()));
-    let topics = Value::tuple(topics.collect());
+    let topics = stack.notification_arns.as_ref();
+    let topics = topics.map(|topics| Value::tuple(topics.iter().map(|arn| Value::from(arn.as_str())).collect()));
     let image = Value::object([
         ("template", Value::from(text)),
         (
@@ -119,7 +119,7 @@ pub(super) fn observed(stack: &Stack, text: &str, owner: Owner) -> Observed {
         ("capabilities", Value::tuple(capabilities(stack, &template).into_iter().map(Value::from).collect())),
         ("role_arn", stack.role_arn.as_ref().map_or(Value::NULL, |arn| Value::from(arn.as_str()))),
         ("termination_protection", stack.termination_protection.into()),
-        ("notification_arns", topics),
+        ("notification_arns", topics.unwrap_or(Value::NULL)),
         ("exports", Value::object(own_exports)),
         ("status", stack.status.0.as_str().into()),
         ("updated", stack.updated.map_or(Value::NULL, |moment| Value::from(moment.to_string()))),

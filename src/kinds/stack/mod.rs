@@ -107,6 +107,10 @@ impl Kind for StackKind {
         true
     }
 
+    fn leaves_revert(&self, identity: &Json, token: &str) -> Vec<Json> {
+        revert::leaves(identity, token)
+    }
+
     async fn look_at_revert(&self, context: &Context, identity: &Json, token: &str) -> Outcome<Preview> {
         revert::look(context, identity, token).await
     }

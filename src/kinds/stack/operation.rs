@@ -213,7 +213,7 @@ impl Watch<'_> {
         let seen = Mutex::new(self.since.clone());
         let stale = AtomicU32::new(0);
         let old = || stale.fetch_add(1, Ordering::Relaxed) < STALE_READS;
-        let stack = context
+        let told = context
             .wait_at(Pace::QUICK, &format!("the stack {}", name_of(self.stack)), || async {
                 let Some(stack) = cloudformation.describe_stack(self.stack).await? else {
                     return if old() { Ok(None) } else { Err(vanished(self.stack)) };
@@ -222,15 +222,22 @@ impl Watch<'_> {
                 let moved = self.before.is_none_or(|before| before.moved(&stack));
                 // A status that was there before we began may be an old answer.
                 if stack.status.in_review() || !(ours || moved) {
-                    return if old() { Ok(None) } else { Ok(Some(stack)) };
+                    return Ok(match old() {
+                        true => None,
+                        false if stack.status.in_review() || self.is_told_of(cloudformation, &stack).await? => {
+                            Some(Ok(stack))
+                        }
+                        false => Some(Err(unmoved(&stack))),
+                    });
                 }
                 if !stack.status.in_progress() {
-                    return Ok(Some(stack));
+                    return Ok(Some(Ok(stack)));
                 }
                 say_new(context, cloudformation, &stack.id, &seen).await;
                 Ok(None)
             })
             .await?;
+        let stack = told?;
         let made = stack.status.succeeded() && stack.status.0 != "DELETE_COMPLETE";
         if made {
             Ok(stack)
@@ -238,6 +245,20 @@ impl Watch<'_> {
             Err(first_cause(context, &stack, Some(&self.since), Some(self.token), self.desired).await)
         }
     }
+
+    /// Whether the events tell that the operation ended so. Where times are told in whole seconds, one that ended at once
+    /// leaves the description of the stack as it was.
+    async fn is_told_of(&self, cloudformation: &Arc<dyn CloudFormation>, stack: &Stack) -> Outcome<bool> {
+        let events = self.since.read(cloudformation, self.stack).await?;
+        let newest = events.iter().find(|event| event.physical_id == stack.id);
+        Ok(newest.is_some_and(|event| event.token.as_deref() == Some(self.token) && event.status == stack.status.0))
+    }
+}
+
+/// A stack that shows nothing of what was begun: what became of that is asked by its token.
+fn unmoved(stack: &Stack) -> Failure {
+    let what = format!("the stack is {} as before, and nothing tells of the operation", stack.status.0);
+    Failure::new(Class::TimedOut, "cloudformation:DescribeStacks", stack.name.clone(), what)
 }
 
 fn vanished(stack: &str) -> Failure {

@@ -4,7 +4,7 @@ use crate::{
     base::{Digest, Value},
     cfn::Template,
     kinds::{
-        Context, Desired, Observed,
+        Context, Desired, Observed, is_given_tag,
         stack::{
             desired::{TEMPLATE, known_parameters},
             import,
@@ -43,7 +43,7 @@ pub(super) fn of_desired(context: &Context, desired: &Desired, live: Option<&Obs
         tags,
         capabilities: list(inputs.get("capabilities")),
         role_arn: text("role_arn"),
-        notification_arns: list(inputs.get("notification_arns")),
+        notification_arns: topics(inputs.get("notification_arns")),
         on_create_failure: match text("on_create_failure").as_deref() {
             Some("delete") => OnCreateFailure::Delete,
             _ => OnCreateFailure::Rollback,
@@ -69,7 +69,7 @@ pub(super) fn of_image(name: &str, image: &Value) -> StackRequest {
         tags: own_tags(image.get("tags")),
         capabilities: list(image.get("capabilities")),
         role_arn: image.get("role_arn").and_then(Value::as_str).map(str::to_owned),
-        notification_arns: list(image.get("notification_arns")),
+        notification_arns: topics(image.get("notification_arns")),
         on_create_failure: OnCreateFailure::Rollback,
         revert_drift: false,
         template_url: None,
@@ -80,7 +80,7 @@ pub(super) fn of_image(name: &str, image: &Value) -> StackRequest {
 
 /// Tags that are not the service's own.
 fn own_tags(tags: Option<&Value>) -> BTreeMap<String, String> {
-    strings(tags).into_iter().filter(|(key, _)| !key.starts_with("aws:")).collect()
+    strings(tags).into_iter().filter(|(key, _)| is_given_tag(key)).collect()
 }
 
 /// What a stack was given last, asked for again with this template; its parameters keep what they have.
@@ -90,7 +90,7 @@ pub(super) fn of_live(stack: &Stack, template: &str) -> StackRequest {
         capabilities: capabilities(stack, &Template::parse(TEMPLATE, template).0).into_iter().collect(),
         template: template.to_owned(),
         use_previous: stack.parameters.keys().cloned().collect(),
-        tags: stack.tags.iter().filter(|(k, _)| !k.starts_with("aws:")).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        tags: stack.tags.iter().filter(|(k, _)| is_given_tag(k)).map(|(k, v)| (k.clone(), v.clone())).collect(),
         role_arn: stack.role_arn.clone(),
         ..StackRequest::default()
     }
@@ -110,6 +110,11 @@ pub(super) fn change_set_name(token: &str) -> String {
 fn strings(value: Option<&Value>) -> BTreeMap<String, String> {
     let entries = value.and_then(Value::as_map).into_iter().flat_map(|m| m.iter());
     entries.filter_map(|(k, v)| Some((k.to_string(), v.as_str()?.to_owned()))).collect()
+}
+
+/// Topics where some list is given, an empty one among them.
+fn topics(value: Option<&Value>) -> Option<Vec<String>> {
+    value.filter(|topics| topics.as_seq().is_some()).map(|topics| list(Some(topics)))
 }
 
 fn list(value: Option<&Value>) -> Vec<String> {

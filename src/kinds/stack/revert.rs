@@ -33,6 +33,18 @@ pub(super) fn asked(step: &Step<'_>) -> bool {
     step.facts.contains_key(REVERT_DRIFT)
 }
 
+/// The change sets that a look makes, known before: one of the deployment mode, and one that shows whether an update would do.
+pub(super) fn leaves(which: &Json, token: &str) -> Vec<Json> {
+    let stack = which["id"].as_str().or(which["name"].as_str()).unwrap_or_default();
+    let left = |token: &str| json!({ "name": change_set_name(token), "stack_name": stack, "created_stack": false });
+    vec![left(token), left(&live_token(token))]
+}
+
+/// The token of the first of two updates.
+fn live_token(token: &str) -> String {
+    format!("{token}-live")
+}
+
 /// Finds out how the drift of a stack can be put back, and what that would do.
 ///
 /// # Errors
@@ -60,7 +72,7 @@ pub(super) async fn look(context: &Context, which: &Json, token: &str) -> Outcom
     // The service passed over the mode. Whether an update does it soundly is seen from its first half.
     let former = request(&stack, &text, false);
     let first = StackRequest { template: as_live(&stack, &text, &drifts)?, ..former };
-    let made = make(context, &first, &format!("{token}-live")).await?;
+    let made = make(context, &first, &live_token(token)).await?;
     change_set::discard(context, &change_set::attachment(&made, false)).await?;
     sound(&stack, &made)?;
     Ok(Preview { facts: facts(BY_UPDATE), ..Preview::default() })
@@ -78,7 +90,7 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
     if way(step) == BY_UPDATE {
         let first = StackRequest { template: as_live(&stack, &text, &drifts)?, ..request(&stack, &text, false) };
         context.say("telling the stack what is live, which changes nothing");
-        update(context, &stack, &first, &format!("{}-live", step.token)).await?;
+        update(context, &stack, &first, &live_token(step.token)).await?;
         return second_half(context, step, &text).await;
     }
     let planned = step.attachment.and_then(|a| a["change_set"].as_str());
@@ -126,7 +138,7 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
     let former = former_template(context, step, &stack).await?;
     if way(step) == BY_UPDATE && !same(&now, &former) {
         let events = context.patiently(|| cloudformation.stack_events(&stack.id, None)).await?;
-        let first = format!("{}-live", step.token);
+        let first = live_token(step.token);
         let tells = events.iter().any(|e| e.token.is_some());
         if tells && !events.iter().any(|e| e.token.as_deref() == Some(first.as_str())) {
             return Ok(Recovered::Stuck {
@@ -140,11 +152,19 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
             Err(failure) => Recovered::Failed(failure),
         });
     }
-    let tokens = [step.token.to_owned(), format!("{}-live", step.token), format!("{}-back", step.token)];
-    let ours = stack.last_token.as_ref().is_some_and(|t| tokens.contains(t));
-    if ours && !stack.status.succeeded() {
-        let token = stack.last_token.clone();
-        return Ok(Recovered::Failed(first_cause(context, &stack, None, token.as_deref(), None).await));
+    let tokens = [step.token.to_owned(), live_token(step.token), format!("{}-back", step.token)];
+    if !stack.status.succeeded() {
+        // Not every description tells the token of the newest operation; its events do.
+        let newest = match &stack.last_token {
+            Some(token) => Some(token.clone()),
+            None => {
+                let events = context.patiently(|| cloudformation.stack_events(&stack.id, None)).await?;
+                events.into_iter().find_map(|event| event.token)
+            }
+        };
+        if let Some(token) = newest.filter(|token| tokens.contains(token)) {
+            return Ok(Recovered::Failed(first_cause(context, &stack, None, Some(&token), None).await));
+        }
     }
     let drifts = drift::detect(context, &stack.id).await?;
     let left = touch::named(&drifts);

@@ -148,3 +148,38 @@ async fn a_rollback_that_failed_goes_on_and_skips_only_what_is_named() {
     let done = StackKind.mend(&context, &identity, "a", &named).await.unwrap();
     assert!(done[0].contains("leaving Queue as it is: UPDATE_ROLLBACK_COMPLETE"), "{done:?}");
 }
+
+#[tokio::test]
+async fn a_stack_that_shows_nothing_of_an_operation_is_no_end_of_it() {
+    use crate::kinds::stack::{live::find, operation::follow};
+    let (bench, queue) = bench();
+    bench.apply(&queue, &inputs(&json!({}))).await.unwrap();
+    let (context, identity) = (bench.context(&queue), bench.prior(&queue).unwrap().identity);
+    let stack = find(&context, &identity).await.unwrap().unwrap();
+    let failure = follow(&context, &identity, Some(&stack), None, "never-begun", None).await.unwrap_err();
+    assert_eq!(failure.class, Class::TimedOut, "{failure}");
+    let token = stack.last_token.clone().unwrap();
+    assert_eq!(follow(&context, &identity, Some(&stack), None, &token, None).await.unwrap().id, stack.id);
+}
+
+#[tokio::test]
+async fn topics_are_taken_away_where_none_are_wanted_and_undo_takes_away_what_was_added() {
+    let (bench, queue) = bench();
+    let topics = |arns: serde_json::Value| inputs(&json!({ "notification_arns": arns }));
+    let told = async || {
+        let identity = bench.prior(&queue).unwrap().identity;
+        let stack = crate::kinds::stack::live::find(&bench.context(&queue), &identity).await.unwrap().unwrap();
+        stack.notification_arns.unwrap()
+    };
+    bench.apply(&queue, &topics(json!(["arn:aws:sns:us-east-1:000000000000:one"]))).await.unwrap();
+    assert_eq!(told().await.len(), 1);
+    bench.apply(&queue, &inputs(&json!({ "parameters": { "Days": 5 } }))).await.unwrap();
+    assert_eq!(told().await.len(), 1, "where nothing is said they stay");
+    bench.apply(&queue, &inputs(&json!({ "parameters": { "Days": 5 }, "notification_arns": [] }))).await.unwrap();
+    assert!(told().await.is_empty());
+    let both = json!({ "parameters": { "Days": 6 }, "notification_arns": ["arn:aws:sns:us-east-1:000000000000:two"] });
+    let planned = bench.apply(&queue, &inputs(&both)).await.unwrap();
+    assert_eq!(told().await.len(), 1);
+    bench.undo(&queue, &planned).await.unwrap();
+    assert!(told().await.is_empty());
+}

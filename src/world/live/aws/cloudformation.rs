@@ -116,7 +116,7 @@ impl CloudFormation for LiveCloudFormation {
             .set_tags(Some(tags(request)))
             .set_capabilities(Some(capabilities(request)))
             .set_role_arn(request.role_arn.clone())
-            .set_notification_arns(topics(request));
+            .set_notification_arns(request.notification_arns.clone());
         if kind == ChangeSetType::Create && request.on_create_failure != OnCreateFailure::Rollback {
             call = call.on_stack_failure(match request.on_create_failure {
                 OnCreateFailure::Delete => OnStackFailure::Delete,
@@ -202,7 +202,7 @@ impl CloudFormation for LiveCloudFormation {
             .set_tags(Some(tags(request)))
             .set_capabilities(Some(capabilities(request)))
             .set_role_arn(request.role_arn.clone())
-            .set_notification_arns(topics(request));
+            .set_notification_arns(request.notification_arns.clone());
         call.send().await.map_err(failed("cloudformation:UpdateStack", &request.name))?;
         Ok(())
     }
@@ -388,10 +388,6 @@ fn imports(request: &StackRequest) -> Vec<ResourceToImport> {
 
 fn capabilities(request: &StackRequest) -> Vec<Capability> {
     request.capabilities.iter().map(|c| Capability::from(c.as_str())).collect()
-}
-
-fn topics(request: &StackRequest) -> Option<Vec<String>> {
-    (!request.notification_arns.is_empty()).then(|| request.notification_arns.clone())
 }
 
 /// What is not there need not be deleted.

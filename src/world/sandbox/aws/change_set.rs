@@ -169,7 +169,7 @@ fn nameless(
         tags: request.tags.clone(),
         capabilities: Vec::new(),
         role_arn: request.role_arn.clone(),
-        notification_arns: request.notification_arns.clone(),
+        notification_arns: request.notification_arns.clone().unwrap_or_default(),
         operation: None,
     }
 }

@@ -83,7 +83,10 @@ pub(super) fn accept(
         tags: request.tags.clone(),
         capabilities: request.capabilities.clone(),
         role_arn: request.role_arn.clone(),
-        notification_arns: request.notification_arns.clone(),
+        notification_arns: request
+            .notification_arns
+            .clone()
+            .unwrap_or_else(|| former.map(|f| f.notification_arns).unwrap_or_default()),
     };
     Ok((template, config))
 }

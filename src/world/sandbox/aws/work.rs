@@ -35,7 +35,8 @@ impl Work {
         }
         let beside = before.is_some_and(|b| b.outputs != after.outputs)
             || former.tags != target.tags
-            || former.role_arn != target.role_arn;
+            || former.role_arn != target.role_arn
+            || former.notification_arns != target.notification_arns;
         Self { after, diffs, creates, beside }
     }
 
