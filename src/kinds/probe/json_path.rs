@@ -1,15 +1,16 @@
 //! Looking for something in JSON by a way into it: JSONPath as in RFC 9535, and the shorter spellings `data.items[0]` and
 //! kubectl's `{.status.phase}`.
 
-use jsonpath_rust::JsonPath as _;
 use serde_json::Value as Json;
+use serde_json_path::JsonPath;
 
 /// Whether the way leads somewhere and, where something is wanted, whether it is found there: at one place at least.
 ///
 /// # Errors
 /// In what it does not hold, in words that follow "but".
 pub(super) fn holds(json: &Json, way: &str, wanted: Option<&Json>) -> Result<(), String> {
-    let found = json.query(&whole(way)).map_err(|error| format!("`{way}` is no JSONPath: {error}"))?;
+    let path = JsonPath::parse(&whole(way)).map_err(|error| format!("`{way}` is no JSONPath: {error}"))?;
+    let found = path.query(json).all();
     match (found.first(), wanted) {
         (None, _) => Err(format!("there is no {way}")),
         (Some(_), None) => Ok(()),

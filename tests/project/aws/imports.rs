@@ -63,8 +63,7 @@ fn what_exists_comes_into_a_stack_that_is_there_and_nothing_else_may_change_with
     assert!(said.contains("beside importing Greeting: Other changes (./main.yaml:6)"), "{said}");
     project.write("main.yaml", &format!("{GREETING}{OTHER}"));
     project.ends(&["plan", "app", "--out", "import.plan"], 0);
-    let done = project.ends(&["apply", "import.plan"], 0);
-    println!("{}{}", done.out, done.err);
+    project.ends(&["apply", "import.plan", "--auto-approve"], 0);
     assert!(project.ends(&["plan", "app"], 0).out.contains("No changes"));
     // The second step, and the entry may go.
     project.write("plans/app/app.hcl", &declared(""));

@@ -175,6 +175,8 @@ async fn topics_are_taken_away_where_none_are_wanted_and_undo_takes_away_what_wa
     assert_eq!(told().await.len(), 1);
     bench.apply(&queue, &inputs(&json!({ "parameters": { "Days": 5 } }))).await.unwrap();
     assert_eq!(told().await.len(), 1, "where nothing is said they stay");
+    let one = json!({ "parameters": { "Days": 4 }, "notification_arns": ["arn:aws:sns:us-east-1:000000000000:one"] });
+    bench.apply(&queue, &inputs(&one)).await.unwrap();
     bench.apply(&queue, &inputs(&json!({ "parameters": { "Days": 5 }, "notification_arns": [] }))).await.unwrap();
     assert!(told().await.is_empty());
     let both = json!({ "parameters": { "Days": 6 }, "notification_arns": ["arn:aws:sns:us-east-1:000000000000:two"] });
