@@ -81,10 +81,10 @@ impl Task<'_> {
             self.destroy_former(former, deleting).await?;
             return Ok(End::Done { exports: now.exports.clone(), action: ActionWord::Replace });
         }
-        if let Some(intent) = &self.open {
-            if let Some(end) = self.recover(intent).await? {
-                return Ok(end);
-            }
+        if let Some(intent) = &self.open
+            && let Some(end) = self.recover(intent).await?
+        {
+            return Ok(end);
         }
         if self.desk.mode == crate::plan::Mode::Import {
             return self.adopt().await;

@@ -92,15 +92,15 @@ fn named(args: &Args, diagnosis: &Diagnosis) -> Result<BTreeMap<Address, Named>>
         let list = stuck.iter().map(|a| a.as_str()).collect::<Vec<_>>().join(", ");
         for text in texts {
             let (address, logical_id) = match (text.rsplit_once('='), stuck.as_slice()) {
-                (Some((address, id)), _) => match stuck.iter().find(|a| a.as_str() == address) {
-                    Some(found) => ((*found).clone(), id),
-                    None => {
+                (Some((address, id)), _) => {
+                    let Some(found) = stuck.iter().find(|a| a.as_str() == address) else {
                         let why = format!("{flag} {text}: {address} is not in {status}");
                         let hint =
                             if stuck.is_empty() { "no stack is".to_owned() } else { format!("these are: {list}") };
                         return Err(Error::usage("not_stuck", why).hint(hint));
-                    }
-                },
+                    };
+                    ((*found).clone(), id)
+                }
                 (None, [one]) => ((*one).clone(), text.as_str()),
                 (None, []) => {
                     return Err(Error::usage("not_stuck", format!("{flag} {text}: no stack is in {status}")));

@@ -155,12 +155,11 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
     let tokens = [step.token.to_owned(), live_token(step.token), format!("{}-back", step.token)];
     if !stack.status.succeeded() {
         // Not every description tells the token of the newest operation; its events do.
-        let newest = match &stack.last_token {
-            Some(token) => Some(token.clone()),
-            None => {
-                let events = context.patiently(|| cloudformation.stack_events(&stack.id, None)).await?;
-                events.into_iter().find_map(|event| event.token)
-            }
+        let newest = if let Some(token) = &stack.last_token {
+            Some(token.clone())
+        } else {
+            let events = context.patiently(|| cloudformation.stack_events(&stack.id, None)).await?;
+            events.into_iter().find_map(|event| event.token)
         };
         if let Some(token) = newest.filter(|token| tokens.contains(token)) {
             return Ok(Recovered::Failed(first_cause(context, &stack, None, Some(&token), None).await));
