@@ -41,16 +41,25 @@ pub(crate) fn ask(plan: &Plan, consent: &Consent, context: &Context) -> Result<(
         return Ok(());
     }
     let what = if plan.header.mode == Mode::Destroy { "Destroy all of this" } else { "Do this" };
-    let question = format!("{} Only `yes` is a yes:", bold(format!("{what} in {env}?")));
-    match context.terminal.ask(&question).as_deref() {
+    let hint = "add --auto-approve, or save a plan with --out and apply that with --auto-approve";
+    yes(&format!("{what} in {env}?"), hint, context)
+}
+
+/// Asks, and goes on only after a yes. `hint` is what to do where nobody can be asked.
+///
+/// # Errors
+/// A no, an interrupt, or nobody there.
+pub(crate) fn yes(question: &str, hint: &str, context: &Context) -> Result<()> {
+    match context.terminal.ask(&format!("{} Only `yes` is a yes:", bold(question))).as_deref() {
         Some("yes") => Ok(()),
         Some(_) => {
             context.terminal.status("Nothing was changed.");
             Err(Error::silent(Exit::NotEligible))
         }
         None if context.terminal.can_ask => Err(Error::silent(Exit::Interrupted)),
-        None => Err(Error::usage("confirmation_needed", "nothing was changed: nobody is there to agree to it")
-            .hint("add --auto-approve, or save a plan with --out and apply that with --auto-approve")),
+        None => {
+            Err(Error::usage("confirmation_needed", "nothing was changed: nobody is there to agree to it").hint(hint))
+        }
     }
 }
 

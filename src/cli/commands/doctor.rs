@@ -5,6 +5,7 @@ use crate::{
     base::Address,
     cli::{
         args::PlanArg,
+        consent,
         context::Context,
         error::{Error, Result},
         exit::Exit,
@@ -131,17 +132,8 @@ fn agree(named: &BTreeMap<Address, Named>, auto_approve: bool, context: &Context
     if left.is_empty() || auto_approve {
         return Ok(());
     }
-    let question = format!("Delete the rest and leave behind {}? Only `yes` is a yes:", left.join("; "));
-    match context.terminal.ask(&bold(question)).as_deref() {
-        Some("yes") => Ok(()),
-        Some(_) => {
-            context.terminal.status("Nothing was changed.");
-            Err(Error::silent(Exit::NotEligible))
-        }
-        None if context.terminal.can_ask => Err(Error::silent(Exit::Interrupted)),
-        None => Err(Error::usage("confirmation_needed", "nothing was changed: nobody is there to agree to it")
-            .hint("add --auto-approve")),
-    }
+    let question = format!("Delete the rest and leave behind {}?", left.join("; "));
+    consent::yes(&question, "add --auto-approve", context)
 }
 
 fn text(diagnosis: &Diagnosis, state: &crate::state::Snapshot) -> String {

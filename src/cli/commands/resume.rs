@@ -5,13 +5,12 @@ use crate::{
     base::Address,
     cli::{
         args::{Consent, PlanArg},
+        consent,
         context::Context,
-        error::{Error, Result},
+        error::Result,
         exit::Exit,
         loaded::{self, load},
-        place, running, stage,
-        style::bold,
-        variables,
+        place, running, stage, variables,
         views::View,
     },
     plan::{Mode, Saved},
@@ -80,20 +79,11 @@ async fn prepare(args: &Args, store: &Store, context: &Context) -> Result<Saved>
     let Some(run) = snapshot.open_run() else { return Err(apply::Error::NothingOpen.into()) };
     let saved = apply::open_plan(store, run).await?;
     context.terminal.status(&tell(&snapshot));
-    if args.consent.auto_approve {
-        return Ok(saved);
+    if !args.consent.auto_approve {
+        let what = if args.rollback { "Take back what it did?" } else { "Go on with it?" };
+        consent::yes(what, "add --auto-approve", context)?;
     }
-    let what = if args.rollback { "Take back what it did?" } else { "Go on with it?" };
-    match context.terminal.ask(&format!("{} Only `yes` is a yes:", bold(what))).as_deref() {
-        Some("yes") => Ok(saved),
-        Some(_) => {
-            context.terminal.status("Nothing was changed.");
-            Err(Error::silent(Exit::NotEligible))
-        }
-        None if context.terminal.can_ask => Err(Error::silent(Exit::Interrupted)),
-        None => Err(Error::usage("confirmation_needed", "nothing was changed: nobody is there to agree to it")
-            .hint("add --auto-approve")),
-    }
+    Ok(saved)
 }
 
 /// What is known of the open run.

@@ -3,13 +3,13 @@
 use super::transfer::explained;
 use crate::{
     cli::{
+        consent,
         context::Context,
         error::{Error, Result},
         exit::Exit,
         loaded::load,
         place,
         project::Project,
-        style::bold,
         views::{diagnostics::plural, json::answer},
     },
     state::{self, Inspection},
@@ -71,22 +71,8 @@ pub(super) async fn repair(context: &Context, plan: Option<&str>, auto_approve: 
     let why = found.damaged.as_ref().map_or_else(|| "the last line is torn".to_owned(), ToString::to_string);
     context.terminal.status(&format!("{why}; {} bytes follow the last good record", found.rest.len()));
     if !auto_approve {
-        let question = format!(
-            "{} Only `yes` is a yes:",
-            bold(format!("Cut them, keep them aside, and go on from serial {}?", found.readable.serial))
-        );
-        match context.terminal.ask(&question).as_deref() {
-            Some("yes") => {}
-            Some(_) => {
-                context.terminal.status("Nothing was changed.");
-                return Err(Error::silent(Exit::NotEligible));
-            }
-            None if context.terminal.can_ask => return Err(Error::silent(Exit::Interrupted)),
-            None => {
-                let message = "nothing was changed: nobody is there to agree to it";
-                return Err(Error::usage("confirmation_needed", message).hint("add --auto-approve"));
-            }
-        }
+        let question = format!("Cut them, keep them aside, and go on from serial {}?", found.readable.serial);
+        consent::yes(&question, "add --auto-approve", context)?;
     }
     let owner = place::lock_owner(context, "state repair");
     let repaired = place::patiently(context, &project, async || state::repair(&*ledger, &owner).await);

@@ -38,12 +38,19 @@ pub(super) fn put(tx: &mut Tx<'_>, stack: &StackRecord, mut record: ResourceReco
 pub(super) fn make(tx: &mut Tx<'_>, scope: &Scope, resource_type: &str, physical: &str, properties: Json) {
     let at = key(scope, resource_type, physical);
     let former: Option<ResourceRecord> = tx.get("loose", &at);
-    let mut record = former.unwrap_or_else(|| ResourceRecord {
+    let mut record = former.unwrap_or_else(|| by_hand(resource_type, physical, 1));
+    record.properties = properties;
+    tx.put("loose", &at, &record);
+}
+
+/// The record of a resource that no stack ever had, with no properties yet.
+fn by_hand(resource_type: &str, physical: &str, version: u32) -> ResourceRecord {
+    ResourceRecord {
         logical: physical.to_owned(),
         resource_type: resource_type.to_owned(),
         physical: physical.to_owned(),
         generation: 1,
-        version: 1,
+        version,
         status: String::new(),
         properties: Json::Null,
         metadata: Json::Null,
@@ -53,9 +60,7 @@ pub(super) fn make(tx: &mut Tx<'_>, scope: &Scope, resource_type: &str, physical
         replace_policy: None,
         needs: BTreeSet::new(),
         origin: Some(Origin { stack: "hand".to_owned(), logical: physical.to_owned() }),
-    });
-    record.properties = properties;
-    tx.put("loose", &at, &record);
+    }
 }
 
 /// The properties of something that belongs to no stack, where there is such a thing.
@@ -108,22 +113,8 @@ pub(super) fn find(tx: &Tx<'_>, scope: &Scope, import: &ImportedResource) -> Opt
         let found: ParameterRecord = tx.get("parameter", &scope.key(name))?;
         let kind = if found.secure { "SecureString" } else { "String" };
         let properties = serde_json::json!({ "Name": name, "Type": kind, "Value": found.value });
-        Some(ResourceRecord {
-            logical: name.clone(),
-            resource_type: import.resource_type.clone(),
-            physical: name.clone(),
-            generation: 1,
-            version: u32::try_from(found.version).unwrap_or(u32::MAX),
-            status: String::new(),
-            properties,
-            metadata: Json::Null,
-            live: None,
-            gone: false,
-            deletion_policy: None,
-            replace_policy: None,
-            needs: BTreeSet::new(),
-            origin: Some(Origin { stack: "hand".to_owned(), logical: name.clone() }),
-        })
+        let version = u32::try_from(found.version).unwrap_or(u32::MAX);
+        Some(ResourceRecord { properties, ..by_hand(&import.resource_type, name, version) })
     })
 }
 
