@@ -15,13 +15,21 @@ use std::{
 };
 
 /// State under one folder. See the module's description for its files.
-#[derive(Clone)]
 pub struct FileLedger(Arc<Inner>);
 
 struct Inner {
     folder: PathBuf,
     /// Holds the OS lock of `owner` while this process owns the ledger.
-    owner: Mutex<Option<File>>,
+    owner: Mutex<Option<Held>>,
+}
+
+/// An OS lock, given back by name: a child between its fork and its exec holds the file open too, and would keep the lock.
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 #[derive(serde::Serialize, serde::Deserialize, Default)]
@@ -29,6 +37,14 @@ struct LockFile {
     version: u32,
     epoch: u64,
     owner: Option<LockOwner>,
+}
+
+/// Whoever lets go of the ledger owns it no longer, though a write may still be on its way: that is refused by its epoch or
+/// done before the next owner.
+impl Drop for FileLedger {
+    fn drop(&mut self) {
+        self.0.owner.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
 }
 
 impl FileLedger {
@@ -184,7 +200,7 @@ impl Ledger for FileLedger {
             lock.epoch += 1;
             lock.owner = Some(owner);
             inner.write_lock_file(&lock)?;
-            *inner.owner.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+            *inner.owner.lock().unwrap_or_else(PoisonError::into_inner) = Some(Held(file));
             Ok(Lock::Acquired { epoch: lock.epoch, taken_from })
         })
         .await
