@@ -175,6 +175,7 @@ impl Lab {
             ledger,
             plan_outputs: Arc::new(|_| Ok(None)),
             clusters: crate::plan::Clusters::default(),
+            programs: crate::kinds::Programs::default(),
         }
     }
 

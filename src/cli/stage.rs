@@ -13,7 +13,7 @@ use crate::{
         views::View,
     },
     graph,
-    kinds::{self, PlanOutputs},
+    kinds::{self, PlanOutputs, Programs},
     plan::{self, Attachment, Made, Plan, Request, Saved, Subject},
     state,
     world::{ActingAs, Class, ClusterConnection, Failure, Ledger, World, live::OsRandom},
@@ -100,6 +100,7 @@ pub(crate) async fn subject_in(
         } else {
             other_clusters(loaded, &chosen.environment.name)
         },
+        programs: Programs(loaded.place.project.settings.programs.clone()),
         configuration: loaded.configuration.clone(),
     })
 }

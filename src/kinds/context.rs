@@ -6,6 +6,7 @@ use crate::{
     lang::Sources,
     world::{
         Aws, AwsConnection, Class, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Failure, Http, Outcome,
+        Terraform,
     },
 };
 use std::{
@@ -26,6 +27,10 @@ pub struct Context {
     pub cluster: Option<(ClusterConnection, ClusterHandle)>,
     /// Programs.
     pub command: Arc<dyn Command>,
+    /// Terraform roots.
+    pub terraform: Arc<dyn Terraform>,
+    /// Where programs lie that terrace.toml names.
+    pub programs: Programs,
     /// HTTP.
     pub http: Arc<dyn Http>,
     /// Time.
@@ -65,6 +70,18 @@ impl Seen {
     pub fn take<T: 'static>(&self) -> Option<T> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         kept.downcast().ok().map(|kept| *kept)
+    }
+}
+
+/// Where programs lie, by the names under which kinds know them. One that is not named is looked for on PATH.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Programs(pub std::collections::BTreeMap<String, String>);
+
+impl Programs {
+    /// What is started for a program of this name.
+    #[must_use]
+    pub fn find<'n>(&'n self, name: &'n str) -> &'n str {
+        self.0.get(name).map_or(name, String::as_str)
     }
 }
 

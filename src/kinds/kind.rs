@@ -422,6 +422,19 @@ pub trait Kind: Send + Sync {
         None
     }
 
+    /// Whether what a preview left can be used from this machine. Where not, it is looked ahead again, and what is found is
+    /// held against what was approved.
+    async fn at_hand(&self, context: &Context, attachment: &Json) -> bool {
+        let _ = (context, attachment);
+        true
+    }
+
+    /// True where only a look ahead tells whether anything changes. While what the plan's look left is at hand, that look's
+    /// word stands, and the world is not asked again.
+    fn only_ahead_tells(&self) -> bool {
+        false
+    }
+
     /// Why what a preview left can no longer be used; `None` where it can.
     async fn spent(&self, context: &Context, attachment: &Json) -> Outcome<Option<String>> {
         let _ = (context, attachment);
@@ -450,6 +463,12 @@ pub trait Kind: Send + Sync {
     /// True where a failed effect keeps what it did before it failed (hops of an upgrade), so that undoing its phase has
     /// that to undo.
     fn stays_part_way(&self) -> bool {
+        false
+    }
+
+    /// True where a create that failed part-way is gone on with by the next apply. Where not, the thing is tainted, and made
+    /// anew.
+    fn goes_on(&self) -> bool {
         false
     }
 

@@ -28,7 +28,7 @@ mod value;
 mod written;
 mod yaml;
 
-pub use context::{Context, FIRST_POLL, Pace, PlanOutputs, SLOWEST_POLL, Seen, backoff};
+pub use context::{Context, FIRST_POLL, Pace, PlanOutputs, Programs, SLOWEST_POLL, Seen, backoff};
 pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
 pub use kind::{
     Ahead, Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding,

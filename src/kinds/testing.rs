@@ -159,6 +159,8 @@ impl Bench {
             aws: Some((connection, aws)),
             cluster: Some((eks, cluster)),
             command: self.sandbox.command(),
+            terraform: self.sandbox.terraform(),
+            programs: crate::kinds::Programs::default(),
             http: self.sandbox.http(),
             deadline: clock.now() + Duration::from_secs(3600),
             clock,

@@ -205,6 +205,8 @@ pub fn context(
             None => None,
         },
         command: subject.world.command(),
+        terraform: subject.world.terraform(),
+        programs: subject.programs.clone(),
         http: subject.world.http(),
         deadline: now.checked_add(timeout).unwrap_or(jiff::Timestamp::MAX),
         clock,

@@ -170,7 +170,8 @@ async fn fingerprint(subject: &Subject, request: &Request, resource: &Resource) 
 /// A thing that the plan creates or imports must still be as it was: absent, or as it was read.
 async fn live_unremembered(subject: &Subject, node: &crate::plan::Planned) -> Option<Moved> {
     let kind = kind(node.address.kind())?;
-    let identity = node.import.as_ref().unwrap_or(&node.identity);
+    // As it was read; what it is imported by says less.
+    let identity = node.import.as_ref().filter(|_| node.identity.is_null()).unwrap_or(&node.identity);
     if identity.is_null() || !kind.reads(identity) || node.address.kind().starts_with("data.") {
         return None;
     }

@@ -3,7 +3,7 @@
 use crate::{
     base::{Address, Diagnostic, Diagnostics},
     graph::Graph,
-    kinds::{Marks, PlanOutputs},
+    kinds::{Marks, PlanOutputs, Programs},
     lang::{Configuration, Sources, evaluate::Given},
     plan::{Mode, WorldId},
     state::{SealKey, Snapshot, StateError},
@@ -40,6 +40,8 @@ pub struct Subject {
     pub plan_outputs: PlanOutputs,
     /// Clusters that take the place of those that the plan's `kubernetes` blocks name, and which were met.
     pub clusters: crate::plan::Clusters,
+    /// Where programs lie that terrace.toml names.
+    pub programs: Programs,
 }
 
 impl Subject {

@@ -2,11 +2,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the seam behind which programs and the network are used")]
 
+mod terraform;
+
 use crate::{
     base::format_duration,
-    world::{Class, Command, Failure, Http, HttpAnswer, Outcome, Program, ProgramEnd},
+    world::{Class, Command, Failure, Http, HttpAnswer, Outcome, Program, ProgramEnd, Terraform},
 };
-use std::{collections::BTreeMap, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, process::Stdio, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout as within,
@@ -25,6 +27,7 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Machine {
     client: reqwest::Client,
+    roots: Arc<terraform::Roots>,
 }
 
 impl Machine {
@@ -37,7 +40,13 @@ impl Machine {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| Failure::new(Class::Local, "http client", "", chain(&e)))?;
-        Ok(Self { client })
+        Ok(Self { client, roots: Arc::default() })
+    }
+
+    /// Terraform and OpenTofu.
+    #[must_use]
+    pub fn terraform(&self) -> Arc<dyn Terraform> {
+        self.roots.clone()
     }
 }
 

@@ -13,6 +13,7 @@ pub mod live;
 mod machine;
 pub mod sandbox;
 mod services;
+mod terraform;
 
 pub use clock::{Clock, Entropy};
 pub use cloudformation::{
@@ -33,6 +34,7 @@ pub use kubernetes::{
 pub use ledger::{Broken, Ledger, Lock, LockOwner, Moved, Stored};
 pub use machine::Machine;
 pub use services::{Caller, Command, Http, Identity, Objects, Parameter, Program, ProgramEnd, Secrets};
+pub use terraform::{Kept, Progress, Root, RootAim, RootEnd, RootLock, RootPlan, RootState, Terraform};
 
 use async_trait::async_trait;
 use std::{collections::BTreeMap, sync::Arc};
@@ -187,6 +189,8 @@ pub trait World: Send + Sync {
     fn cluster(&self, connection: &ClusterConnection) -> Outcome<ClusterHandle>;
     /// Programs.
     fn command(&self) -> Arc<dyn Command>;
+    /// Terraform roots.
+    fn terraform(&self) -> Arc<dyn Terraform>;
     /// HTTP.
     fn http(&self) -> Arc<dyn Http>;
     /// Time.

@@ -137,7 +137,12 @@ fn plans(folder: &Path, found: &mut Vec<PathBuf>) {
 fn life(examples: &Path, name: &str) -> Result<(), String> {
     let place = tempfile::tempdir().unwrap();
     copy(examples, &place.path().join("examples"));
-    fs::write(place.path().join("terrace.toml"), "name = \"examples\"\n").unwrap();
+    let mut settings = "name = \"examples\"\n".to_owned();
+    if name == "kinds/terraform" {
+        let Some(tofu) = built("opentofu") else { return Ok(()) };
+        settings += &format!("[tofu]\nprogram = \"{}\"\n", tofu.display());
+    }
+    fs::write(place.path().join("terrace.toml"), settings).unwrap();
     let plan = &*format!("examples/{name}");
     // What is for MiniStack is no less true on the sandbox.
     let world: &[&str] = if name == "ministack" { &["--sandbox"] } else { &[] };

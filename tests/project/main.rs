@@ -34,4 +34,6 @@ mod support;
 #[cfg(test)]
 mod templates;
 #[cfg(test)]
+mod terraform;
+#[cfg(test)]
 mod tour;

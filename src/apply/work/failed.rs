@@ -52,7 +52,8 @@ impl Task<'_> {
         } else {
             return None;
         };
-        Some(Record::Resource(Box::new(self.resource(&identity, &exports, Status::Tainted))))
+        let status = if kind.goes_on() { Status::Applied } else { Status::Tainted };
+        Some(Record::Resource(Box::new(self.resource(&identity, &exports, status))))
     }
 }
 

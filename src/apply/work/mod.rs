@@ -22,7 +22,7 @@ pub(super) use revert::Revert;
 use crate::{
     apply::journal::Desk,
     base::{ActionWord, Address, Digest, Severity, Value},
-    kinds::{Context, Observed},
+    kinds::{Context, Observed, Preview},
     lang::configuration::Resource as Declared,
     plan::{
         Planned,
@@ -57,8 +57,12 @@ pub(in crate::apply) struct Task<'r> {
 
 impl Task<'_> {
     /// Does it.
-    pub(super) async fn run(self) -> End {
-        match self.work().await {
+    pub(super) async fn run(mut self) -> End {
+        let lost = match self.look_for_attachment().await {
+            Ok(lost) => lost,
+            Err(end) => return end,
+        };
+        match self.work(lost).await {
             Ok(end) | Err(end) => end,
         }
     }
@@ -75,7 +79,18 @@ impl Task<'_> {
         context(self.desk, &self.instance.address, &self.instance.connections, timeout).await
     }
 
-    async fn work(&self) -> Result<End, End> {
+    /// What the plan left is of use only where it can be got at. True where it cannot.
+    async fn look_for_attachment(&mut self) -> Result<bool, End> {
+        let Some(left) = self.attachment.filter(|_| self.open.is_none()) else { return Ok(false) };
+        let context = self.context(ActionWord::Read)?;
+        if self.instance.kind.at_hand(&context, &left.attachment).await {
+            return Ok(false);
+        }
+        self.attachment = None;
+        Ok(true)
+    }
+
+    async fn work(&self, lost: bool) -> Result<End, End> {
         if let (Some(former), Some(now)) = (&self.owes, &self.remembered) {
             let deleting = self.open.as_ref().filter(|i| i.action == ActionWord::Delete);
             self.destroy_former(former, deleting).await?;
@@ -92,9 +107,13 @@ impl Task<'_> {
         let planned = self.planned;
         let how = How { offline: false, preview: self.looks_again(), timeout: self.read_timeout };
         let subject = self.desk.subject;
-        let seen = look(subject, &self.instance, self.remembered.as_ref(), planned.import.as_ref(), how)
+        let mut seen = look(subject, &self.instance, self.remembered.as_ref(), planned.import.as_ref(), how)
             .await
             .map_err(|f| End::Failed(tell(&f)))?;
+        if self.attachment.is_some() && seen.preview.is_none() && self.instance.kind.only_ahead_tells() {
+            let (children, facts) = (planned.children.clone(), planned.facts.clone());
+            seen.preview = Some(Preview { children, facts, ..Preview::default() });
+        }
         let result = self.act(&seen).await;
         if let Some(attachment) = seen.preview.as_ref().and_then(|p| p.attachment.clone()) {
             let left = crate::plan::Left { connections: self.instance.connections.clone(), attachment };

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) mirrors: Vec<Mirror>,
     /// `[environment.NAME.kubernetes.LABEL]`, by environment and label.
     pub(crate) kubernetes: BTreeMap<(String, String), KubernetesOverride>,
+    /// `[terraform] program` and `[tofu] program`: where each lies, by name.
+    pub(crate) programs: BTreeMap<String, String>,
     /// `[people]`: a person by each of their identities.
     pub(crate) people: BTreeMap<String, String>,
     /// `[state]`.
@@ -127,8 +129,18 @@ impl Reader {
     }
 
     fn settings(&mut self, table: &DeTable<'_>) -> Settings {
-        const KNOWN: &[&str] =
-            &["name", "parallelism", "lock_timeout", "sandbox", "mirror", "environment", "people", "state"];
+        const KNOWN: &[&str] = &[
+            "name",
+            "parallelism",
+            "lock_timeout",
+            "sandbox",
+            "mirror",
+            "environment",
+            "people",
+            "state",
+            "terraform",
+            "tofu",
+        ];
         let mut settings = Settings::default();
         for entry @ (key, value) in table {
             match &**key.get_ref() {
@@ -145,6 +157,9 @@ impl Reader {
                     self.check_state(&settings.state, value, "[state]");
                 }
                 "people" => settings.people = self.people(value),
+                name @ ("terraform" | "tofu") => {
+                    settings.programs.extend(self.program(value, name).map(|path| (name.to_owned(), path)));
+                }
                 _ => self.unknown(entry, FILE, KNOWN),
             }
         }
@@ -252,6 +267,18 @@ impl Reader {
         found
     }
 
+    /// Where a program lies.
+    fn program(&mut self, value: &Spanned<DeValue<'_>>, name: &str) -> Option<String> {
+        let mut found = None;
+        for entry @ (key, value) in self.table(value) {
+            match &**key.get_ref() {
+                "program" => found = self.string(value),
+                _ => self.unknown(entry, &format!("[{name}]"), &["program"]),
+            }
+        }
+        found
+    }
+
     fn people(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
         for (person, value) in self.table(value) {
@@ -317,7 +344,7 @@ mod tests {
         let (settings, problems) = parse(
             "name = \"shop\"\nparallelism = 20\nlock_timeout = \"5m\"\n[sandbox]\nspeed = 250\nseed = 7\n\
              [[mirror]]\nfrom = \"a\"\nto = \"b\"\n[environment.dev.kubernetes.main]\nkubeconfig = \"kind.yaml\"\n\
-             [people]\nada = [\"arn:1\", \"ada@example.com\"]\n",
+             [people]\nada = [\"arn:1\", \"ada@example.com\"]\n[tofu]\nprogram = \"tools/tofu\"\n",
         );
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(settings.parallelism, Some(20));
@@ -326,6 +353,7 @@ mod tests {
         assert_eq!(settings.mirrors.len(), 1);
         assert_eq!(settings.kubernetes[&("dev".into(), "main".into())].kubeconfig, "kind.yaml");
         assert_eq!(settings.people["arn:1"], "ada");
+        assert_eq!(settings.programs["tofu"], "tools/tofu");
     }
 
     #[test]

@@ -1,28 +1,34 @@
-//! `terraform`: a Terraform root. Its schema is known, so that plan files check; running it is not supported yet.
+//! `terraform`: a Terraform or OpenTofu root. Its plan is shown resource by resource, and exactly that plan is applied.
+//!
+//! Reading order: `desired` (what is written), `live` (which root it is, what its state holds), `children` (a plan in the
+//! program's own JSON, read), `preview` (that plan made), `change` (the difference), `operation` (carrying it out, and what
+//! became of it).
 
+mod change;
+mod children;
+mod desired;
+mod live;
+mod operation;
+mod preview;
 mod schema;
 
 pub(super) use schema::SCHEMA;
 
 use crate::{
-    base::{ActionWord, Diagnostic, Diagnostics, Path, Value},
-    kinds::{Applied, Change, Context, Desired, Difference, Kind, Observed, Prepare, Recovered, Step, Undo},
+    base::{ActionWord, Diagnostics, Value},
+    kinds::{Applied, Change, Context, Desired, Difference, Kind, Observed, Prepare, Preview, Prior, Recovered, Step},
     lang::schema::KindSchema,
     world::{Class, Failure, Outcome},
 };
 use async_trait::async_trait;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::time::Duration;
 
-/// What is said wherever it would do something.
-const REFUSAL: &str = "kind terraform is not supported yet";
+/// Why there is no undo.
+const NO_UNDO: &str = "Terraform has no way back to what was there; put the former code back and apply it";
 
 /// The kind.
 pub(super) struct TerraformKind;
-
-fn refuse(context: &Context) -> Failure {
-    Failure::new(Class::Unsupported, "terraform", context.address.to_string(), REFUSAL)
-}
 
 #[async_trait]
 impl Kind for TerraformKind {
@@ -34,44 +40,95 @@ impl Kind for TerraformKind {
         "local"
     }
 
-    fn default_timeout(&self, _action: ActionWord) -> Duration {
-        Duration::from_secs(60 * 60)
+    fn default_timeout(&self, action: ActionWord) -> Duration {
+        Duration::from_secs(if action == ActionWord::Read { 30 * 60 } else { 2 * 60 * 60 })
     }
 
-    /// Refuses, so that nothing of a plan with one begins.
     fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
-        let problem = Diagnostic::error("unsupported_kind", REFUSAL)
-            .because(format!("{} would run a Terraform root", request.address))
-            .hint("take the block out, or keep it from being planned with `when = false`");
-        let span = (request.place)(&Path::default().key("root")).or_else(|| (request.place)(&Path::default()));
-        Err(match span {
-            Some(span) => problem.at(&span, ""),
-            None => problem,
+        desired::prepare(request)
+    }
+
+    async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
+        live::read(context, identity, desired).await
+    }
+
+    fn leaves(&self, desired: &Desired, _observed: Option<&Observed>, token: &str) -> Option<Json> {
+        let key = desired.identity.as_ref()?["key"].as_str()?;
+        Some(json!({ "name": token, "key": key }))
+    }
+
+    fn only_ahead_tells(&self) -> bool {
+        true
+    }
+
+    async fn at_hand(&self, context: &Context, attachment: &Json) -> bool {
+        preview::at_hand(context, attachment).await
+    }
+
+    async fn spent(&self, context: &Context, attachment: &Json) -> Outcome<Option<String>> {
+        preview::spent(context, attachment).await
+    }
+
+    async fn preview(
+        &self,
+        context: &Context,
+        desired: &Desired,
+        observed: Option<&Observed>,
+        token: &str,
+    ) -> Outcome<Option<Preview>> {
+        preview::preview(context, desired, observed, token).await
+    }
+
+    async fn discard(&self, context: &Context, attachment: &Json) -> Outcome<()> {
+        let (Some(key), Some(name)) = (attachment["key"].as_str(), attachment["name"].as_str()) else { return Ok(()) };
+        context.terraform.discard(key, name).await
+    }
+
+    fn goes_on(&self) -> bool {
+        true
+    }
+
+    fn stays_part_way(&self) -> bool {
+        true
+    }
+
+    /// What its root leaves alone is written in the root.
+    fn leave_ignored(&self, desired: &Desired, _observed: &Observed, _ignore: &[String]) -> Desired {
+        desired.clone()
+    }
+
+    fn diff(&self, difference: &Difference<'_>) -> Change {
+        change::diff(difference)
+    }
+
+    fn removal(&self, prior: Option<&Prior>, observed: Option<&Observed>) -> Change {
+        change::removal(prior, observed)
+    }
+
+    async fn apply(&self, context: &Context, step: &Step<'_>) -> Outcome<Applied> {
+        operation::apply(context, step).await
+    }
+
+    async fn recover(&self, context: &Context, step: &Step<'_>) -> Outcome<Recovered> {
+        operation::recover(context, step).await
+    }
+
+    /// Nothing, where it did nothing.
+    async fn undo(&self, context: &Context, identity: &Json, image: Option<&Value>, _token: &str) -> Outcome<String> {
+        if operation::untouched(context, identity, image).await? {
+            return Ok("its state is as it was".to_owned());
         }
-        .into())
+        Err(Failure::new(Class::Unsupported, "undo", context.address.to_string(), NO_UNDO))
     }
 
-    async fn read(&self, context: &Context, _identity: &Json, _desired: Option<&Desired>) -> Outcome<Option<Observed>> {
-        Err(refuse(context))
-    }
-
-    fn diff(&self, _difference: &Difference<'_>) -> Change {
-        Change { undo: Undo::None(REFUSAL.to_owned()), ..Change::new(ActionWord::Create, Value::UNKNOWN) }
-    }
-
-    async fn apply(&self, context: &Context, _step: &Step<'_>) -> Outcome<Applied> {
-        Err(refuse(context))
-    }
-
-    async fn recover(&self, context: &Context, _step: &Step<'_>) -> Outcome<Recovered> {
-        Err(refuse(context))
-    }
-
-    async fn undo(&self, context: &Context, _identity: &Json, _image: Option<&Value>, _token: &str) -> Outcome<String> {
-        Err(refuse(context))
-    }
-
-    fn import_identity(&self, _id: &str) -> Result<Json, String> {
-        Err(REFUSAL.to_owned())
+    fn import_identity(&self, id: &str) -> Result<Json, String> {
+        if id.is_empty() || id.contains(['/', ' ']) {
+            Err("a root is taken over by the name of its workspace, like `default`".to_owned())
+        } else {
+            Ok(json!({ "id": id, "workspace": id }))
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,7 +107,9 @@ impl<'s> Maker<'s> {
         if !any || !matches!(planned.action, ActionWord::Create | ActionWord::Update) {
             return false;
         }
-        let declared = !gone && planned.fields.iter().any(|f| f.cause == Cause::Declared);
+        // What the code of a root asks for shows in its parts alone.
+        let root = planned.address.kind() == "terraform" && parts().any(|f| f.cause == Cause::Declared);
+        let declared = !gone && (root || planned.fields.iter().any(|f| f.cause == Cause::Declared));
         if declared {
             let address = &planned.address;
             let problem = |summary| {

@@ -11,7 +11,8 @@ pub use ledger::FileLedger;
 pub use s3::{Encryption, S3Ledger, S3Place};
 
 use crate::world::{
-    Aws, AwsConnection, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, Machine, Outcome, World,
+    Aws, AwsConnection, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, Machine, Outcome, Terraform,
+    World,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
 use std::{
@@ -83,6 +84,10 @@ impl World for Live {
 
     fn command(&self) -> Arc<dyn Command> {
         self.machine.clone()
+    }
+
+    fn terraform(&self) -> Arc<dyn Terraform> {
+        self.machine.terraform()
     }
 
     fn http(&self) -> Arc<dyn Http> {

@@ -10,6 +10,7 @@ mod clock;
 mod cluster;
 mod fault;
 mod inspect;
+mod roots;
 mod store;
 mod tx;
 
@@ -20,7 +21,7 @@ pub(in crate::world::sandbox) use tx::Tx;
 
 use crate::world::{
     Aws, AwsConnection, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, HttpAnswer, Machine, Outcome,
-    Program, ProgramEnd, World,
+    Program, ProgramEnd, Terraform, World,
 };
 use clock::VirtualClock;
 use jiff::Timestamp;
@@ -195,6 +196,10 @@ impl World for Sandbox {
 
     fn command(&self) -> Arc<dyn Command> {
         Arc::new(RealTime(self.arc()))
+    }
+
+    fn terraform(&self) -> Arc<dyn Terraform> {
+        Arc::new(roots::RealRoots(self.arc()))
     }
 
     fn http(&self) -> Arc<dyn Http> {

@@ -97,7 +97,7 @@ fn children(node: &Planned, page: &mut Page) {
         return;
     }
     let noun = match node.address.kind() {
-        "stack" => "resource",
+        "stack" | "terraform" => "resource",
         "eks_upgrade" => "hop",
         _ => "object",
     };
@@ -135,7 +135,7 @@ fn one_child(child: &ChildChange, page: &mut Page) {
         _ => {}
     }
     page.line(&text);
-    if matches!(action, ActionWord::Update | ActionWord::Replace | ActionWord::Import) {
+    if matches!(action, ActionWord::Update | ActionWord::Replace | ActionWord::NoOp | ActionWord::Import) {
         field::write(&child.fields, 14, page);
     }
 }

@@ -1,0 +1,69 @@
+//! Terraform roots by both programs, real ones, with the provider that is built into them: one suite, asked of each.
+//!
+//! OpenTofu comes from the testbed and is required under CI; Terraform is used where it is on PATH.
+
+#![expect(clippy::disallowed_methods, reason = "makes project folders, runs the program in them, and kills it")]
+
+mod bed;
+mod kills;
+mod lives;
+mod troubles;
+
+use bed::Bed;
+
+/// Makes each function a test on each program.
+macro_rules! on_both_programs {
+    ($($module:ident: $($test:ident),*;)+) => {
+        mod tofu {
+            $($(#[test] fn $test() {
+                if let Some(bed) = super::Bed::tofu() { super::$module::$test(&bed); }
+            })*)+
+        }
+        mod terraform {
+            $($(#[test] fn $test() {
+                if let Some(bed) = super::Bed::terraform() { super::$module::$test(&bed); }
+            })*)+
+        }
+    };
+}
+
+on_both_programs! {
+    lives:
+        a_root_is_shown_resource_by_resource_applied_changed_and_destroyed,
+        a_saved_plan_is_applied_exactly_and_refused_where_the_state_moved,
+        a_saved_plan_of_another_machine_is_made_again_and_held_against_what_was_approved,
+        no_secret_is_left_in_clear_and_nothing_lies_in_the_roots_own_folder,
+        inputs_that_are_not_known_yet_are_planned_when_their_turn_comes,
+        a_moved_resource_and_a_failing_check_are_told,
+        settings_of_the_backend_say_where_the_state_is,
+        what_exists_is_taken_over_by_import_and_never_silently;
+    troubles:
+        a_held_lock_is_named_with_its_owner_and_id,
+        what_is_wrong_with_a_root_is_told_with_file_and_line,
+        a_resource_that_fails_is_named_first_and_the_next_apply_goes_on,
+        a_rollback_names_it_as_what_cannot_be_undone,
+        what_its_own_prevent_destroy_protects_is_not_destroyed;
+    kills:
+        terrace_killed_amid_an_apply_finds_out_that_its_program_finished,
+        a_killed_program_is_told_with_what_it_was_at_work_on,
+        both_killed_are_never_applied_a_second_time_blindly,
+        a_lock_that_a_killed_program_left_is_told_with_the_command_that_breaks_it;
+}
+
+#[test]
+fn a_program_that_is_missing_or_something_else_is_refused_by_name() {
+    let bed = Bed::of("false");
+    bed.root("a", "output \"x\" { value = 1 }\n");
+    bed.plan("terraform \"a\" { root = \"${path.project}/a\" }\n");
+    let said = bed.ends(&["plan", "app", "--env", "dev"], 1);
+    assert!(said.err.contains("`false` is neither Terraform nor OpenTofu"), "{}", said.err);
+    let bed = Bed::of("no-such-program-here");
+    bed.root("a", "output \"x\" { value = 1 }\n");
+    bed.plan("terraform \"a\" { root = \"${path.project}/a\" }\n");
+    let said = bed.ends(&["plan", "app", "--env", "dev"], 1);
+    assert!(
+        said.err.contains("`no-such-program-here` cannot be started") && said.err.contains("terrace.toml"),
+        "{}",
+        said.err
+    );
+}

@@ -1,0 +1,88 @@
+//! What goes wrong with roots, and what is said of it.
+
+use super::Bed;
+
+pub(super) fn a_held_lock_is_named_with_its_owner_and_id(bed: &Bed) {
+    bed.root(
+        "infra",
+        "resource \"terraform_data\" \"slow\" {\n  provisioner \"local-exec\" {\n    command = \"touch ../begun; while [ ! -e ../go ]; do sleep 0.1; done\"\n  }\n}\n",
+    );
+    bed.plan("terraform \"a\" {\n  root = \"${path.project}/infra\"\n}\n");
+    assert!(bed.by_hand("infra", &["init"]).output().unwrap().status.success());
+    let mut holder = bed.by_hand("infra", &["apply", "-auto-approve", "-input=false"]).spawn().unwrap();
+    bed.until("begun");
+    let said = bed.ends(&["plan", "app", "--env", "dev"], 1);
+    bed.write("go", "");
+    assert!(holder.wait().unwrap().success());
+    assert!(said.err.contains("the state is locked: `apply` of ") && said.err.contains("(lock ID "), "{}", said.err);
+    assert!(said.err.contains("force-unlock"), "{}", said.err);
+}
+
+pub(super) fn what_is_wrong_with_a_root_is_told_with_file_and_line(bed: &Bed) {
+    bed.plan("terraform \"a\" {\n  root = \"${path.project}/infra\"\n}\n");
+    // Nothing is looked for beyond this machine.
+    let mirror = "provider_installation {\n  filesystem_mirror {\n    path = \"/nowhere\"\n  }\n}\n";
+    bed.write(".terraformrc", mirror);
+    bed.write(".tofurc", mirror);
+    let wrong = |text: &str, says: &[&str]| {
+        bed.root("infra", text);
+        let said = bed.ends(&["plan", "app", "--env", "dev"], 1);
+        for words in says {
+            assert!(said.err.contains(words), "{words}\n{}", said.err);
+        }
+    };
+    wrong("variable \"z\" {\n  type = \n}\n", &["Invalid expression", "main.tf:2"]);
+    wrong("resource \"terraform_data\" \"a\" {\n  input = local.nope\n}\n", &["undeclared local", "main.tf:2"]);
+    wrong("variable \"z\" {}\n", &["No value for required variable", "sensitive_inputs"]);
+    // OpenTofu does not hold itself to what is asked of Terraform.
+    if bed.program.ends_with("terraform") {
+        wrong("terraform {\n  required_version = \">= 99\"\n}\n", &["Core version", "main.tf:2", "terrace.toml"]);
+    }
+    let provider =
+        "terraform {\n  required_providers {\n    nothing = { source = \"terrace.invalid/no/nothing\" }\n  }\n}\n";
+    wrong(provider, &["terrace.invalid/no/nothing"]);
+    std::fs::remove_dir_all(bed.path().join("infra")).unwrap();
+    let said = bed.ends(&["validate", "app"], 1);
+    assert!(said.err.contains("`root` is a folder of the project"), "{}", said.err);
+}
+
+pub(super) fn a_resource_that_fails_is_named_first_and_the_next_apply_goes_on(bed: &Bed) {
+    let root = |command: &str| {
+        format!(
+            "resource \"terraform_data\" \"first\" {{\n  provisioner \"local-exec\" {{\n    command = \"echo x >> ../made\"\n  }}\n}}\n\
+             resource \"terraform_data\" \"second\" {{\n  depends_on = [terraform_data.first]\n  provisioner \"local-exec\" {{\n    command = \"{command}\"\n  }}\n}}\n"
+        )
+    };
+    bed.root("infra", &root("echo broken >&2; exit 3"));
+    bed.plan("terraform \"a\" {\n  root = \"${path.project}/infra\"\n}\n");
+    let said = bed.apply(1);
+    assert!(said.err.contains("terraform_data.second: ") && said.err.contains("exit status 3"), "{}", said.err);
+    bed.root("infra", &root("true"));
+    let said = bed.ends(&["plan", "app", "--env", "dev"], 0).out;
+    assert!(said.contains("-/+ terraform_data.second") && said.contains("it is tainted"), "{said}");
+    assert!(said.contains("~ terraform.a") && !said.contains("terraform_data.first  "), "{said}");
+    bed.apply(0);
+    assert_eq!(bed.read("made"), "x\n");
+    assert!(bed.ends(&["plan", "app", "--env", "dev", "--detailed-exitcode"], 0).out.contains("No changes."));
+}
+
+pub(super) fn a_rollback_names_it_as_what_cannot_be_undone(bed: &Bed) {
+    bed.root("infra", "resource \"terraform_data\" \"a\" {}\n");
+    bed.plan(
+        "phase \"one\" {\n  on_failure = \"rollback\"\n}\n\nterraform \"a\" {\n  root  = \"${path.project}/infra\"\n  phase = phase.one\n}\n\n\
+         command \"fails\" {\n  create     = [\"false\"]\n  phase      = phase.one\n  depends_on = [terraform.a]\n}\n",
+    );
+    let said = bed.apply(7);
+    let all = format!("{}{}", said.out, said.err);
+    assert!(all.contains("terraform.a") && all.contains("no way back"), "{all}");
+}
+
+pub(super) fn what_its_own_prevent_destroy_protects_is_not_destroyed(bed: &Bed) {
+    bed.root("infra", "resource \"terraform_data\" \"a\" {\n  lifecycle {\n    prevent_destroy = true\n  }\n}\n");
+    bed.plan("terraform \"a\" {\n  root = \"${path.project}/infra\"\n}\n");
+    bed.apply(0);
+    let said = bed.ends(&["destroy", "app", "--env", "dev", "--auto-approve"], 1);
+    assert!(said.err.contains("prevent_destroy"), "{}", said.err);
+    let held = bed.by_hand("infra", &["state", "list"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&held.stdout).contains("terraform_data.a"), "{held:?}");
+}
