@@ -429,8 +429,8 @@ pub trait Kind: Send + Sync {
         true
     }
 
-    /// True where only a look ahead tells whether anything changes. While what the plan's look left is at hand, that look's
-    /// word stands, and the world is not asked again.
+    /// True where only a look ahead tells whether anything changes. Where the world is not asked again, the word of the plan's
+    /// look stands.
     fn only_ahead_tells(&self) -> bool {
         false
     }

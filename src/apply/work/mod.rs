@@ -110,9 +110,10 @@ impl Task<'_> {
         let mut seen = look(subject, &self.instance, self.remembered.as_ref(), planned.import.as_ref(), how)
             .await
             .map_err(|f| End::Failed(tell(&f)))?;
-        if self.attachment.is_some() && seen.preview.is_none() && self.instance.kind.only_ahead_tells() {
+        if !again && seen.preview.is_none() && self.instance.kind.only_ahead_tells() {
+            let changes = matches!(planned.action, ActionWord::Create | ActionWord::Update | ActionWord::Replace);
             let (children, facts) = (planned.children.clone(), planned.facts.clone());
-            seen.preview = Some(Preview { children, facts, ..Preview::default() });
+            seen.preview = Some(Preview { nothing: !changes, children, facts, ..Preview::default() });
         }
         let result = self.act(&seen).await;
         if let Some(attachment) = seen.preview.as_ref().and_then(|p| p.attachment.clone()) {

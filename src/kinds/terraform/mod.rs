@@ -125,7 +125,7 @@ impl Kind for TerraformKind {
         if id.is_empty() || id.contains(['/', ' ']) {
             Err("a root is taken over by the name of its workspace, like `default`".to_owned())
         } else {
-            Ok(json!({ "id": id, "workspace": id }))
+            Ok(json!({ "workspace": id }))
         }
     }
 }

@@ -243,7 +243,7 @@ impl Terraform for Roots {
         let saved = place.saved(name).display().to_string();
         let arguments = ["apply", "-input=false", "-json", "-lock-timeout=0s", &saved].map(str::to_owned).into();
         let end = Call { root, place: &place, arguments, limit }.log(&run.join("log.jsonl"), progress).await?;
-        Ok(ending(root, &end, started))
+        Ok(settled(&run, ending(root, &end, started)))
     }
 
     async fn ended(&self, root: &Root, token: &str, progress: Progress<'_>, limit: Duration) -> Outcome<RootEnd> {
@@ -253,8 +253,12 @@ impl Terraform for Roots {
         let Ok(started) = started.parse::<jiff::Timestamp>() else { return Ok(RootEnd::Unknown) };
         let log = run.join("log.jsonl");
         place.quiet(root, &log, progress, limit).await?;
+        let note = whole(&run.join("done"))?;
+        if !note.is_empty() {
+            return Ok(RootEnd::Done { note });
+        }
         let end = End { code: None, out: whole(&log)?, err: whole(&log.with_extension("err"))?, stopped: false };
-        Ok(ending(root, &end, started))
+        Ok(settled(&run, ending(root, &end, started)))
     }
 
     async fn lock(&self, root: &Root, limit: Duration) -> Outcome<Option<RootLock>> {
@@ -277,6 +281,16 @@ impl Terraform for Roots {
     fn unlock_command(&self, root: &Root, id: &str) -> String {
         format!("{} {id}", unlock(root))
     }
+}
+
+/// Puts a word of success in the place of the log, which may tell values of outputs that the root does not know to be secret.
+fn settled(run: &Path, end: RootEnd) -> RootEnd {
+    let RootEnd::Done { note } = &end else { return end };
+    let written = private_file(&run.join("done")).is_ok_and(|mut file| file.write_all(note.as_bytes()).is_ok());
+    if written {
+        let _ = std::fs::remove_file(run.join("log.jsonl"));
+    }
+    end
 }
 
 /// How an apply ended, by what it wrote.
