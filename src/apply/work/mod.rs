@@ -82,7 +82,7 @@ impl Task<'_> {
     /// What the plan left is of use only where it can be got at. True where it cannot.
     async fn look_for_attachment(&mut self) -> Result<bool, End> {
         let Some(left) = self.attachment.filter(|_| self.open.is_none()) else { return Ok(false) };
-        let context = self.context(ActionWord::Read)?;
+        let context = self.context(ActionWord::Read).await?;
         if self.instance.kind.at_hand(&context, &left.attachment).await {
             return Ok(false);
         }
@@ -105,7 +105,8 @@ impl Task<'_> {
             return self.adopt().await;
         }
         let planned = self.planned;
-        let how = How { offline: false, preview: self.looks_again(), timeout: self.read_timeout };
+        let again = self.looks_again() || lost;
+        let how = How { offline: false, preview: again, timeout: self.read_timeout };
         let subject = self.desk.subject;
         let mut seen = look(subject, &self.instance, self.remembered.as_ref(), planned.import.as_ref(), how)
             .await
