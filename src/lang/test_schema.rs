@@ -148,6 +148,13 @@ pub(crate) static SCHEMA: Schema = Schema {
             &[a("live", Shape::Object)],
         ),
         kind(
+            "terraform",
+            Role::Managed,
+            ConnectionNeed::None,
+            &block(&[r("root", Shape::String), a("program", Shape::String), a("inputs", Shape::Object)]),
+            &[a("outputs", Shape::Object)],
+        ),
+        kind(
             "value",
             Role::Managed,
             ConnectionNeed::None,
