@@ -153,6 +153,7 @@ fn life(examples: &Path, name: &str) -> Result<(), String> {
             .current_dir(place.path())
             .env("TERRACE_SANDBOX_SPEED", "instant")
             .env("NO_COLOR", "1")
+            .env_remove("TF_CLI_CONFIG_FILE")
             .output()
             .unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

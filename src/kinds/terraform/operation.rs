@@ -107,17 +107,17 @@ fn cut_off(root: &Root, unsure: &str) -> Failure {
 fn unsure(amid: &[String], made: &[String], state: &RootState, root: &Root) -> String {
     let lost: Vec<&str> =
         made.iter().filter(|m| !state.resources.iter().any(|(a, _)| a == *m)).map(String::as_str).collect();
-    let mut text = String::new();
+    let mut parts = Vec::new();
     if !amid.is_empty() {
-        text += &format!(", at work on {}", amid.join(", "));
+        parts.push(format!(", at work on {}", amid.join(", ")));
     }
     if !lost.is_empty() {
-        text += &format!("; it had made {}, which the state does not know", lost.join(", "));
+        parts.push(format!("; it had made {}, which the state does not know", lost.join(", ")));
     }
-    if !text.is_empty() {
-        text += &format!("; look whether that is there, and `{} import` it where it is", root.program);
+    if !parts.is_empty() {
+        parts.push(format!("; look whether that is there, and `{} import` it where it is", root.program));
     }
-    text
+    parts.concat()
 }
 
 /// By the log of the program, which goes on without us; where that is cut off too, by the state and its lock.

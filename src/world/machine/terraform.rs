@@ -54,6 +54,10 @@ impl Roots {
         let end = call(root, place, &["version"], VERSION_LIMIT).read().await?;
         let fail = |what: String| Err(Failure::new(Class::Local, "version", &root.program, what));
         let Some((name, version)) = words::version(&end.out) else {
+            let said = words::in_text(&format!("{}\n\n{}", end.out, end.err));
+            if end.code != Some(0) && !said.is_empty() {
+                return Err(failure(root, "version", Class::Local, &said, &end));
+            }
             return fail(format!("`{}` is neither Terraform nor OpenTofu", root.program));
         };
         match OLDEST.iter().find(|(known, _)| *known == name) {
