@@ -140,7 +140,7 @@ fn life(examples: &Path, name: &str) -> Result<(), String> {
     let mut settings = "name = \"examples\"\n".to_owned();
     if name == "kinds/terraform" {
         let Some(tofu) = built("opentofu") else { return Ok(()) };
-        settings += &format!("[tofu]\nprogram = \"{}\"\n", tofu.display());
+        settings.extend(["[tofu]\nprogram = \"", &tofu.display().to_string(), "\"\n"]);
     }
     fs::write(place.path().join("terrace.toml"), settings).unwrap();
     let plan = &*format!("examples/{name}");

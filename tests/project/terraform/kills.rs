@@ -72,10 +72,8 @@ pub(super) fn a_lock_that_a_killed_program_left_is_told_with_the_command_that_br
     let account = server.account();
     let bucket = format!("states-{}", account.id);
     crate::support::server::wait(account.bucket(&bucket));
-    let backend = format!(
-        "terraform {{\n  backend \"s3\" {{\n    key = \"a.tfstate\"\n    use_lockfile = true\n    use_path_style = true\n    \
-         skip_credentials_validation = true\n    skip_requesting_account_id = true\n    skip_metadata_api_check = true\n  }}\n}}\n"
-    );
+    let backend = "terraform {\n  backend \"s3\" {\n    key = \"a.tfstate\"\n    use_lockfile = true\n    use_path_style = true\n    \
+         skip_credentials_validation = true\n    skip_requesting_account_id = true\n    skip_metadata_api_check = true\n  }\n}\n";
     bed.root("infra", &format!("{backend}{SLOW}"));
     let environment: Vec<String> = account.environment().iter().map(|(k, v)| format!("    {k} = \"{v}\"\n")).collect();
     bed.plan(&format!(

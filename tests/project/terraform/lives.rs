@@ -116,7 +116,7 @@ pub(super) fn no_secret_is_left_in_clear_and_nothing_lies_in_the_roots_own_folde
     for file in &private {
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(file).unwrap().permissions());
         assert!(
-            mode & 0o077 == 0 || !file.extension().is_some_and(|e| e == "tfplan" || e == "json"),
+            mode.trailing_zeros() >= 6 || !file.extension().is_some_and(|e| e == "tfplan" || e == "json"),
             "{file:?}: {mode:o}"
         );
     }
