@@ -10,6 +10,7 @@ mod consent;
 mod context;
 mod error;
 mod exit;
+mod kustomize;
 mod loaded;
 mod place;
 mod project;

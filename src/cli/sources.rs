@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the seam through which plan files are read")]
 
 use crate::{
+    cli::kustomize,
     lang::{SourceError, Sources},
     plan::SourceText,
 };
@@ -91,6 +92,17 @@ impl Sources for DiskSources {
         names.sort();
         Ok(names)
     }
+
+    fn kustomize(&self, folder: &str) -> Result<Arc<[u8]>, SourceError> {
+        let place = self.place(folder)?;
+        let why = |why: String| SourceError::Unreadable { path: folder.to_owned(), why };
+        kustomize::build(&self.root, &place).map(Into::into).map_err(why)
+    }
+}
+
+/// The name under which a saved plan holds what kustomize made of a folder. No file has it: a name ends before a slash.
+fn built(folder: &str) -> String {
+    format!("{folder}/ built by kustomize")
 }
 
 /// Everything that was read, by path.
@@ -141,6 +153,15 @@ impl Sources for RecordingSources {
         let names = self.inner.list(folder)?;
         Ok(self.lock().folders.entry(folder.to_owned()).or_insert(names).clone())
     }
+
+    fn kustomize(&self, folder: &str) -> Result<Arc<[u8]>, SourceError> {
+        let name = built(folder);
+        if let Some(known) = self.lock().files.get(&name) {
+            return Ok(known.clone());
+        }
+        let content = self.inner.kustomize(folder)?;
+        Ok(self.lock().files.entry(name).or_insert(content).clone())
+    }
 }
 
 /// The files that a saved plan brings along: what it was made from, and nothing else.
@@ -182,6 +203,10 @@ impl Sources for BundledSources {
 
     fn list(&self, folder: &str) -> Result<Vec<String>, SourceError> {
         self.0.folders.get(folder).cloned().ok_or_else(|| SourceError::Missing(folder.to_owned()))
+    }
+
+    fn kustomize(&self, folder: &str) -> Result<Arc<[u8]>, SourceError> {
+        self.read(&built(folder))
     }
 }
 

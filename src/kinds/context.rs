@@ -37,6 +37,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Randomness, for jitter.
     pub entropy: Arc<dyn Entropy>,
+    /// The inputs as they are declared, before the kind brings them to its form; null where nothing declares it.
+    pub written: Value,
     /// Files of the plan.
     pub sources: Arc<dyn Sources>,
     /// Names and marks.

@@ -173,7 +173,7 @@ pub(super) fn value_of(object: &Json, hidden: &Hidden) -> Value {
 pub(super) fn normal(value: &Value) -> Value {
     let mark = value.is_sensitive();
     match value.data() {
-        Data::Sequence(kind, items) => match by_name(items) {
+        Data::Sequence(kind, items) => match keyed(items) {
             Some(named) => Value::object(named.into_iter().map(|(k, v)| (k, normal(v)))).with_mark(mark),
             None => Value::from(Data::Sequence(*kind, Arc::new(items.iter().map(normal).collect()))).with_mark(mark),
         },
@@ -187,6 +187,31 @@ fn by_name(items: &[Value]) -> Option<BTreeMap<&str, &Value>> {
     let named: BTreeMap<&str, &Value> =
         items.iter().filter_map(|item| Some((item.get("name")?.as_str()?, item))).collect();
     (!items.is_empty() && named.len() == items.len()).then_some(named)
+}
+
+/// The elements of a list by what the server merges them by: a name, else a port with its protocol, the path that a volume is
+/// mounted at, an address. Source: `x-kubernetes-list-map-keys` of the API.
+fn keyed(items: &[Value]) -> Option<BTreeMap<String, &Value>> {
+    if let Some(named) = by_name(items) {
+        return Some(named.into_iter().map(|(name, item)| (name.to_owned(), item)).collect());
+    }
+    let text = |item: &Value, key: &str| match item.get(key)?.to_json()? {
+        Json::String(text) => Some(text),
+        Json::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let port = |item: &Value, key: &str| {
+        let protocol = text(item, "protocol").unwrap_or_else(|| "TCP".to_owned());
+        text(item, key).map(|number| format!("{number}/{protocol}"))
+    };
+    let ways: [&dyn Fn(&Value) -> Option<String>; 4] =
+        [&|item| port(item, "containerPort"), &|item| port(item, "port"), &|item| text(item, "mountPath"), &|item| {
+            text(item, "ip")
+        }];
+    ways.into_iter().find_map(|way| {
+        let found: BTreeMap<String, &Value> = items.iter().filter_map(|item| Some((way(item)?, item))).collect();
+        (!items.is_empty() && found.len() == items.len()).then_some(found)
+    })
 }
 
 /// A quantity in the notation that the server gives back: `1000m` is `1`, `1024Mi` is `1Gi`. `None` for what is none.

@@ -171,6 +171,7 @@ impl Bench {
             outlook: crate::kinds::Outlook::default(),
             plan_outputs: Arc::new(|plan| Ok((plan == "other").then(|| Value::object([("a", Value::from("b"))])))),
             seen: Seen::default(),
+            written: crate::base::Value::NULL,
         }
     }
 

@@ -36,6 +36,15 @@ pub trait Sources: Send + Sync {
     /// # Errors
     /// As [`SourceError`] says.
     fn list(&self, folder: &str) -> Result<Vec<String>, SourceError>;
+
+    /// What kustomize makes of a folder: YAML documents. Like a file's content it is the same however often it is asked for.
+    ///
+    /// # Errors
+    /// As [`SourceError`] says; the program's own words where it fails, or that there is none.
+    fn kustomize(&self, folder: &str) -> Result<Arc<[u8]>, SourceError> {
+        let why = "there is no program here that builds it".to_owned();
+        Err(SourceError::Unreadable { path: folder.to_owned(), why })
+    }
 }
 
 /// Joins and cleans a path: `.` and `..` are resolved, a leading `./` dropped.

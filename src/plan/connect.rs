@@ -215,6 +215,7 @@ pub fn context(
         marks: subject.marks(),
         plan_outputs: subject.plan_outputs.clone(),
         seen: crate::kinds::Seen::default(),
+        written: Value::NULL,
         outlook: Outlook::default(),
         progress,
     })

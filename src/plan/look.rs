@@ -56,6 +56,7 @@ pub async fn look(
     }
     let mut context = connect::context(subject, &instance.address, &instance.connections, how.timeout, quiet())?;
     context.outlook.clone_from(&instance.outlook);
+    context.written = instance.evaluated.inputs.clone();
     clusters::meet(subject, &subject.state, &instance.address, &instance.connections).await?;
     let observed = context.patiently(|| kind.read(&context, identity, Some(&instance.desired))).await?;
     let known = known.is_some() || observed.is_none();

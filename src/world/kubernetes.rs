@@ -89,6 +89,8 @@ pub enum ObjectChange {
     Is(Json),
     /// It is not there any more.
     Gone(ObjectRef),
+    /// All that is there was told by now, so that what was not is not there. Comes again where everything was read again.
+    Listed,
 }
 
 /// A container's output.
@@ -155,6 +157,9 @@ pub trait Kubernetes: Send + Sync {
     async fn resource_type(&self, api_version: &str, kind: &str) -> Outcome<Option<ResourceType>>;
     /// The object with its managed fields; `None` where there is none.
     async fn get(&self, object: &ObjectRef) -> Outcome<Option<Json>>;
+    /// The objects behind these references with their managed fields; those that are not there are left out. In as few requests
+    /// as that takes.
+    async fn get_all(&self, objects: &[ObjectRef]) -> Outcome<BTreeMap<ObjectRef, Json>>;
     /// All objects of a type with these labels, ordered by namespace and name; in one namespace, or in all.
     async fn list(
         &self,

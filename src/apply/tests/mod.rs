@@ -1,6 +1,7 @@
 //! What the executor must hold, as lives of plans on the sandbox.
 
 mod adoption;
+mod clusters;
 mod crashes;
 mod drift;
 mod events;

@@ -65,6 +65,14 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
         }
     }
 
+    match given("kustomize").map(|folder| (folder, folder.as_str())) {
+        None => {}
+        Some((folder, Some(path))) => {
+            built(request, path, folder.is_sensitive(), &root.key("kustomize"), &mut objects, &mut problems);
+        }
+        Some(_) => known = false,
+    }
+
     let mut by_key: BTreeMap<Arc<str>, Value> = BTreeMap::new();
     let mut references = Vec::new();
     for (object, path) in &objects {
@@ -190,15 +198,7 @@ fn read(
             .collect::<Result<Vec<_>, _>>()
     });
     match found {
-        Ok(documents) => {
-            for document in documents.into_iter().flatten() {
-                let items = match document["kind"].as_str() {
-                    Some("List") => document["items"].as_array().cloned().unwrap_or_default(),
-                    _ => vec![document],
-                };
-                objects.extend(items.iter().map(|o| (Value::from_json(o).with_mark(sensitive), place.clone())));
-            }
-        }
+        Ok(documents) => take(documents.into_iter().flatten(), sensitive, place, objects),
         Err(why) => {
             let problem = Diagnostic::error("manifest_yaml", "the YAML cannot be read").because(why);
             problems.push(at(request, place, problem));
@@ -206,8 +206,44 @@ fn read(
     }
 }
 
+/// What kustomize makes of a folder.
+fn built(
+    request: &Prepare<'_>,
+    path: &str,
+    sensitive: bool,
+    place: &Path,
+    objects: &mut Vec<(Value, Path)>,
+    problems: &mut Diagnostics,
+) {
+    let found = normalize("", path)
+        .and_then(|folder| request.sources.kustomize(&folder))
+        .map_err(|e| e.to_string())
+        .and_then(|bytes| String::from_utf8(bytes.to_vec()).map_err(|_| "what it makes is no UTF-8 text".to_owned()))
+        .and_then(|text| yaml::documents(&text));
+    match found {
+        Ok(documents) => take(documents, sensitive, place, objects),
+        Err(why) => {
+            let problem = Diagnostic::error("manifest_kustomize", "the kustomization cannot be built").because(why);
+            problems.push(at(request, place, problem));
+        }
+    }
+}
+
+/// The objects of documents; those of a list one by one.
+fn take(documents: impl IntoIterator<Item = Json>, sensitive: bool, place: &Path, objects: &mut Vec<(Value, Path)>) {
+    for document in documents {
+        // A list has no name of its own, whatever type it is a list of.
+        let is_list = document["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+        let items = match document.get("items").and_then(Json::as_array).filter(|_| is_list) {
+            Some(items) => items.clone(),
+            None => vec![document],
+        };
+        objects.extend(items.iter().map(|o| (Value::from_json(o).with_mark(sensitive), place.clone())));
+    }
+}
+
 /// A file, the YAML files of a folder, or those that a pattern with `*` names.
-fn files(sources: &dyn Sources, path: &str) -> Result<Vec<(String, String)>, String> {
+pub(super) fn files(sources: &dyn Sources, path: &str) -> Result<Vec<(String, String)>, String> {
     let path = normalize("", path).map_err(|e| e.to_string())?;
     let one = |path: &str| -> Result<(String, String), String> {
         let bytes = sources.read(path).map_err(|e| e.to_string())?;

@@ -5,37 +5,82 @@ use crate::{
     kinds::{
         Context, Desired, Observed, Owner,
         manifest::desired::{known_objects, references},
-        objects::{MANAGER, clean, live, marked_like, normal, value_of},
+        objects::{MANAGER, clean, marked_like, normal, value_of},
     },
-    world::{Kubernetes, ObjectRef, Outcome},
+    world::{ObjectRef, Outcome},
 };
 use serde_json::{Map, Value as Json, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The reference as the server knows it: without a namespace where the type has none. `None` where there is no such type.
-pub(super) async fn resolved(kubernetes: &Arc<dyn Kubernetes>, reference: &ObjectRef) -> Outcome<Option<ObjectRef>> {
-    let kind = kubernetes.resource_type(&reference.api_version, &reference.kind).await?;
-    Ok(kind.map(|kind| ObjectRef {
-        namespace: reference.namespace.clone().filter(|_| kind.namespaced),
-        ..reference.clone()
-    }))
+/// Which types a server has, of those that were asked for; `true` for one whose objects live in namespaces.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Types(BTreeMap<(String, String), Option<bool>>);
+
+impl Types {
+    /// Asks for the types of these objects, each once.
+    ///
+    /// # Errors
+    /// A server that does not answer.
+    pub(super) async fn of<'r>(context: &Context, objects: impl Iterator<Item = &'r ObjectRef>) -> Outcome<Self> {
+        let mut types = Self::default();
+        for object in objects {
+            types.ask(context, object).await?;
+        }
+        Ok(types)
+    }
+
+    /// Asks for one more; again for one that was not there.
+    pub(super) async fn ask(&mut self, context: &Context, object: &ObjectRef) -> Outcome<Option<bool>> {
+        let key = (object.api_version.clone(), object.kind.clone());
+        if let Some(Some(known)) = self.0.get(&key) {
+            return Ok(Some(*known));
+        }
+        if let Some(None) = self.0.get(&key) {
+            return Ok(None);
+        }
+        let kubernetes = &context.cluster()?.kubernetes;
+        let found = context.patiently(|| kubernetes.resource_type(&object.api_version, &object.kind)).await?;
+        let namespaced = found.map(|kind| kind.namespaced);
+        self.0.insert(key, namespaced);
+        Ok(namespaced)
+    }
+
+    /// Forgets that types were missing: their definitions may be there by now.
+    pub(super) fn forget_missing(&mut self) {
+        self.0.retain(|_, known| known.is_some());
+    }
+
+    /// The reference as the server knows it: without a namespace where the type has none. `None` where there is no such type.
+    pub(super) fn resolved(&self, object: &ObjectRef) -> Option<ObjectRef> {
+        let namespaced = (*self.0.get(&(object.api_version.clone(), object.kind.clone()))?)?;
+        Some(ObjectRef { namespace: object.namespace.clone().filter(|_| namespaced), ..object.clone() })
+    }
 }
 
-/// The live objects by declared reference.
-pub(super) async fn objects(context: &Context, wanted: &[ObjectRef]) -> Outcome<BTreeMap<ObjectRef, Json>> {
+/// The live objects by declared reference, in as few requests as that takes. A type the server does not have has no objects.
+pub(super) async fn objects(
+    context: &Context,
+    types: &Types,
+    wanted: &[ObjectRef],
+) -> Outcome<BTreeMap<ObjectRef, Json>> {
     let kubernetes = &context.cluster()?.kubernetes;
-    let mut known = Vec::new();
-    for reference in wanted {
-        if let Some(found) = context.patiently(|| resolved(kubernetes, reference)).await? {
-            known.push((reference.clone(), found));
-        }
-    }
+    let known: Vec<(&ObjectRef, ObjectRef)> = wanted.iter().filter_map(|r| Some((r, types.resolved(r)?))).collect();
     let asked: Vec<ObjectRef> = known.iter().map(|(_, found)| found.clone()).collect();
-    let mut there = live(context, asked).await?;
-    Ok(known.into_iter().filter_map(|(declared, found)| Some((declared, there.remove(&found)?))).collect())
+    if asked.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut there = context.patiently(|| kubernetes.get_all(&asked)).await?;
+    Ok(known.into_iter().filter_map(|(declared, found)| Some((declared.clone(), there.remove(&found)?))).collect())
+}
+
+/// What reading saw, for the look ahead that follows at once.
+pub(super) struct Seen {
+    /// The types.
+    pub(super) types: Types,
+    /// What was asked for.
+    pub(super) asked: BTreeSet<ObjectRef>,
+    /// What is there.
+    pub(super) there: BTreeMap<ObjectRef, Json>,
 }
 
 pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
@@ -45,9 +90,11 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         keys.insert(reference.clone(), key);
         wanted.insert(reference);
     }
-    let wanted: Vec<ObjectRef> = wanted.into_iter().collect();
-    let there = objects(context, &wanted).await?;
+    let types = Types::of(context, wanted.iter()).await?;
+    let asked: Vec<ObjectRef> = wanted.iter().cloned().collect();
+    let there = objects(context, &types, &asked).await?;
     if there.is_empty() {
+        context.seen.keep(Seen { types, asked: wanted, there });
         return Ok(None);
     }
     let key = |reference: &ObjectRef| keys.get(reference).cloned().unwrap_or_else(|| reference.to_string());
@@ -67,7 +114,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         owners.iter().find(|o| matches!(o, Owner::Other(_))).or_else(|| owners.iter().find(|o| **o == Owner::Nobody));
     let whose = worst.or_else(|| owners.first()).cloned().unwrap_or(Owner::Nobody);
     let contents: BTreeMap<String, Json> = there.iter().map(|(r, object)| (r.to_string(), content(object))).collect();
-    Ok(Some(Observed {
+    let observed = Observed {
         identity: json!({ "objects": there.keys().collect::<Vec<_>>() }),
         inputs: Value::object([("objects", values)]),
         documents: BTreeMap::new(),
@@ -76,7 +123,9 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         fingerprint: Digest::of(json!(contents).to_string().as_bytes()),
         condition: None,
         image,
-    }))
+    };
+    context.seen.keep(Seen { types, asked: wanted, there });
+    Ok(Some(observed))
 }
 
 /// What a fingerprint is made of: the object, and of a Secret its version in the place of its content.
@@ -111,7 +160,7 @@ pub(super) fn owner(context: &Context, object: &Json) -> Owner {
 
 /// The fields of an object that we own, by its managed fields; the whole object where it has none of ours. Source:
 /// "Server-Side Apply", the format `FieldsV1`.
-fn ours(object: &Json) -> Json {
+pub(super) fn ours(object: &Json) -> Json {
     let sets = object["metadata"]["managedFields"].as_array();
     let set = sets.and_then(|sets| {
         sets.iter().find(|s| s["manager"] == MANAGER && s["operation"] == "Apply").map(|s| &s["fieldsV1"])

@@ -5,9 +5,12 @@ mod desired;
 mod ignored;
 mod live;
 mod operation;
+mod order;
+mod place;
 mod preview;
 mod readiness;
 mod schema;
+mod wait;
 
 pub(super) use schema::SCHEMA;
 

@@ -6,12 +6,12 @@ use crate::{
         Applied, Context, Owner, Recovered, Step,
         manifest::{
             desired::{known_objects, references},
-            live::{exports, objects, owner, resolved},
-            preview::is_immutable,
-            readiness::{self, Readiness},
+            live::{Types, exports, objects, ours, owner},
+            order::{defined, rank},
+            preview::{AT_ONCE, conflict_hint, is_going, is_immutable},
+            wait,
         },
-        objects::{AT_ONCE, MANAGER},
-        reason,
+        objects::{MANAGER, clean},
     },
     world::{ApplyOptions, Class, Failure, ObjectRef, Outcome},
 };
@@ -24,6 +24,8 @@ use std::{
 
 /// How long a type may take to appear once its definition is there.
 const TYPE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How soon it is looked for again.
+const TYPE_PACE: Duration = Duration::from_millis(200);
 
 /// The object as it is sent: with our marks, in its namespace.
 pub(super) fn marked(context: &Context, object: &Json, reference: &ObjectRef) -> Json {
@@ -43,18 +45,6 @@ pub(super) fn marked(context: &Context, object: &Json, reference: &ObjectRef) ->
     object
 }
 
-/// What must be there before the rest, by kind: smaller first.
-fn rank(reference: &ObjectRef) -> u8 {
-    match reference.kind.as_str() {
-        "Namespace" => 0,
-        "CustomResourceDefinition" | "StorageClass" | "PriorityClass" => 1,
-        "ServiceAccount" | "ClusterRole" | "Role" | "ClusterRoleBinding" | "RoleBinding" => 2,
-        "ConfigMap" | "Secret" | "PersistentVolume" | "PersistentVolumeClaim" | "Service" => 3,
-        "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => 5,
-        _ => 4,
-    }
-}
-
 pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied> {
     let former = step.identity.map(references).unwrap_or_default();
     let Some(desired) = step.desired.filter(|_| step.action != ActionWord::Delete) else {
@@ -68,33 +58,41 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
         return Err(Failure::new(Class::Invalid, "apply", context.address.to_string(), what));
     }
     let flag = |name: &str| desired.inputs.get(name).and_then(Value::as_bool);
-    let force = flag("force_conflicts").unwrap_or(false);
+    let all: Vec<ObjectRef> = wanted.iter().map(|(_, reference, _)| reference.clone()).collect();
+    let mut types = Types::of(context, all.iter()).await?;
+    // What is created is not there; of what is updated that is left alone which is as it should be.
+    let live = if step.observed.is_some() { objects(context, &types, &all).await? } else { BTreeMap::new() };
     let replaces: BTreeSet<&str> =
         step.facts.get("replaces").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
     let mut ranks: BTreeMap<u8, Vec<(ObjectRef, Json)>> = BTreeMap::new();
     for (_, reference, object) in wanted {
         ranks.entry(rank(&reference)).or_default().push((reference, object));
     }
-    let declared: BTreeSet<ObjectRef> = ranks.values().flatten().map(|(r, _)| r.clone()).collect();
+    let declared: BTreeSet<ObjectRef> = all.into_iter().collect();
     let mut made: BTreeMap<ObjectRef, Json> = BTreeMap::new();
     for group in ranks.into_values() {
-        let done: Vec<(ObjectRef, Json)> = stream::iter(group)
+        look_for_types(context, &mut types, &group).await?;
+        let sending = Sending { context, types: &types, force: flag("force_conflicts").unwrap_or(false) };
+        let jobs: Vec<_> = group
+            .iter()
             .map(|(reference, object)| {
                 let replace = replaces.contains(reference.to_string().as_str());
-                async move {
-                    let object = apply_one(context, &reference, &object, force, replace).await?;
-                    Ok::<_, Failure>((reference, object))
-                }
+                sending.one(reference, object, live.get(reference), replace)
             })
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
+            .collect();
+        let done: Vec<(ObjectRef, Json)> = stream::iter(jobs).buffer_unordered(AT_ONCE).try_collect().await?;
+        let definitions: BTreeMap<ObjectRef, Json> =
+            done.iter().filter(|(_, object)| !defined(object).is_empty()).cloned().collect();
         made.extend(done);
+        if !definitions.is_empty() {
+            made.extend(wait::ready(context, definitions).await?);
+            types.forget_missing();
+        }
     }
     let dropped: Vec<ObjectRef> = former.into_iter().filter(|r| !declared.contains(r)).collect();
     delete_all(context, &dropped).await?;
     if flag("wait").unwrap_or(true) {
-        made = wait(context, made).await?;
+        made = wait::ready(context, made).await?;
     }
     let note = if made.len() == 1 { String::new() } else { format!("{} objects", made.len()) };
     let identity = json!({ "objects": declared });
@@ -102,135 +100,139 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
     Ok(Applied { identity, exports, note })
 }
 
-async fn apply_one(
-    context: &Context,
-    reference: &ObjectRef,
-    object: &Json,
+/// What all objects of one step share.
+struct Sending<'a> {
+    context: &'a Context,
+    types: &'a Types,
     force: bool,
-    replace: bool,
-) -> Outcome<Json> {
-    let kubernetes = &context.cluster()?.kubernetes;
-    let found = type_of(context, reference).await?;
-    let request = marked(context, object, &found);
-    let live = context.patiently(|| kubernetes.get(&found)).await?;
-    if live.is_some() && replace {
-        delete_one(context, &found).await?;
-    }
-    // What bears our mark is ours: fields that somebody else took are taken back, as the plan showed.
-    let ours = live.as_ref().is_some_and(|l| matches!(owner(context, l), Owner::Ours(_)));
-    let options = ApplyOptions { manager: MANAGER.to_owned(), force: force || ours, dry_run: false };
-    let done = context.patiently(|| kubernetes.apply(&request, &options)).await;
-    done.map_err(|failure| {
-        let subject = reference.to_string();
-        let failure = if failure.subject.is_empty() { Failure { subject, ..failure } } else { failure };
-        if failure.class == Class::Conflict {
-            failure.hint("`force_conflicts = true` takes the field over; else leave it out of the declaration")
-        } else if is_immutable(&failure.message) {
-            failure.hint("plan again: the object must be replaced")
-        } else {
-            failure
-        }
-    })
 }
 
-/// The reference as the server knows it; a type that is only just defined gets a moment to appear.
-async fn type_of(context: &Context, reference: &ObjectRef) -> Outcome<ObjectRef> {
+impl Sending<'_> {
+    async fn one(
+        &self,
+        reference: &ObjectRef,
+        object: &Json,
+        live: Option<&Json>,
+        replace: bool,
+    ) -> Outcome<(ObjectRef, Json)> {
+        let Self { context, types, force } = self;
+        let found = types.resolved(reference).ok_or_else(|| no_type(reference))?;
+        let request = marked(context, object, &found);
+        if let Some(live) = live {
+            if replace {
+                delete_one(context, &found, live).await?;
+            } else if is_same(context, &request, live) {
+                return Ok((reference.clone(), live.clone()));
+            }
+        }
+        // What bears our mark is ours: fields that somebody else took are taken back, as the plan showed.
+        let ours = live.is_some_and(|l| matches!(owner(context, l), Owner::Ours(_)));
+        let options = ApplyOptions { manager: MANAGER.to_owned(), force: *force || ours, dry_run: false };
+        let done = send(context, &request, &options).await.map_err(|failure| {
+            let subject = reference.to_string();
+            let failure = if failure.subject.is_empty() { Failure { subject, ..failure } } else { failure };
+            if is_immutable(&failure.message) {
+                failure.hint("plan again: the object must be replaced")
+            } else {
+                conflict_hint(failure)
+            }
+        })?;
+        Ok((reference.clone(), done))
+    }
+}
+
+/// Sends an object. A namespace that is only just going, and a type that is only just there, get a moment.
+async fn send(context: &Context, request: &Json, options: &ApplyOptions) -> Outcome<Json> {
     let kubernetes = &context.cluster()?.kubernetes;
     let until = context.clock.now() + TYPE_TIMEOUT.min(context.time_left());
     loop {
-        if let Some(found) = context.patiently(|| resolved(kubernetes, reference)).await? {
-            return Ok(found);
+        match context.patiently(|| kubernetes.apply(request, options)).await {
+            Err(failure) if passes(&failure) && context.clock.now() < until => context.clock.sleep(TYPE_PACE).await,
+            other => return other,
         }
-        if context.clock.now() >= until {
-            let what = format!("the cluster has no {} {}", reference.api_version, reference.kind);
-            return Err(Failure::new(Class::NotFound, "apply", reference.to_string(), what)
-                .hint("what defines the type must come before: name it in `depends_on`"));
-        }
-        context.clock.sleep(crate::kinds::FIRST_POLL).await;
     }
 }
 
-/// Waits until every object is ready; what is not, says why.
-async fn wait(context: &Context, mut made: BTreeMap<ObjectRef, Json>) -> Outcome<BTreeMap<ObjectRef, Json>> {
-    let mut waiting: BTreeMap<ObjectRef, String> = BTreeMap::new();
-    let mut pace = crate::kinds::FIRST_POLL;
+/// What a server says of a type that it only just learnt, on the way to serving it.
+fn passes(failure: &Failure) -> bool {
+    is_going(failure)
+        || (failure.class == Class::NotFound && failure.message.contains("could not find the requested resource"))
+}
+
+/// True where sending the object would change nothing: our fields are those that are wanted, and have these values.
+fn is_same(context: &Context, request: &Json, live: &Json) -> bool {
+    let annotations = |object: &Json| object["metadata"]["annotations"].clone();
+    let (wanted, there) = (annotations(request), annotations(live));
+    let marks = context.marks.annotations(&context.address);
+    marks.keys().all(|key| wanted[key] == there[key]) && clean(request) == ours(live)
+}
+
+/// Waits for types that are only just defined; one that does not come is an error.
+async fn look_for_types(context: &Context, types: &mut Types, group: &[(ObjectRef, Json)]) -> Outcome<()> {
+    let until = context.clock.now() + TYPE_TIMEOUT.min(context.time_left());
     loop {
-        waiting.clear();
-        for (reference, object) in &made {
-            match readiness::of(object) {
-                Readiness::Ready => {}
-                Readiness::Pending(why) => drop(waiting.insert(reference.clone(), why)),
-                Readiness::Failed(why) => {
-                    let why = explained(context, reference, object, &why).await;
-                    return Err(Failure::new(Class::Failed, "apply", reference.to_string(), why));
-                }
+        let mut missing = None;
+        for (reference, _) in group {
+            if types.ask(context, reference).await?.is_none() {
+                missing = Some(reference);
+                break;
             }
         }
-        let Some((first, why)) = waiting.first_key_value() else { return Ok(made) };
-        if context.time_left() == Duration::ZERO {
-            let object = made.get(first).cloned().unwrap_or_default();
-            let why = explained(context, first, &object, why).await;
-            return Err(Failure::new(Class::Failed, "apply", first.to_string(), format!("not ready in time: {why}")));
+        let Some(reference) = missing else { return Ok(()) };
+        if context.clock.now() >= until {
+            return Err(no_type(reference));
         }
-        context.say(&format!("{first}: {why}"));
-        context.clock.sleep(pace.min(context.time_left())).await;
-        pace = (pace * 3 / 2).min(crate::kinds::SLOWEST_POLL);
-        let asked: Vec<ObjectRef> = waiting.keys().cloned().collect();
-        for (reference, object) in objects(context, &asked).await? {
-            made.insert(reference, object);
-        }
+        context.clock.sleep(TYPE_PACE).await;
+        types.forget_missing();
     }
 }
 
-async fn explained(context: &Context, reference: &ObjectRef, object: &Json, why: &str) -> String {
-    let labels = object["spec"]["selector"]["matchLabels"].as_object().map(|labels| {
-        labels.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect::<BTreeMap<_, _>>()
-    });
-    let more = match (labels, &reference.namespace) {
-        (Some(labels), Some(namespace)) => reason::of_pods(context, namespace, &labels).await,
-        _ => match context.cluster() {
-            Ok(cluster) => cluster.kubernetes.events_about(reference).await.ok().and_then(|e| e.first().cloned()),
-            Err(_) => None,
-        },
-    };
-    more.map_or_else(|| why.to_owned(), |more| format!("{why}; {more}"))
+fn no_type(reference: &ObjectRef) -> Failure {
+    let what = format!("the cluster has no {} {}", reference.api_version, reference.kind);
+    Failure::new(Class::NotFound, "apply", reference.to_string(), what)
+        .hint("what defines the type must come before: name it in `depends_on`")
 }
 
 /// Deletes what bears our mark, last made first, and waits until it is gone.
 async fn delete_all(context: &Context, wanted: &[ObjectRef]) -> Outcome<()> {
-    let there = objects(context, wanted).await?;
-    let kubernetes = &context.cluster()?.kubernetes;
-    let mut ours: Vec<&ObjectRef> =
-        there.iter().filter(|(_, object)| matches!(owner(context, object), Owner::Ours(_))).map(|(r, _)| r).collect();
-    ours.sort_by_key(|reference| std::cmp::Reverse(rank(reference)));
-    for reference in ours {
-        if let Some(found) = context.patiently(|| resolved(kubernetes, reference)).await? {
-            delete_one(context, &found).await?;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let types = Types::of(context, wanted.iter()).await?;
+    let there = objects(context, &types, wanted).await?;
+    let mut ranks: BTreeMap<u8, Vec<(ObjectRef, &Json)>> = BTreeMap::new();
+    for (reference, object) in &there {
+        if matches!(owner(context, object), Owner::Ours(_))
+            && let Some(found) = types.resolved(reference)
+        {
+            ranks.entry(rank(reference)).or_default().push((found, object));
         }
+    }
+    let kubernetes = &context.cluster()?.kubernetes;
+    for group in ranks.into_values().rev() {
+        let jobs: Vec<_> =
+            group.iter().map(|(reference, object)| delete(context, &**kubernetes, reference, object)).collect();
+        stream::iter(jobs).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        let deleted: Vec<ObjectRef> = group.into_iter().map(|(reference, _)| reference).collect();
+        wait::gone(context, &deleted).await?;
     }
     Ok(())
 }
 
-async fn delete_one(context: &Context, reference: &ObjectRef) -> Outcome<()> {
-    let kubernetes = &context.cluster()?.kubernetes;
-    context.patiently(|| kubernetes.delete(reference, None)).await?;
-    let mut pace = crate::kinds::FIRST_POLL;
-    loop {
-        let Some(left) = context.patiently(|| kubernetes.get(reference)).await? else { return Ok(()) };
-        if context.time_left() == Duration::ZERO {
-            let finalizers: Vec<&str> =
-                left["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-            let held = if finalizers.is_empty() {
-                "it is still there".to_owned()
-            } else {
-                format!("it is held by {}", finalizers.join(", "))
-            };
-            return Err(Failure::new(Class::Stuck, "delete", reference.to_string(), held)
-                .hint("the controller that set a finalizer clears it; see whether it still runs"));
-        }
-        context.clock.sleep(pace.min(context.time_left())).await;
-        pace = (pace * 3 / 2).min(crate::kinds::SLOWEST_POLL);
-    }
+/// Deletes this very object.
+async fn delete(
+    context: &Context,
+    kubernetes: &dyn crate::world::Kubernetes,
+    reference: &ObjectRef,
+    object: &Json,
+) -> Outcome<()> {
+    let uid = object["metadata"]["uid"].as_str();
+    context.patiently(|| kubernetes.delete(reference, uid)).await
+}
+
+async fn delete_one(context: &Context, reference: &ObjectRef, object: &Json) -> Outcome<()> {
+    delete(context, &*context.cluster()?.kubernetes, reference, object).await?;
+    wait::gone(context, std::slice::from_ref(reference)).await
 }
 
 /// A delete is done where nothing of ours is left; an apply is simply made again.
@@ -239,7 +241,8 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
         return Ok(Recovered::NotDone);
     }
     let former = step.identity.map(references).unwrap_or_default();
-    let left = objects(context, &former).await?;
+    let types = Types::of(context, former.iter()).await?;
+    let left = objects(context, &types, &former).await?;
     Ok(if left.values().any(|object| matches!(owner(context, object), Owner::Ours(_))) {
         Recovered::NotDone
     } else {
@@ -250,36 +253,41 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
 /// Puts back our former fields, and deletes what had none.
 pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Value>) -> Outcome<String> {
     let former = image.and_then(|i| i.get("objects")).and_then(Value::as_map);
-    let mut back = Vec::new();
+    let mut back: BTreeMap<u8, Vec<(ObjectRef, Json)>> = BTreeMap::new();
     for (name, object) in former.into_iter().flat_map(|m| m.iter()) {
         let Some(object) = object.to_json() else {
             let what = format!("the former content of {name} was secret and is not known any more");
             return Err(Failure::new(Class::Stuck, "undo", name.to_string(), what));
         };
         if let Some(reference) = ObjectRef::of(&object) {
-            back.push((reference, object));
+            back.entry(rank(&reference)).or_default().push((reference, object));
         }
     }
-    let kept: BTreeSet<ObjectRef> = back.iter().map(|(reference, _)| reference.clone()).collect();
-    let kubernetes = &context.cluster()?.kubernetes;
-    let mut created = Vec::new();
-    for reference in references(identity) {
-        let found = context.patiently(|| resolved(kubernetes, &reference)).await?;
-        if found.is_some_and(|found| !kept.contains(&found)) {
-            created.push(reference);
-        }
-    }
-    for (reference, object) in &back {
-        let request = marked(context, object, reference);
-        let options = ApplyOptions { manager: MANAGER.to_owned(), force: true, dry_run: false };
-        match context.patiently(|| kubernetes.apply(&request, &options)).await {
-            Err(failure) if is_immutable(&failure.message) => {
-                delete_one(context, reference).await?;
-                context.patiently(|| kubernetes.apply(&request, &options)).await?;
-            }
-            other => drop(other?),
-        }
+    let kept: BTreeSet<&ObjectRef> = back.values().flatten().map(|(reference, _)| reference).collect();
+    let ours = references(identity);
+    let types = Types::of(context, ours.iter()).await?;
+    let is_new = |reference: &&ObjectRef| types.resolved(reference).is_some_and(|found| !kept.contains(&found));
+    let created: Vec<ObjectRef> = ours.iter().filter(is_new).cloned().collect();
+    let nothing = back.is_empty();
+    for group in back.values() {
+        let jobs: Vec<_> = group.iter().map(|(reference, object)| put_back(context, reference, object)).collect();
+        stream::iter(jobs).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     }
     delete_all(context, &created).await?;
-    Ok(if back.is_empty() { "deleted".to_owned() } else { "put back our former fields".to_owned() })
+    Ok(if nothing { "deleted".to_owned() } else { "put back our former fields".to_owned() })
+}
+
+async fn put_back(context: &Context, reference: &ObjectRef, object: &Json) -> Outcome<()> {
+    let kubernetes = &context.cluster()?.kubernetes;
+    let request = marked(context, object, reference);
+    let options = ApplyOptions { manager: MANAGER.to_owned(), force: true, dry_run: false };
+    match send(context, &request, &options).await {
+        Err(failure) if is_immutable(&failure.message) => {
+            if let Some(live) = context.patiently(|| kubernetes.get(reference)).await? {
+                delete_one(context, reference, &live).await?;
+            }
+            send(context, &request, &options).await.map(drop)
+        }
+        other => other.map(drop),
+    }
 }

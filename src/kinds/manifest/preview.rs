@@ -1,30 +1,39 @@
 //! What the server would make of the objects: its own dry run, compared with what is live.
 
 use crate::{
-    base::{ActionWord, Hidden},
+    base::{ActionWord, Diagnostic, Hidden, Path},
     kinds::{
         ChildChange, Context, Desired, Observed, Owner, Preview,
-        manifest::operation::marked,
         manifest::{
             desired::{known_objects, references},
-            live::{objects, owner, resolved},
+            live::{Seen, Types, objects, owner},
+            operation::marked,
+            order::defined,
+            place,
         },
         objects::{self as parts, ThreeWays, three_ways},
     },
-    world::{ApplyOptions, Class, ObjectRef, Outcome},
+    world::{ApplyOptions, Class, Failure, ObjectRef, Outcome},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How many objects are tried at once.
+pub(super) const AT_ONCE: usize = 48;
+/// How many wrong objects are told of.
+const TOLD: usize = 20;
+
 /// One object's part of the change, and what the plan must know of it.
-enum Seen {
+enum Tried {
     /// It stays as it is.
     Same,
     /// It changes.
     Changes(ChildChange),
     /// Its type is not there yet.
-    NeedsType(ChildChange),
+    NeedsType(ChildChange, ObjectRef),
+    /// The server refuses it.
+    Refused(Path, Diagnostic),
 }
 
 pub(super) async fn preview(
@@ -35,32 +44,47 @@ pub(super) async fn preview(
     let wanted = known_objects(&desired.inputs);
     let declared: BTreeSet<ObjectRef> = wanted.iter().map(|(_, reference, _)| reference.clone()).collect();
     let former: Vec<ObjectRef> = observed.map(|o| references(&o.identity)).unwrap_or_default();
-    let all: Vec<ObjectRef> =
-        declared.iter().chain(former.iter()).cloned().collect::<BTreeSet<_>>().into_iter().collect();
-    let there = objects(context, &all).await?;
+    let all: BTreeSet<ObjectRef> = declared.iter().chain(former.iter()).cloned().collect();
+    let (types, there) = match context.seen.take::<Seen>().filter(|seen| all.is_subset(&seen.asked)) {
+        Some(seen) => (seen.types, seen.there),
+        None => {
+            let types = Types::of(context, all.iter()).await?;
+            let asked: Vec<ObjectRef> = all.iter().cloned().collect();
+            let there = objects(context, &types, &asked).await?;
+            (types, there)
+        }
+    };
     let hidden = Hidden::of([&desired.inputs]);
     let force = desired.inputs.get("force_conflicts").and_then(crate::base::Value::as_bool).unwrap_or(false);
+    let own_types: BTreeSet<(String, String)> = wanted.iter().flat_map(|(_, _, object)| defined(object)).collect();
+    let own_namespaces: BTreeSet<&str> =
+        declared.iter().filter(|r| r.api_version == "v1" && r.kind == "Namespace").map(|r| r.name.as_str()).collect();
 
-    let seen: Vec<Seen> = stream::iter(wanted)
-        .map(|(_, reference, object)| {
-            let live = there.get(&reference).cloned();
-            let tried = Try { reference, object, live, force, hidden: &hidden };
-            async move { one(context, &tried).await }
-        })
-        .buffered(parts::AT_ONCE)
-        .try_collect()
-        .await?;
+    let trying = Trying { context, types: &types, force, hidden: &hidden, namespaces: &own_namespaces };
+    let jobs: Vec<_> =
+        wanted.iter().map(|(_, reference, object)| trying.one(reference, object, there.get(reference))).collect();
+    let tried: Vec<Tried> = stream::iter(jobs).buffered(AT_ONCE).try_collect().await?;
     let mut children = Vec::new();
-    let mut needs: Vec<String> = Vec::new();
-    for seen in seen {
-        match seen {
-            Seen::Same => {}
-            Seen::Changes(child) => children.push(child),
-            Seen::NeedsType(child) => {
-                needs.push(child.kind.clone());
+    let mut needs: BTreeSet<String> = BTreeSet::new();
+    let mut remarks: Vec<(Path, Diagnostic)> = Vec::new();
+    for tried in tried {
+        match tried {
+            Tried::Same => {}
+            Tried::Changes(child) => children.push(child),
+            Tried::NeedsType(child, reference) => {
+                if !own_types.contains(&(reference.api_version, reference.kind)) {
+                    needs.insert(child.kind.clone());
+                }
                 children.push(child);
             }
+            Tried::Refused(path, problem) => remarks.push((path, problem)),
         }
+    }
+    if remarks.len() > TOLD {
+        let more = remarks.len() - TOLD;
+        remarks.truncate(TOLD);
+        let problem = Diagnostic::error("object_refused", format!("{more} more objects are refused by the cluster"));
+        remarks.push((Path::default(), problem));
     }
     for reference in former.iter().filter(|r| !declared.contains(*r)) {
         let ways = ThreeWays { last: None, live: there.get(reference), next: None, hidden: &hidden };
@@ -73,64 +97,112 @@ pub(super) async fn preview(
         facts.insert("replaces".to_owned(), json!(replaces));
     }
     if !needs.is_empty() {
-        needs.sort();
-        needs.dedup();
         facts.insert("needs_types".to_owned(), json!(needs));
     }
     let nothing = children.is_empty();
-    Ok(Some(Preview { children, facts, nothing, ..Preview::default() }))
+    Ok(Some(Preview { children, facts, nothing, remarks, ..Preview::default() }))
 }
 
-/// One object to try.
-struct Try<'a> {
-    reference: ObjectRef,
-    object: Json,
-    live: Option<Json>,
+/// What all tries of one manifest share.
+struct Trying<'a> {
+    context: &'a Context,
+    types: &'a Types,
     force: bool,
     hidden: &'a Hidden,
+    /// Namespaces that the same manifest makes.
+    namespaces: &'a BTreeSet<&'a str>,
 }
 
-async fn one(context: &Context, tried: &Try<'_>) -> Outcome<Seen> {
-    let Try { reference, object, live, force, hidden } = tried;
-    let kubernetes = &context.cluster()?.kubernetes;
-    let created = |next: &Json| {
-        let ways = ThreeWays { last: None, live: None, next: Some(next), hidden };
-        three_ways(reference, &ways)
-    };
-    let Some(found) = context.patiently(|| resolved(kubernetes, reference)).await? else {
-        return Ok(created(object).map_or(Seen::Same, Seen::NeedsType));
-    };
-    // An object whose namespace is made by the same run cannot be tried: it is a create.
-    let request = marked(context, object, &found);
-    let ours = live.as_ref().is_some_and(|l| matches!(owner(context, l), Owner::Ours(_)));
-    let options = ApplyOptions { manager: parts::MANAGER.to_owned(), force: *force || ours, dry_run: true };
-    match context.patiently(|| kubernetes.apply(&request, &options)).await {
-        Ok(next) => {
-            let ways = ThreeWays { last: None, live: live.as_ref(), next: Some(&next), hidden };
-            Ok(three_ways(reference, &ways).map_or(Seen::Same, Seen::Changes))
+impl Trying<'_> {
+    async fn one(&self, reference: &ObjectRef, object: &Json, live: Option<&Json>) -> Outcome<Tried> {
+        let Self { context, types, force, hidden, .. } = self;
+        let kubernetes = &context.cluster()?.kubernetes;
+        let created =
+            |next: &Json| three_ways(reference, &ThreeWays { last: None, live: None, next: Some(next), hidden });
+        let Some(found) = types.resolved(reference) else {
+            return Ok(created(object).map_or(Tried::Same, |child| Tried::NeedsType(child, reference.clone())));
+        };
+        let request = marked(context, object, &found);
+        let ours = live.is_some_and(|l| matches!(owner(context, l), Owner::Ours(_)));
+        let options = ApplyOptions { manager: parts::MANAGER.to_owned(), force: *force || ours, dry_run: true };
+        let failure = match context.patiently(|| kubernetes.apply(&request, &options)).await {
+            Ok(next) => {
+                // The server's answer is the whole object: what is live and not in it goes.
+                let ways = ThreeWays { last: live, live, next: Some(&next), hidden };
+                return Ok(three_ways(reference, &ways).map_or(Tried::Same, Tried::Changes));
+            }
+            Err(failure) => failure,
+        };
+        match failure.class {
+            // An object whose namespace is made by the same run cannot be tried: it is a create.
+            Class::NotFound if live.is_none() => Ok(created(object).map_or(Tried::Same, Tried::Changes)),
+            // A namespace that is being deleted is gone when its turn to be made anew comes.
+            Class::Conflict if is_going(&failure) && self.makes_namespace(&found) => {
+                Ok(created(object).map_or(Tried::Same, Tried::Changes))
+            }
+            _ if live.is_some() && is_immutable(&failure.message) => {
+                let ways = ThreeWays { last: None, live, next: Some(&request), hidden };
+                Ok(three_ways(reference, &ways).map_or(Tried::Same, |mut child| {
+                    child.action = ActionWord::Replace;
+                    for field in &mut child.fields {
+                        let last = field.path.split('.').next_back().unwrap_or("\u{0}");
+                        field.forces_replacement = failure.message.contains(last);
+                    }
+                    Tried::Changes(child)
+                }))
+            }
+            Class::Invalid | Class::Conflict | Class::Limit => {
+                let (path, problem) = refused(context, reference, object, &conflict_hint(failure));
+                Ok(Tried::Refused(path, problem))
+            }
+            _ => Err(failure),
         }
-        Err(failure) if live.is_none() && failure.class == Class::NotFound => {
-            Ok(created(object).map_or(Seen::Same, Seen::Changes))
-        }
-        Err(failure) if live.is_some() && is_immutable(&failure.message) => {
-            let ways = ThreeWays { last: None, live: live.as_ref(), next: Some(&request), hidden };
-            Ok(three_ways(reference, &ways).map_or(Seen::Same, |mut child| {
-                child.action = ActionWord::Replace;
-                for field in &mut child.fields {
-                    field.forces_replacement =
-                        failure.message.contains(field.path.split('.').next_back().unwrap_or("\u{0}"));
-                }
-                Seen::Changes(child)
-            }))
-        }
-        Err(failure) if failure.class == Class::Conflict => {
-            Err(failure.hint("`force_conflicts = true` takes the field over; else leave it out of the declaration"))
-        }
-        Err(failure) => Err(failure),
+    }
+
+    fn makes_namespace(&self, reference: &ObjectRef) -> bool {
+        reference.namespace.as_deref().is_some_and(|namespace| self.namespaces.contains(namespace))
     }
 }
 
-/// True for the server's words about a field that cannot be changed.
+/// What the server refuses, at the place in the plan's files where it is written.
+fn refused(context: &Context, reference: &ObjectRef, object: &Json, failure: &Failure) -> (Path, Diagnostic) {
+    let found = place::of_failure(context, reference, object, &failure.message);
+    let mut problem = Diagnostic::error("object_refused", format!("the cluster refuses {reference}"));
+    problem = problem.because(match &found.line {
+        Some(line) => format!("{}, at {line}", failure.message),
+        None => failure.message.clone(),
+    });
+    problem.hint.clone_from(&failure.hint);
+    if let Some(span) = &found.span {
+        problem = problem.at(span, "");
+    }
+    (found.path, problem)
+}
+
+/// Says what to do about fields that others own.
+pub(super) fn conflict_hint(failure: Failure) -> Failure {
+    if failure.class != Class::Conflict || is_going(&failure) {
+        return failure;
+    }
+    failure.hint("`force_conflicts = true` takes the field over; else leave it out of the declaration")
+}
+
+/// True for the server's words about a namespace that is being deleted.
+pub(super) fn is_going(failure: &Failure) -> bool {
+    failure.message.contains("because it is being terminated")
+}
+
+/// True for the server's words about a field that cannot be changed. Source: pkg/apis/*/validation of Kubernetes.
 pub(super) fn is_immutable(message: &str) -> bool {
-    message.contains("immutable") || message.contains("updates to statefulset spec for fields other than")
+    const WORDS: [&str; 8] = [
+        "immutable",
+        "updates to statefulset spec for fields other than",
+        "may not change once set",
+        "cannot change roleRef",
+        "pod updates may not change fields other than",
+        "updates to provisioner are forbidden",
+        "updates to parameters are forbidden",
+        "updates to reclaimPolicy are forbidden",
+    ];
+    WORDS.iter().any(|words| message.contains(words))
 }

@@ -13,6 +13,11 @@ const BLOCK: BlockSchema = BlockSchema {
             Shape::Any,
             "Objects as YAML, any number of documents: a text, the path of a file or folder relative to the project, or a list of paths (`*` matches within a name).",
         ),
+        optional(
+            "kustomize",
+            Shape::String,
+            "Objects as kustomize makes them of a folder of the project, by the program `kustomize` or `kubectl`.",
+        ),
         optional("namespace", Shape::String, "Namespace of namespaced objects that name none. Default: `default`."),
         optional(
             "force_conflicts",
@@ -22,7 +27,7 @@ const BLOCK: BlockSchema = BlockSchema {
         optional("wait", Shape::Bool, "Whether to wait until each object is ready. Default: true."),
     ],
     blocks: &[],
-    exactly_one: &["object", "yaml"],
+    exactly_one: &["object", "yaml", "kustomize"],
     doc: "Kubernetes objects, applied on the server's side.",
 };
 

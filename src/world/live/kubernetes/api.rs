@@ -3,7 +3,7 @@
 use super::{
     cluster::{Ask, Cluster},
     failure::Call,
-    forward, paths, watch,
+    forward, gather, paths, watch,
 };
 use crate::world::{
     ApplyOptions, Class, Failure, HttpAnswer, Kubernetes, LogRequest, ObjectChange, ObjectRef, Outcome, PodRequest,
@@ -57,6 +57,10 @@ impl Kubernetes for Api {
             Err(refused) if refused.is_absent() => Ok(None),
             Err(refused) => Err(refused.failure(&call)),
         }
+    }
+
+    async fn get_all(&self, objects: &[ObjectRef]) -> Outcome<BTreeMap<ObjectRef, Json>> {
+        gather::gather(self, objects).await
     }
 
     async fn list(

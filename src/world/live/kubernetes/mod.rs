@@ -9,6 +9,7 @@ mod cluster;
 mod discovery;
 mod failure;
 mod forward;
+mod gather;
 #[allow(dead_code, reason = "for programs that meet the cluster: the room of helm calls it")]
 mod kubeconfig;
 mod paths;

@@ -121,6 +121,7 @@ impl Watch {
         }
         let gone = before.into_iter().filter(|(key, _)| !self.there.contains_key(key)).map(|(_, gone)| gone);
         self.told.extend(gone.collect::<Vec<_>>().into_iter().map(ObjectChange::Gone));
+        self.told.push_back(ObjectChange::Listed);
         self.since = Some(version);
         Ok(())
     }

@@ -56,6 +56,26 @@ impl Kubernetes for Api {
             .await
     }
 
+    async fn get_all(&self, objects: &[ObjectRef]) -> Outcome<BTreeMap<ObjectRef, Json>> {
+        let subject = match objects {
+            [one] => one.to_string(),
+            many => format!("{} objects", many.len()),
+        };
+        self.sandbox
+            .call("kubernetes:Get", &subject, |tx| {
+                super::ensure(tx, &self.cluster);
+                server::reach(tx, &self.cluster)?;
+                let mut found = BTreeMap::new();
+                for object in objects {
+                    if let Some(there) = server::get(tx, &self.cluster, object)? {
+                        found.insert(object.clone(), there);
+                    }
+                }
+                Ok(found)
+            })
+            .await
+    }
+
     async fn list(
         &self,
         api_version: &str,

@@ -1,7 +1,7 @@
 //! A watch: what is there is looked at again in virtual time, quickly while something changes, and slower while nothing does.
 
 use super::kubernetes::Api;
-use crate::world::{Clock as _, Kubernetes as _, ObjectChange, ObjectRef, Outcome, Watched};
+use crate::world::{Class, Clock as _, Failure, Kubernetes as _, ObjectChange, ObjectRef, Outcome, Watched};
 use futures::{
     StreamExt as _,
     stream::{self, BoxStream},
@@ -23,12 +23,15 @@ struct Watch {
     there: BTreeMap<(Option<String>, String), Json>,
     told: VecDeque<ObjectChange>,
     pause: Option<Duration>,
+    /// Whether all that was there at first was told.
+    listed: bool,
     over: bool,
 }
 
 /// What is there and then each change, until the stream is dropped.
 pub(super) fn changes(api: Api, watched: Watched) -> BoxStream<'static, Outcome<ObjectChange>> {
-    let watch = Watch { api, watched, there: BTreeMap::new(), told: VecDeque::new(), pause: None, over: false };
+    let watch =
+        Watch { api, watched, there: BTreeMap::new(), told: VecDeque::new(), pause: None, listed: false, over: false };
     stream::unfold(watch, |mut watch| async move {
         if watch.over {
             return None;
@@ -56,6 +59,10 @@ impl Watch {
         let next = self.pause.map_or(FIRST, |pause| (pause * 3 / 2).min(SLOWEST));
         self.pause = Some(next);
         let Watched { api_version, kind, namespace, name, labels } = &self.watched;
+        if !self.listed && self.api.resource_type(api_version, kind).await?.is_none() {
+            let what = format!("no matches for kind {kind:?} in version {api_version:?}");
+            return Err(Failure::new(Class::NotFound, "kubernetes:Watch", kind.clone(), what));
+        }
         let found = match name {
             Some(name) => {
                 let (api_version, kind, name) = (api_version.clone(), kind.clone(), name.clone());
@@ -76,7 +83,10 @@ impl Watch {
         }
         let gone = before.iter().filter(|(key, _)| !self.there.contains_key(*key));
         self.told.extend(gone.filter_map(|(_, object)| ObjectRef::of(object)).map(ObjectChange::Gone));
-        if !self.told.is_empty() {
+        if !self.listed {
+            self.listed = true;
+            self.told.push_back(ObjectChange::Listed);
+        } else if !self.told.is_empty() {
             self.pause = Some(FIRST);
         }
         Ok(())
