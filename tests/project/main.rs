@@ -16,6 +16,8 @@ mod drift;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod kubernetes;
+#[cfg(test)]
 mod ledgers;
 #[cfg(test)]
 mod platform;

@@ -11,10 +11,14 @@ mod cluster;
 mod failure;
 mod import;
 mod look;
+mod objects;
+pub(crate) mod place;
+mod pods;
 mod refusal;
 mod small;
 
 use bed::Bed;
+use place::Place;
 
 /// Makes each function a test on each world; those before the bar on moto, too.
 macro_rules! on_every_world {
@@ -84,4 +88,38 @@ on_every_world! {
     small:
         the_caller_is_of_the_account,
         parameters_and_secrets_are_read_by_name | a_cluster_that_is_not_there_is_told_as_such;
+}
+
+/// Makes each function a test on each cluster.
+macro_rules! on_every_cluster {
+    ($($module:ident: $($test:ident),*;)+) => {
+        mod sandboxed_cluster {
+            $($(#[tokio::test] async fn $test() { super::$module::$test(&super::Place::sandbox().await).await; })*)+
+        }
+        mod control_plane {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $test() {
+                if let Some(place) = super::Place::control_plane().await { super::$module::$test(&place).await; }
+            })*)+
+        }
+    };
+}
+
+on_every_cluster! {
+    objects:
+        types_are_found_by_version_and_kind,
+        a_cluster_is_known_by_a_uid_that_stays,
+        an_object_is_made_and_applying_it_again_changes_nothing,
+        a_field_of_another_manager_is_a_conflict_that_names_both,
+        what_is_not_valid_is_refused_with_its_field,
+        a_field_that_cannot_change_is_refused_as_immutable,
+        what_has_no_place_or_no_type_is_not_found,
+        what_the_server_fills_in_is_in_the_dry_run,
+        objects_are_listed_by_label_in_order_and_gathered_by_reference,
+        deleting_is_for_the_object_that_is_meant,
+        a_watch_tells_what_is_there_and_then_what_changes,
+        a_definition_brings_its_type,
+        nothing_new_is_made_in_a_namespace_that_is_going;
+    pods:
+        a_ready_pod_is_asked_by_its_services_port,
+        what_fails_says_so_in_events_and_logs;
 }
