@@ -189,6 +189,9 @@ fn by_name(items: &[Value]) -> Option<BTreeMap<&str, &Value>> {
     (!items.is_empty() && named.len() == items.len()).then_some(named)
 }
 
+/// What tells one element of a list from the others.
+type Way<'w> = &'w dyn Fn(&Value) -> Option<String>;
+
 /// The elements of a list by what the server merges them by: a name, else a port with its protocol, the path that a volume is
 /// mounted at, an address. Source: `x-kubernetes-list-map-keys` of the API.
 fn keyed(items: &[Value]) -> Option<BTreeMap<String, &Value>> {
@@ -204,7 +207,7 @@ fn keyed(items: &[Value]) -> Option<BTreeMap<String, &Value>> {
         let protocol = text(item, "protocol").unwrap_or_else(|| "TCP".to_owned());
         text(item, key).map(|number| format!("{number}/{protocol}"))
     };
-    let ways: [&dyn Fn(&Value) -> Option<String>; 4] =
+    let ways: [Way<'_>; 4] =
         [&|item| port(item, "containerPort"), &|item| port(item, "port"), &|item| text(item, "mountPath"), &|item| {
             text(item, "ip")
         }];

@@ -222,7 +222,7 @@ fn who_may_do_nothing_is_refused_and_a_grant_counts_for_its_namespace() {
 }
 
 /// A token of EKS, signed so long ago.
-fn token(cluster: &str, ago: Duration) -> String {
+pub(crate) fn token(cluster: &str, ago: Duration) -> String {
     let zone = jiff::tz::TimeZone::UTC;
     let time = jiff::Timestamp::try_from(SystemTime::now() - ago).unwrap().to_zoned(zone);
     let (date, day) = (time.strftime("%Y%m%dT%H%M%SZ").to_string(), time.strftime("%Y%m%d").to_string());

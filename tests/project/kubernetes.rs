@@ -12,7 +12,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use terrace::world::{ActingAs, Class, ClusterConnection, Failure, ObjectRef, World as _};
+use terrace::world::{ActingAs, Class, ClusterConnection, Failure, ObjectRef};
 
 /// A kubeconfig's connection, as it is.
 fn by_file(path: &Path) -> ClusterConnection {
@@ -189,7 +189,8 @@ fn what_the_cluster_refuses_is_told_at_plan_time_with_its_line() {
     project.write("maps.yaml", &format!("{head}dta:\n  k: v\n"));
     let said = project.ends(&["plan"], 1);
     assert!(said.err.contains("object_refused"), "{}", said.err);
-    assert!(said.err.contains("maps.yaml:6") && said.err.contains("field not declared in schema"), "{}", said.err);
+    assert!(said.err.contains("--> maps.yaml:6:1"), "{}", said.err);
+    assert!(said.words().contains(".dta: field not declared in schema, at maps.yaml:6"), "{}", said.err);
     project.write("maps.yaml", "apiVersion: nobody.example.com/v1\nkind: Thing\nmetadata: { name: a }\n");
     let said = project.ends(&["plan"], 1);
     assert!(said.err.contains("unknown_type") && said.err.contains("nobody.example.com/v1 Thing"), "{}", said.err);

@@ -2,6 +2,10 @@
 //! module for each, so that the crate is linked once.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod aws;

@@ -84,6 +84,12 @@ impl Project {
 }
 
 impl Said {
+    /// All that it said, without the line breaks of its layout.
+    pub(crate) fn words(&self) -> String {
+        let all = format!("{} {}", self.out, self.err);
+        all.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// What a program that has ended left.
     pub(crate) fn of(output: &Output) -> Self {
         Self {

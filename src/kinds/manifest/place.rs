@@ -107,7 +107,10 @@ fn indexed(path: &str, object: &Json) -> String {
             let items =
                 parse_path(&out).and_then(|p| at(object, &p).and_then(Json::as_array).cloned()).unwrap_or_default();
             let fits = |item: &Json| {
-                keys.iter().all(|(key, value)| item[*key].to_string() == *value || item[*key].as_str() == Some(value))
+                keys.iter().all(|(key, value)| {
+                    let quoted = serde_json::from_str::<Json>(value).ok();
+                    quoted.is_some_and(|value| value == item[*key]) || item[*key].as_str() == Some(value)
+                })
             };
             match items.iter().position(|item| !keys.is_empty() && fits(item)) {
                 Some(n) => {
@@ -185,8 +188,7 @@ fn entry<'n, 'y>(node: &'n MarkedYaml<'y>, name: &str) -> Option<&'n MarkedYaml<
 
 fn text_of<'n>(node: &'n MarkedYaml<'_>) -> Option<&'n str> {
     match &node.data {
-        YamlData::Value(saphyr::Scalar::String(text)) => Some(text),
-        YamlData::Representation(text, ..) => Some(text),
+        YamlData::Value(saphyr::Scalar::String(text)) | YamlData::Representation(text, ..) => Some(text),
         _ => None,
     }
 }

@@ -45,14 +45,13 @@ pub(super) async fn preview(
     let declared: BTreeSet<ObjectRef> = wanted.iter().map(|(_, reference, _)| reference.clone()).collect();
     let former: Vec<ObjectRef> = observed.map(|o| references(&o.identity)).unwrap_or_default();
     let all: BTreeSet<ObjectRef> = declared.iter().chain(former.iter()).cloned().collect();
-    let (types, there) = match context.seen.take::<Seen>().filter(|seen| all.is_subset(&seen.asked)) {
-        Some(seen) => (seen.types, seen.there),
-        None => {
-            let types = Types::of(context, all.iter()).await?;
-            let asked: Vec<ObjectRef> = all.iter().cloned().collect();
-            let there = objects(context, &types, &asked).await?;
-            (types, there)
-        }
+    let (types, there) = if let Some(seen) = context.seen.take::<Seen>().filter(|seen| all.is_subset(&seen.asked)) {
+        (seen.types, seen.there)
+    } else {
+        let types = Types::of(context, all.iter()).await?;
+        let asked: Vec<ObjectRef> = all.iter().cloned().collect();
+        let there = objects(context, &types, &asked).await?;
+        (types, there)
     };
     let hidden = Hidden::of([&desired.inputs]);
     let force = desired.inputs.get("force_conflicts").and_then(crate::base::Value::as_bool).unwrap_or(false);

@@ -268,9 +268,10 @@ mod tests {
         status["availableReplicas"] = json!(2);
         status["readyReplicas"] = json!(2);
         assert_eq!(told(&status), "its new replica set is not available yet");
-        status["conditions"] = json!([{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]);
+        let new = json!({"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"});
+        status["conditions"] = json!([new]);
         assert_eq!(told(&status), "it is not available yet");
-        status["conditions"][1] = json!({"type": "Available", "status": "True"});
+        status["conditions"] = json!([new, {"type": "Available", "status": "True"}]);
         assert_eq!(told(&status), "Ready");
         status["conditions"] =
             json!([{"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "too slow"}]);

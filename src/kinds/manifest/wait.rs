@@ -24,6 +24,8 @@ const NAMESPACES: usize = 8;
 const NAMED: usize = 3;
 
 type Changes = BoxStream<'static, (Watched, Outcome<ObjectChange>)>;
+/// The names of one type, by namespace.
+type Names<'r> = BTreeMap<Option<&'r str>, Vec<&'r str>>;
 
 /// Waits until every object is ready; the first that fails, or is not ready in time, says why. Returns them as they are then.
 ///
@@ -139,7 +141,7 @@ fn covers(watched: &Watched, reference: &ObjectRef) -> bool {
 /// One watch for all objects of a type in a namespace; of a single one, one for that.
 fn changes<'r>(context: &Context, objects: impl Iterator<Item = &'r ObjectRef>) -> Outcome<stream::SelectAll<Changes>> {
     let kubernetes = context.cluster()?.kubernetes.clone();
-    let mut types: BTreeMap<(&str, &str), BTreeMap<Option<&str>, Vec<&str>>> = BTreeMap::new();
+    let mut types: BTreeMap<(&str, &str), Names<'_>> = BTreeMap::new();
     for object in objects {
         let of_type = types.entry((&object.api_version, &object.kind)).or_default();
         of_type.entry(object.namespace.as_deref()).or_default().push(&object.name);

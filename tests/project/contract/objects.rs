@@ -144,7 +144,7 @@ pub(super) async fn deleting_is_for_the_object_that_is_meant(place: &Place) {
     let made = place.apply(&place.map("a", &json!({}))).await;
     let failure = place.api.delete(&reference, Some("00000000-0000-4000-8000-000000000000")).await.unwrap_err();
     assert_eq!(failure.class, Class::Conflict, "{failure}");
-    assert!(failure.message.contains("Precondition failed: UID in precondition"), "{failure}");
+    assert!(failure.message.contains("does not match the UID in record"), "{failure}");
     place.api.delete(&reference, made["metadata"]["uid"].as_str()).await.unwrap();
     assert_eq!(place.api.get(&reference).await.unwrap(), None);
     // What others depend on goes first.

@@ -104,7 +104,9 @@ fn now() -> SystemTime {
 fn sts(config: &SdkConfig, region: &str) -> String {
     let key = ServiceConfigKey::builder().service_id("STS").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let named = key.ok().and_then(|key| config.service_config()?.load_config(key));
-    if let Some(endpoint) = config.endpoint_url().map(str::to_owned).or(named) {
+    // As in the SDK's own clients: what the plan says, then what was set for STS alone, then for all services.
+    let named = named.filter(|_| !config.get_origin("endpoint_url").is_client_config());
+    if let Some(endpoint) = named.or_else(|| config.endpoint_url().map(str::to_owned)) {
         return endpoint.trim_end_matches('/').to_owned();
     }
     let suffix = if region.starts_with("cn-") { ".cn" } else { "" };

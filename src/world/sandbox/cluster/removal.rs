@@ -27,9 +27,8 @@ pub(super) fn check_uid(tx: &Tx<'_>, cluster: &str, object: &ObjectRef, uid: Opt
         return Ok(());
     }
     let message = format!(
-        "Operation cannot be fulfilled on {} {:?}: Precondition failed: UID in precondition: {uid}, UID in object meta: {live}",
-        object.kind.to_lowercase(),
-        object.name
+        "Operation cannot be fulfilled on {} {:?}: the UID in the precondition ({uid}) does not match the UID in record ({live}). The object might have been deleted and then recreated",
+        object.kind, object.name
     );
     Err(server::failure(Class::Conflict, "Delete", object, message))
 }
