@@ -143,3 +143,30 @@ fn a_right_that_is_missing_is_named_when_planning_by_verb_resource_and_namespace
     assert!(said.words().contains(&missing), "{}", said.err);
     assert!(said.err.contains("plans/app/app.hcl"), "with its place: {}", said.err);
 }
+
+#[test]
+fn a_program_that_gives_credentials_runs_once_for_a_connection() {
+    let (Some(server), Some(cluster)) = (support::ministack(), support::cluster()) else { return };
+    let namespace = cluster.namespace("access");
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(cluster.kubeconfig()).unwrap();
+    let (_, rest) = text.split_once("token: ").unwrap();
+    let token = rest.split([' ', '}', '\n']).next().unwrap().to_owned();
+    let runs = folder.path().join("runs");
+    let credential =
+        json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": token}});
+    let script = format!("echo run >> {}; echo '{credential}'", runs.display());
+    std::fs::write(folder.path().join("login.sh"), script).unwrap();
+    let plugin = format!(
+        "exec: {{ apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: /bin/sh, args: [{}] }}",
+        folder.path().join("login.sh").display()
+    );
+    let kubeconfig = folder.path().join("config");
+    std::fs::write(&kubeconfig, text.replace(&format!("token: {token}"), &plugin)).unwrap();
+    let project = project(server, &kubeconfig);
+    let maps: Vec<String> = (0..40).map(|n| map(&namespace, &format!("m{n}"), "v")).collect();
+    project.write("maps.yaml", &maps.join("---\n"));
+    project.ends(&["apply", "--auto-approve"], 0);
+    let ran = std::fs::read_to_string(&runs).unwrap();
+    assert_eq!(ran.lines().count(), 1, "planning and applying share the connection");
+}

@@ -323,3 +323,40 @@ fn a_plan_runs_on_the_cluster_that_the_settings_name_and_says_so() {
     project.ends(&["apply", "--auto-approve"], 0);
     assert_eq!(live_maps(cluster, &namespace).len(), 1);
 }
+
+#[test]
+fn a_live_object_is_taken_over_with_the_block_that_is_written_for_it() {
+    let (Some(server), Some(cluster)) = (support::ministack(), support::cluster()) else { return };
+    let namespace = cluster.namespace("kube");
+    let project = project(&server.account(), cluster, "");
+    let file = project.path().join("legacy.yaml");
+    project.write(
+        "legacy.yaml",
+        &format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: web, namespace: {namespace} }}\nspec:\n  selector: {{ matchLabels: {{ app: a }} }}\n  template:\n    metadata: {{ labels: {{ app: a }} }}\n    spec: {{ containers: [{{ name: web, image: example.com/web }}] }}\n"
+        ),
+    );
+    cluster.kubectl(&["apply", "-f", &file.to_string_lossy()]);
+    cluster.kubectl(&["scale", "deployment/web", "-n", &namespace, "--replicas", "2"]);
+    let service = json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "a"}, "ports": [{"port": 80}]}});
+    cluster.post(&format!("/api/v1/namespaces/{namespace}/services"), &service).ok();
+    let secret = json!({"metadata": {"name": "web"}, "stringData": {"password": "s3cret"}});
+    cluster.post(&format!("/api/v1/namespaces/{namespace}/secrets"), &secret).ok();
+    let written = |address: &str, id: &str| {
+        let id = format!("{id} {namespace}/web");
+        project.ends(&["import", address, &id, "--generate"], 0).out
+    };
+    let (web, front) = (written("manifest.web", "apps/v1 Deployment"), written("manifest.front", "v1 Service"));
+    assert!(web.contains("example.com/web") && !web.contains("revisionHistoryLimit"), "{web}");
+    assert!(front.contains("port") && !front.contains("clusterIP"), "{front}");
+    let hidden = written("manifest.hidden", "v1 Secret");
+    assert!(hidden.contains("var.hidden_password") && !hidden.contains("czNjcmV0"), "{hidden}");
+    project.write("plans/app/taken.hcl", &format!("{web}\n{front}"));
+    let said = project.ends(&["plan"], 0);
+    assert!(said.out.contains("2 to import") && !said.out.contains("to change"), "{}", said.out);
+    project.ends(&["apply", "--auto-approve"], 0);
+    let said = project.ends(&["plan"], 0);
+    assert!(said.out.contains("No changes."), "{}", said.out);
+    let missing = project.ends(&["import", "manifest.gone", &format!("v1 Service {namespace}/gone"), "--generate"], 1);
+    assert!(missing.err.contains("import_absent"), "{}", missing.err);
+}

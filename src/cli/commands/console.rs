@@ -13,6 +13,7 @@ use crate::{
         views::{diagnostics, json::answer, value},
     },
     lang::{Evaluator, parse::parse_expression},
+    state::Snapshot,
 };
 use serde_json::json;
 use std::{io::BufRead as _, sync::Arc};
@@ -57,7 +58,11 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
 /// What state remembers stands in for what is live.
 async fn remembered(evaluator: &mut Evaluator, loaded: &Loaded, chosen: &Chosen, context: &Context) {
     let Ok(ledger) = place::ledger(context, loaded, chosen) else { return };
-    let snapshot = place::snapshot_or_empty(&ledger).await;
+    tell(evaluator, &place::snapshot_or_empty(&ledger).await);
+}
+
+/// Tells an evaluator what state remembers.
+pub(crate) fn tell(evaluator: &mut Evaluator, snapshot: &Snapshot) {
     for resource in snapshot.resources.values() {
         evaluator.set(&resource.address, merged(&resource.inputs, &resource.exports));
     }

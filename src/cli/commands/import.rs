@@ -5,7 +5,10 @@ use crate::{
     base::Address,
     cli::{
         args::{Consent, PlanArg},
-        commands::apply::{Fresh, plan_and_apply_on},
+        commands::{
+            apply::{Fresh, plan_and_apply_on},
+            console::tell,
+        },
         context::Context,
         error::{Error, Result},
         exit::Exit,
@@ -16,6 +19,7 @@ use crate::{
         views::json::answer,
     },
     kinds::{self, Block, Kind, Written},
+    lang::Evaluator,
     plan::{Mode, Request, connect, look},
     world::Class,
 };
@@ -33,7 +37,7 @@ pub(crate) struct Args {
     /// What it becomes, like stack.network
     #[arg(value_name = "ADDR")]
     to: Address,
-    /// What it is called where it lives: a stack's name or ARN, CLUSTER:ADDON
+    /// What it is called where it lives: a stack's name or ARN, CLUSTER:ADDON, `apps/v1 Deployment shop/web`
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -54,9 +58,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let chosen = loaded.choose(context).await?;
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let project = loaded.place.project.clone();
+    let evaluator = if args.generate { Some(variables::evaluator(context, &loaded, &chosen)?.0) } else { None };
     let mut stage = stage::set(context, loaded, chosen, variables).await?;
-    if args.generate {
-        return generate(&args, &stage, context).await;
+    if let Some(evaluator) = evaluator {
+        return generate(&args, &stage, evaluator, context).await;
     }
     let imports = BTreeMap::from([(args.to.clone(), args.id.clone())]);
     let request = Request { mode: Mode::Import, imports, ..Request::default() };
@@ -68,7 +73,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     Ok(exit)
 }
 
-async fn generate(args: &Args, stage: &Stage, context: &Context) -> Result<Exit> {
+async fn generate(args: &Args, stage: &Stage, evaluator: Evaluator, context: &Context) -> Result<Exit> {
     let to = &args.to;
     if !to.module().is_empty() || to.key().is_some() {
         return Err(Error::usage("generate_address", format!("no block can be written for {to}"))
@@ -77,7 +82,7 @@ async fn generate(args: &Args, stage: &Stage, context: &Context) -> Result<Exit>
     }
     let kind = kinds::kind(to.kind())
         .ok_or_else(|| Error::usage("unsupported_kind", format!("there is no kind `{}`", to.kind())))?;
-    let written = described(kind, args, stage).await?;
+    let written = described(kind, args, stage, evaluator).await?;
     let folder = folder(args, stage, context)?;
     let phases = &stage.loaded.configuration.phases;
     let declared = phases.len() > 1 || phases.iter().any(|p| &*p.name != "main" || p.description.is_some());
@@ -109,12 +114,12 @@ async fn generate(args: &Args, stage: &Stage, context: &Context) -> Result<Exit>
     Ok(Exit::Done)
 }
 
-async fn described(kind: &'static dyn Kind, args: &Args, stage: &Stage) -> Result<Written> {
+async fn described(kind: &'static dyn Kind, args: &Args, stage: &Stage, evaluator: Evaluator) -> Result<Written> {
     let to = &args.to;
     let wrong =
         |why| Error::new("import_id", format!("{to}: this id is of the wrong form")).because(why).exit(Exit::Usage);
     let identity = kind.import_identity(&args.id).map_err(wrong)?;
-    let connections = connect::Connections { aws: stage.subject.aws.clone(), cluster: None };
+    let connections = connections(kind, stage, evaluator)?;
     let world = connect::context(&stage.subject, to, &connections, PATIENCE, look::quiet())?;
     match kind.written(&world, &identity).await {
         Ok(Some(written)) => Ok(written),
@@ -124,6 +129,21 @@ async fn described(kind: &'static dyn Kind, args: &Args, stage: &Stage) -> Resul
         Err(_) => Err(Error::new("generate_unsupported", format!("no block is written for `{}` yet", to.kind()))
             .because("what of it was given and what its platform made of that cannot be told apart")
             .hint(format!("declare {to}, then take it over with terrace import '{to}' '{}'", args.id))),
+    }
+}
+
+/// Where a thing of this kind lives that names no connection, as far as state remembers what that needs.
+fn connections(kind: &dyn Kind, stage: &Stage, mut evaluator: Evaluator) -> Result<connect::Connections> {
+    tell(&mut evaluator, &stage.subject.state);
+    let found = connect::connections(&stage.subject, &mut evaluator, None, kind.schema().connection, false);
+    match found.map_err(|problems| Error::from(problems).with_sources(stage.loaded.texts()))? {
+        Ok(connections) => Ok(connections),
+        Err(waiting) => {
+            let for_: Vec<String> = waiting.for_.iter().map(ToString::to_string).collect();
+            Err(Error::new("no_cluster", format!("{} is not known yet", waiting.connection))
+                .because(format!("it needs {}, which is not applied", for_.join(", ")))
+                .hint("apply that first"))
+        }
     }
 }
 

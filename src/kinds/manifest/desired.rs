@@ -164,7 +164,7 @@ fn reference(object: &Value, namespace: &Value) -> Result<Option<ObjectRef>, Str
 }
 
 /// A Secret's content is never shown.
-fn secret_marked(object: &Value) -> Value {
+pub(super) fn secret_marked(object: &Value) -> Value {
     let Some(entries) = object.as_map().filter(|_| object.get("kind").and_then(Value::as_str) == Some("Secret")) else {
         return object.clone();
     };

@@ -163,11 +163,16 @@ pub(super) fn owner(context: &Context, object: &Json) -> Owner {
 pub(super) fn ours(object: &Json) -> Json {
     let sets = object["metadata"]["managedFields"].as_array();
     let set = sets.and_then(|sets| {
-        sets.iter().find(|s| s["manager"] == MANAGER && s["operation"] == "Apply").map(|s| &s["fieldsV1"])
+        let own = |s: &&Json| s["manager"] == MANAGER && s["operation"] == "Apply" && s["subresource"].is_null();
+        sets.iter().find(own).map(|s| &s["fieldsV1"])
     });
     let Some(set) = set.and_then(Json::as_object) else { return clean(object) };
-    let mut own = owned(object, set);
-    if let Some(top) = own.as_object_mut() {
+    clean(&named(owned(object, set), object))
+}
+
+/// A part of an object, with what says which object it is.
+pub(super) fn named(mut part: Json, object: &Json) -> Json {
+    if let Some(top) = part.as_object_mut() {
         for key in ["apiVersion", "kind"] {
             top.insert(key.to_owned(), object[key].clone());
         }
@@ -178,10 +183,11 @@ pub(super) fn ours(object: &Json) -> Json {
             }
         }
     }
-    clean(&own)
+    part
 }
 
-fn owned(value: &Json, set: &Map<String, Json>) -> Json {
+/// The part of a value that a set of managed fields names.
+pub(super) fn owned(value: &Json, set: &Map<String, Json>) -> Json {
     let inside = |value: &Json, set: &Json| match set.as_object() {
         Some(set) if set.keys().any(|k| k != ".") => owned(value, set),
         _ => value.clone(),

@@ -2,6 +2,7 @@
 
 mod change;
 mod desired;
+mod generate;
 mod ignored;
 mod live;
 mod operation;
@@ -16,7 +17,10 @@ pub(super) use schema::SCHEMA;
 
 use crate::{
     base::{ActionWord, Diagnostics, Value},
-    kinds::{Applied, Change, Context, Desired, Difference, Kind, Observed, Prepare, Preview, Prior, Recovered, Step},
+    kinds::{
+        Applied, Change, Context, Desired, Difference, Kind, Observed, Prepare, Preview, Prior, Recovered, Step,
+        Written,
+    },
     lang::schema::KindSchema,
     world::{ObjectRef, Outcome},
 };
@@ -81,6 +85,10 @@ impl Kind for ManifestKind {
 
     async fn undo(&self, context: &Context, identity: &Json, image: Option<&Value>, _token: &str) -> Outcome<String> {
         operation::undo(context, identity, image).await
+    }
+
+    async fn written(&self, context: &Context, identity: &Json) -> Outcome<Option<Written>> {
+        generate::written(context, identity).await
     }
 
     fn import_identity(&self, id: &str) -> Result<Json, String> {

@@ -160,7 +160,7 @@ fn passes(failure: &Failure) -> bool {
 }
 
 /// True where sending the object would change nothing: our fields are those that are wanted, and have these values.
-fn is_same(context: &Context, request: &Json, live: &Json) -> bool {
+pub(super) fn is_same(context: &Context, request: &Json, live: &Json) -> bool {
     let annotations = |object: &Json| object["metadata"]["annotations"].clone();
     let (wanted, there) = (annotations(request), annotations(live));
     let marks = context.marks.annotations(&context.address);

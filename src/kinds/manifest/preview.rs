@@ -1,4 +1,5 @@
-//! What the server would make of the objects: its own dry run, compared with what is live.
+//! What the server would make of the objects: its own dry run, compared with what is live. Those are left out that it was given
+//! before as they are declared now, and that nobody changed since: of a thousand objects only those are tried that may change.
 
 use crate::{
     base::{ActionWord, Diagnostic, Hidden, Path},
@@ -7,7 +8,7 @@ use crate::{
         manifest::{
             desired::{known_objects, references},
             live::{Seen, Types, objects, owner},
-            operation::marked,
+            operation::{is_same, marked},
             order::defined,
             place,
         },
@@ -122,6 +123,10 @@ impl Trying<'_> {
             return Ok(created(object).map_or(Tried::Same, |child| Tried::NeedsType(child, reference.clone())));
         };
         let request = marked(context, object, &found);
+        // What was applied like this and still is needs no word of the server: apply would leave it alone, too.
+        if live.is_some_and(|live| is_same(context, &request, live)) {
+            return Ok(Tried::Same);
+        }
         let ours = live.is_some_and(|l| matches!(owner(context, l), Owner::Ours(_)));
         let options = ApplyOptions { manager: parts::MANAGER.to_owned(), force: *force || ours, dry_run: true };
         let failure = match context.patiently(|| kubernetes.apply(&request, &options)).await {

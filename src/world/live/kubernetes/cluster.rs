@@ -2,6 +2,7 @@
 
 use super::{
     discovery::Types,
+    exec,
     failure::{Call, Refused, unsent},
     reach::{self, Account, Way},
 };
@@ -47,6 +48,8 @@ pub(super) struct Met {
     pub(super) server: String,
     way: Arc<Way>,
     bearer: Bearer,
+    /// When it should no longer be begun with, where its credentials come from a program that says so.
+    until: Option<jiff::Timestamp>,
 }
 
 /// The `Authorization` header of the next request, where this process makes tokens.
@@ -105,7 +108,7 @@ impl Cluster {
     pub(super) async fn met(&self) -> Outcome<Arc<Met>> {
         let met = {
             let mut met = self.met.lock().await;
-            match &*met {
+            match met.as_ref().filter(|found| exec::are_good(found.until)) {
                 Some(found) => found.clone(),
                 None => met.insert(Arc::new(Box::pin(self.find()).await?)).clone(),
             }
@@ -123,12 +126,13 @@ impl Cluster {
     async fn find(&self) -> Outcome<Met> {
         let finding = async {
             let way = reach::way(&self.connection, self.account.as_ref()).await?;
-            let config = way.config().await?;
+            let mut config = way.config().await?;
+            let until = exec::credentials(&mut config.auth_info).await?;
             let server = config.cluster_url.to_string();
             let bearer = Bearer::default();
             let (current, subject) = (bearer.clone(), self.connection.spoken());
             let asked = server.clone();
-            // An exec plugin is a program that is waited for.
+            // Files are read, and former ways to log in are programs that are waited for.
             let built = tokio::task::spawn_blocking(move || {
                 let layer = tower::util::MapRequestLayer::new(move |mut request: Request<Body>| {
                     if let Some(value) = &*current.read().unwrap_or_else(PoisonError::into_inner) {
@@ -142,7 +146,7 @@ impl Cluster {
                 .await
                 .map_err(|e| self.failure(Class::Local, e.to_string()))?
                 .map_err(|e| unsent(&Call::new("kubernetes:Connect", subject), &asked, e))?;
-            Ok(Met { client, server, way: Arc::new(way), bearer })
+            Ok(Met { client, server, way: Arc::new(way), bearer, until })
         };
         let late = || {
             let what = format!("the cluster was not found within {}", crate::base::format_duration(FINDING));

@@ -7,6 +7,7 @@
 mod api;
 mod cluster;
 mod discovery;
+mod exec;
 mod failure;
 mod forward;
 mod gather;
