@@ -11,6 +11,7 @@ mod number;
 mod secret;
 mod span;
 mod value;
+pub mod yaml;
 
 pub use address::{Address, Key, ModulePath, ModuleStep};
 pub use canonical::canonical_json;

@@ -17,7 +17,7 @@ use crate::{
     state::{self, Snapshot, StateError, Store, WholeError},
     world::{
         AssumeRole, AwsConnection, Entropy, Ledger, LockOwner, World,
-        live::{Encryption, FileLedger, OsRandom, S3Ledger, S3Place},
+        live::{ChartMirror, Encryption, FileLedger, HelmSettings, OsRandom, S3Ledger, S3Place},
         sandbox::{Options, Sandbox},
     },
 };
@@ -66,7 +66,15 @@ pub(crate) fn open_world(context: &Context, project: &Project, chosen: &Chosen) 
     if chosen.sandbox {
         return Ok(open_sandbox(context, project)?);
     }
-    Ok(context.live()?)
+    let live = context.live()?;
+    let settings = &project.settings;
+    let mirrors = settings.mirrors.iter().map(|m| ChartMirror { from: m.from.clone(), to: m.to.clone() });
+    live.use_helm(HelmSettings {
+        program: settings.programs.get("helm").cloned(),
+        mirrors: mirrors.collect(),
+        cache: None,
+    });
+    Ok(live)
 }
 
 /// The name of an environment's world in the key of its state (rule 2).

@@ -17,6 +17,7 @@ mod helm;
 mod kind;
 mod manifest;
 mod marks;
+mod notation;
 mod objects;
 mod probe;
 mod reason;
@@ -26,7 +27,6 @@ mod terraform;
 mod testing;
 mod value;
 mod written;
-mod yaml;
 
 pub use context::{Context, FIRST_POLL, Pace, PlanOutputs, Programs, SLOWEST_POLL, Seen, backoff};
 pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
@@ -38,7 +38,7 @@ pub use marks::{Marks, address_of_tag, is_given_tag, is_mark, is_own_tag, physic
 pub use probe::{Measurement, probe, probe_cluster, probe_defaults, probe_needs_cluster};
 pub use written::{Block, Written};
 
-use crate::lang::schema::Schema;
+use crate::{base::yaml, lang::schema::Schema};
 
 /// The kind of this name, as it stands in an address (`helm`, `data.secret`).
 #[must_use]

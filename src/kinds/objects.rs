@@ -2,7 +2,10 @@
 
 use crate::{
     base::{ActionWord, Data, Hidden, Path, Value},
-    kinds::{Cause, ChildChange, Comparison, Context, FieldChange, Sides, marks::KUBERNETES_PREFIX},
+    kinds::{
+        Cause, ChildChange, Comparison, Context, FieldChange, Sides, marks::KUBERNETES_PREFIX,
+        notation::is_only_written_otherwise,
+    },
     world::{Kubernetes, ObjectRef, Outcome},
 };
 use base64::Engine as _;
@@ -254,6 +257,7 @@ pub(super) fn three_ways(reference: &ObjectRef, ways: &ThreeWays<'_>) -> Option<
     let (last, live, next) = (value(ways.last), value(ways.live), value(ways.next));
     let mut fields = Comparison { seal: &|json| hidden(json), ignore: &[] }
         .fields(&Path::default(), Sides { desired: next.as_ref(), live: live.as_ref(), prior: last.as_ref() });
+    fields.retain(|field| ways.live.is_none() || !is_only_written_otherwise(field));
     let action = match (ways.live, ways.next) {
         (_, None) if ways.live.is_none() => return None,
         (_, None) => {

@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, time::Duration};
 
+/// The label on a revision's record that holds the token of the effect that made it.
+pub const TOKEN_LABEL: &str = "terrace.dev/token";
+
 /// Which chart.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct ChartRef {
@@ -18,7 +21,7 @@ pub struct ChartRef {
 }
 
 /// A chart that was found.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Chart {
     /// Its name in Chart.yaml.
     pub name: String,
@@ -30,6 +33,10 @@ pub struct Chart {
     pub digest: String,
     /// True where the sandbox made it up, having no such chart in its catalogue (rule 25).
     pub made_up: bool,
+    /// Where it was had from, where a mirror took the place of what is declared.
+    pub mirror: Option<String>,
+    /// True where its templates ask the cluster (`lookup`): a plan renders it as if nothing were found.
+    pub looks_up: bool,
 }
 
 /// What a release shall be.
@@ -49,8 +56,10 @@ pub struct ReleaseRequest {
     pub timeout: Duration,
     /// Wait until what it made is ready.
     pub wait: bool,
-    /// A text stored with the revision: the idempotency token of the effect.
-    pub description: String,
+    /// The idempotency token of the effect: a label of the revision's record, from its beginning on.
+    pub token: String,
+    /// True where a release is there already: templates see an upgrade.
+    pub upgrade: bool,
 }
 
 /// A rendered chart.
@@ -85,9 +94,13 @@ pub struct Release {
     pub values: Json,
     /// What it rendered.
     pub manifest: Vec<Json>,
-    /// Labels.
+    /// Labels, without Helm's own. A rollback bears those of the revision that it went back to.
     pub labels: BTreeMap<String, String>,
-    /// The stored description.
+    /// The token of the effect that made it ([`TOKEN_LABEL`]), which is no label here; empty where there is none. A rollback
+    /// bears that of the revision that it went back to.
+    #[serde(default)]
+    pub token: String,
+    /// What Helm says of it: `Upgrade complete`, `Rollback to 3`, or why it failed.
     pub description: String,
     /// When it was deployed.
     pub updated: Timestamp,
@@ -98,6 +111,13 @@ impl Release {
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.status.starts_with("pending-") || self.status == "uninstalling"
+    }
+
+    /// The revision that a rollback went back to, or is on the way to; `None` for what is no rollback, and for one that
+    /// failed, whose description says why.
+    #[must_use]
+    pub fn rolled_back_to(&self) -> Option<u32> {
+        self.description.strip_prefix("Rollback to ")?.parse().ok()
     }
 }
 
@@ -125,10 +145,20 @@ pub trait Helm: Send + Sync {
         revision: u32,
         wait: bool,
         timeout: Duration,
-        description: &str,
     ) -> Outcome<Release>;
     /// Uninstalls; CRDs and namespaces stay. An absent release is no error.
     async fn uninstall(&self, name: &str, namespace: &str, wait: bool, timeout: Duration) -> Outcome<()>;
     /// Marks a pending newest revision as failed, so that it no longer locks. Keeps the history.
     async fn mark_failed(&self, name: &str, namespace: &str, why: &str) -> Outcome<()>;
+    /// Whether a helm is still at work on a release: the one that holds a pending revision, or any. `None` where that cannot
+    /// be known, since it runs, or ran, on another machine.
+    async fn at_work(&self, name: &str, namespace: &str, pending: Option<&Release>) -> Outcome<Option<bool>> {
+        let _ = (name, namespace, pending);
+        Ok(None)
+    }
+    /// A repository that this machine's helm knows to have a chart at a version; `None` where it knows none.
+    async fn known_repository(&self, chart: &str, version: &str) -> Outcome<Option<String>> {
+        let _ = (chart, version);
+        Ok(None)
+    }
 }

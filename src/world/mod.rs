@@ -26,7 +26,7 @@ pub use eks::{
     ResolveConflicts, UpdateOf,
 };
 pub use failure::{Class, Failure, Outcome};
-pub use helm::{Chart, ChartRef, Helm, Release, ReleaseRequest, Rendered};
+pub use helm::{Chart, ChartRef, Helm, Release, ReleaseRequest, Rendered, TOKEN_LABEL};
 pub use kubernetes::{
     ApplyOptions, Endpoint, HttpAnswer, Kubernetes, LogRequest, ObjectChange, ObjectRef, PodRequest, ResourceType,
     Watched,

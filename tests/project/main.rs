@@ -20,6 +20,8 @@ mod drift;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod helm;
+#[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
 mod ledgers;

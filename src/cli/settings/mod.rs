@@ -32,7 +32,7 @@ pub(crate) struct Settings {
     pub(crate) mirrors: Vec<Mirror>,
     /// `[environment.NAME.kubernetes.LABEL]`, by environment and label.
     pub(crate) kubernetes: BTreeMap<(String, String), KubernetesOverride>,
-    /// `[terraform] program` and `[tofu] program`: where each lies, by name.
+    /// `[helm] program`, `[terraform] program` and `[tofu] program`: where each lies, by name.
     pub(crate) programs: BTreeMap<String, String>,
     /// `[people]`: a person by each of their identities.
     pub(crate) people: BTreeMap<String, String>,
@@ -135,6 +135,7 @@ impl Reader {
             "lock_timeout",
             "sandbox",
             "mirror",
+            "helm",
             "environment",
             "people",
             "state",
@@ -157,7 +158,7 @@ impl Reader {
                     self.check_state(&settings.state, value, "[state]");
                 }
                 "people" => settings.people = self.people(value),
-                name @ ("terraform" | "tofu") => {
+                name @ ("helm" | "terraform" | "tofu") => {
                     settings.programs.extend(self.program(value, name).map(|path| (name.to_owned(), path)));
                 }
                 _ => self.unknown(entry, FILE, KNOWN),
@@ -344,7 +345,7 @@ mod tests {
         let (settings, problems) = parse(
             "name = \"shop\"\nparallelism = 20\nlock_timeout = \"5m\"\n[sandbox]\nspeed = 250\nseed = 7\n\
              [[mirror]]\nfrom = \"a\"\nto = \"b\"\n[environment.dev.kubernetes.main]\nkubeconfig = \"kind.yaml\"\n\
-             [people]\nada = [\"arn:1\", \"ada@example.com\"]\n[tofu]\nprogram = \"tools/tofu\"\n",
+             [people]\nada = [\"arn:1\", \"ada@example.com\"]\n[helm]\nprogram = \"bin/helm\"\n[tofu]\nprogram = \"tools/tofu\"\n",
         );
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(settings.parallelism, Some(20));
@@ -353,7 +354,7 @@ mod tests {
         assert_eq!(settings.mirrors.len(), 1);
         assert_eq!(settings.kubernetes[&("dev".into(), "main".into())].kubeconfig, "kind.yaml");
         assert_eq!(settings.people["arn:1"], "ada");
-        assert_eq!(settings.programs["tofu"], "tools/tofu");
+        assert_eq!((&*settings.programs["helm"], &*settings.programs["tofu"]), ("bin/helm", "tools/tofu"));
     }
 
     #[test]

@@ -99,20 +99,26 @@ fn compare(difference: &Difference<'_>, live: Option<&Observed>) -> Vec<FieldCha
         .fields(&Path::default(), Sides { desired: Some(&desired), live: live.as_ref(), prior: prior.as_ref() })
 }
 
-/// A chart that has another content under the same name and version.
+/// A chart that has another content under what is declared: another version in a folder, or other bytes under a version.
 fn another_digest(difference: &Difference<'_>) -> Option<FieldChange> {
-    let former = difference.prior?.exports.get("digest")?.as_str()?;
-    let now = difference.preview?.exports.as_ref()?.get("digest")?.as_str()?;
-    let version = |v: &Value| v.get("version").and_then(Value::as_str).map(str::to_owned);
-    let same = version(&difference.prior?.inputs) == version(&difference.desired.inputs);
+    let (former, now) = (&difference.prior?.exports, difference.preview?.exports.as_ref()?);
+    let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).map(str::to_owned);
+    let (before, after) = (text(former, "digest")?, text(now, "digest")?);
+    let same = text(&difference.prior?.inputs, "version") == text(&difference.desired.inputs, "version");
     let ignored = Comparison::from(difference).ignores(&Path::default().key("chart"));
-    (former != now && same && !ignored).then(|| FieldChange {
-        path: "chart.digest".to_owned(),
-        before: Some(former.into()),
-        after: Some(now.into()),
+    if before == after || !same || ignored {
+        return None;
+    }
+    let versions = text(former, "version").zip(text(now, "version")).filter(|(before, after)| before != after);
+    let because = versions.is_none().then(|| "another content under the same version".to_owned());
+    let (path, (before, after)) = versions.map_or(("chart.digest", (before, after)), |v| ("chart.version", v));
+    Some(FieldChange {
+        path: path.to_owned(),
+        before: Some(before.into()),
+        after: Some(after.into()),
         cause: Cause::Declared,
         forces_replacement: false,
-        because: Some("the chart has another content under the same version".to_owned()),
+        because,
     })
 }
 

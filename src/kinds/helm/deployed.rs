@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 /// The objects of the revision that was deployed last.
 #[derive(Default)]
 pub(super) struct Deployed {
+    /// The revision; `None` where none was ever deployed.
+    pub release: Option<Release>,
     /// As the release made them.
     pub last: BTreeMap<ObjectRef, Json>,
     /// As they are live; what is gone is absent.
@@ -27,7 +29,7 @@ impl Deployed {
     pub(super) async fn read(context: &Context, deployed: &Release) -> Outcome<Self> {
         let last = placed_all(context, &deployed.manifest, &deployed.namespace).await?;
         let live = live(context, last.keys().cloned().collect()).await?;
-        Ok(Self { last, live })
+        Ok(Self { release: Some(deployed.clone()), last, live })
     }
 
     /// What reading the release saw in the same look; read where it saw none.

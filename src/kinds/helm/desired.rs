@@ -1,10 +1,10 @@
 //! From what is written in a `helm` block to what Helm is asked for: names checked, values merged as `helm -f` does.
 
 use crate::{
-    base::{Data, Diagnostic, Diagnostics, Path, Value, parse_duration},
+    base::{ActionWord, Data, Diagnostic, Diagnostics, Path, Value, parse_duration},
     kinds::{Context, Desired, Prepare, release_name, yaml},
     lang::normalize,
-    world::{ChartRef, Class, Failure, Outcome, ReleaseRequest},
+    world::{Chart, ChartRef, Class, Failure, Outcome, Release, ReleaseRequest},
 };
 use serde_json::{Value as Json, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -164,6 +164,33 @@ pub(super) fn chart_of(inputs: &Value) -> ChartRef {
     ChartRef { chart: text("chart").unwrap_or_default(), repository: text("repository"), version: text("version") }
 }
 
+/// The label that tells by which content of its chart a revision was made.
+const CHART_LABEL: &str = "terrace.dev/chart";
+
+/// True where a revision was made by exactly this chart and by what is wanted, so that rendering again tells nothing new.
+pub(super) fn is_made_by(release: &Release, desired: &Desired, chart: &Chart) -> bool {
+    release.labels.get(CHART_LABEL) == Some(&short(&chart.digest))
+        && desired.inputs.get("values").and_then(Value::to_json).unwrap_or_else(|| json!({})) == release.values
+}
+
+fn short(digest: &str) -> String {
+    digest.rsplit(':').next().unwrap_or_default().chars().take(40).collect()
+}
+
+/// What Helm is asked for, of a chart that was found.
+pub(super) fn request_of(
+    context: &Context,
+    desired: &Desired,
+    chart: &Chart,
+    effect: (&str, ActionWord),
+) -> Outcome<ReleaseRequest> {
+    let (token, action) = effect;
+    let mut request = request(context, desired, token)?;
+    request.labels.insert(CHART_LABEL.to_owned(), short(&chart.digest));
+    request.upgrade = action != ActionWord::Create;
+    Ok(request)
+}
+
 /// What Helm is asked for.
 pub(super) fn request(context: &Context, desired: &Desired, token: &str) -> Outcome<ReleaseRequest> {
     let inputs = &desired.inputs;
@@ -186,7 +213,8 @@ pub(super) fn request(context: &Context, desired: &Desired, token: &str) -> Outc
         labels: context.marks.labels(&context.address),
         timeout: timeout.unwrap_or(DEFAULT_TIMEOUT).min(limit),
         wait: flag(inputs, "wait"),
-        description: token.to_owned(),
+        token: token.to_owned(),
+        upgrade: false,
     })
 }
 

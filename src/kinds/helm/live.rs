@@ -1,8 +1,11 @@
 //! From a live release to what the diff compares.
 
 use crate::{
-    base::{Digest, Value, format_duration},
-    kinds::{Condition, ConditionEffect, Context, Desired, Observed, helm::deployed::Deployed},
+    base::{Digest, Value, yaml},
+    kinds::{
+        Condition, ConditionEffect, Context, Desired, Observed,
+        helm::{deployed::Deployed, operation::pending_words},
+    },
     world::{Outcome, Release},
 };
 use serde_json::{Value as Json, json};
@@ -39,14 +42,11 @@ pub(super) fn names(identity: &Json) -> (&str, &str) {
 pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
     let Some(Revisions { newest, deployed }) = revisions(context, identity).await? else { return Ok(None) };
     let base = deployed.as_ref().unwrap_or(&newest);
-    // The record names the chart as Chart.yaml does; a declaration may name it by folder or registry.
-    let wanted = desired.and_then(|d| d.inputs.get("chart")).and_then(Value::as_str);
-    let same = wanted.is_some_and(|chart| chart.trim_end_matches('/').rsplit('/').next() == Some(base.chart.as_str()));
-    let chart = if same { Value::from(wanted.unwrap_or_default()) } else { Value::UNKNOWN };
+    let inputs_chart = chart_as_declared(context, base, desired);
     let inputs = Value::object([
         ("name", newest.name.as_str().into()),
         ("namespace", newest.namespace.as_str().into()),
-        ("chart", chart),
+        ("chart", inputs_chart),
         ("repository", Value::UNKNOWN),
         ("version", base.version.as_str().into()),
         ("values", Value::from_json(&base.values)),
@@ -75,6 +75,28 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     }))
 }
 
+/// The chart of a record, in the words of the declaration where it is the same: the record has the name in Chart.yaml, and a
+/// declaration may name it by folder or registry.
+fn chart_as_declared(context: &Context, release: &Release, desired: Option<&Desired>) -> Value {
+    let Some(wanted) = desired.and_then(|d| d.inputs.get("chart")).and_then(Value::as_str) else {
+        return Value::UNKNOWN;
+    };
+    let last = wanted.trim_end_matches('/').rsplit('/').next();
+    let own = || {
+        let file = context.sources.read(&format!("{wanted}/Chart.yaml")).ok()?;
+        let documents = yaml::documents(&String::from_utf8_lossy(&file)).ok()?;
+        Some(documents.first()?["name"] == release.chart.as_str())
+    };
+    let in_folder =
+        !wanted.starts_with("oci://") && desired.and_then(|d| d.inputs.get("repository")).is_none_or(Value::is_null);
+    let same = if in_folder { own() } else { Some(last == Some(release.chart.as_str())) };
+    match same {
+        Some(true) => wanted.into(),
+        Some(false) => release.chart.as_str().into(),
+        None => Value::UNKNOWN,
+    }
+}
+
 /// What others may refer to.
 pub(super) fn exports(release: &Release, digest: Value) -> Value {
     Value::object([
@@ -91,9 +113,9 @@ pub(super) fn exports(release: &Release, digest: Value) -> Value {
 fn condition(context: &Context, newest: &Release, deployed: Option<&Release>) -> Option<Condition> {
     if newest.is_pending() {
         let age = context.clock.now().duration_since(newest.updated);
-        let age = format_duration(Duration::try_from(age).unwrap_or_default());
+        let words = pending_words(newest, Duration::try_from(age).unwrap_or_default());
         return Some(Condition {
-            word: format!("{} ({age})", newest.status),
+            word: words,
             effect: ConditionEffect::Blocks,
             hint: Some(
                 "another helm may be at work; where none is, `terrace doctor` marks the revision as failed".to_owned(),

@@ -8,6 +8,8 @@ mod namespace;
 mod operation;
 mod preview;
 mod schema;
+mod waiting;
+mod written;
 
 pub(super) use schema::SCHEMA;
 
@@ -76,8 +78,8 @@ impl Kind for HelmKind {
         operation::recover(context, step).await
     }
 
-    async fn undo(&self, context: &Context, identity: &Json, image: Option<&Value>, token: &str) -> Outcome<String> {
-        operation::undo(context, identity, image, token).await
+    async fn undo(&self, context: &Context, identity: &Json, image: Option<&Value>, _token: &str) -> Outcome<String> {
+        operation::undo(context, identity, image).await
     }
 
     async fn examine(&self, context: &Context, identity: &Json) -> Outcome<Vec<Finding>> {
@@ -92,6 +94,10 @@ impl Kind for HelmKind {
         _named: &crate::kinds::Named,
     ) -> Outcome<Vec<String>> {
         operation::mend(context, identity).await
+    }
+
+    async fn written(&self, context: &Context, identity: &Json) -> Outcome<Option<crate::kinds::Written>> {
+        written::written(context, identity).await
     }
 
     fn import_identity(&self, id: &str) -> Result<Json, String> {

@@ -1,16 +1,16 @@
 //! What a chart would change: rendered, and compared with what was deployed last and with what is live.
 
 use crate::{
-    base::{ActionWord, Hidden, Value},
+    base::{ActionWord, Diagnostic, Hidden, Path, Value},
     kinds::{
         ChildChange, Context, Desired, Observed, Preview,
         helm::{
             deployed::{Deployed, placed_all},
-            desired::{chart_of, flag, request},
+            desired::{chart_of, flag, is_made_by, request_of},
         },
         objects::{self, ThreeWays, three_ways},
     },
-    world::{ObjectRef, Outcome},
+    world::{Chart, Class, Failure, ObjectRef, Outcome, Rendered},
 };
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,32 +23,54 @@ pub(super) async fn preview(
 ) -> Outcome<Option<Preview>> {
     let cluster = context.cluster()?.clone();
     let chart = chart_of(&desired.inputs);
-    let chart = context.patiently(|| cluster.helm.resolve(&chart)).await?;
-    let request = request(context, desired, token)?;
-    let rendered = context.patiently(|| cluster.helm.template(&request)).await?;
-
-    let mut facts: BTreeMap<String, Json> = BTreeMap::new();
-    facts.insert("chart".to_owned(), json!({ "name": chart.name, "version": chart.version, "digest": chart.digest }));
-    facts.insert("app_version".to_owned(), json!(chart.app_version));
-    if chart.made_up {
-        facts.insert("made_up".to_owned(), json!("the sandbox has no such chart and made one up"));
-    }
-    for (name, objects) in [("crds", &rendered.crds), ("hooks", &rendered.hooks)] {
-        let names: Vec<String> = objects.iter().filter_map(|o| ObjectRef::of(o).map(|r| r.to_string())).collect();
-        if !names.is_empty() {
-            facts.insert(name.to_owned(), json!(names));
-        }
-    }
-
-    let Deployed { last, mut live } = match observed {
+    let chart = match context.patiently(|| cluster.helm.resolve(&chart)).await {
+        Ok(chart) => chart,
+        Err(failure) => return wrong(failure, desired, "version"),
+    };
+    let action = if observed.is_some() { ActionWord::Update } else { ActionWord::Create };
+    let request = request_of(context, desired, &chart, (token, action))?;
+    let Deployed { release, last, mut live } = match observed {
         Some(observed) => Deployed::again(context, &observed.identity).await?,
         None => Deployed::default(),
     };
-    let next = placed_all(context, &rendered.objects, &request.namespace).await?;
+    let mut facts = facts_of(&chart);
+    let exports = Value::object([
+        ("version", Value::from(chart.version.as_str())),
+        ("app_version", chart.app_version.as_str().into()),
+        ("digest", chart.digest.as_str().into()),
+    ]);
+    let hidden = Hidden::of([&desired.inputs]);
+    let made = release.as_ref().is_some_and(|release| is_made_by(release, desired, &chart));
+    let approved = context.outlook.pinned.get("chart").and_then(|c| c["digest"].as_str());
+    if !made && observed.is_some() && approved == Some(chart.digest.as_str()) {
+        // What was approved was rendered from the same chart and the same values, and nothing that is live has moved since.
+        return Ok(Some(Preview { facts, exports: Some(exports), ..Preview::default() }));
+    }
+    let mut remarks = Vec::new();
+    let mut children: Vec<ChildChange> = namespace(context, &request.namespace, desired).await?.into_iter().collect();
+    let next = if made {
+        // Rendered again it would be the same, so only what changed behind its back is left to see.
+        last.clone()
+    } else {
+        let rendered = match context.patiently(|| cluster.helm.template(&request)).await {
+            Ok(rendered) => rendered,
+            Err(failure) => {
+                let input = if failure.message.contains("specifications of the schema") { "values" } else { "chart" };
+                let message = hidden.out_of(&failure.message);
+                return wrong(Failure { message, ..failure }, desired, input);
+            }
+        };
+        for (name, objects) in [("crds", &rendered.crds), ("hooks", &rendered.hooks)] {
+            let names: Vec<String> = objects.iter().filter_map(|o| ObjectRef::of(o).map(|r| r.to_string())).collect();
+            if !names.is_empty() {
+                facts.insert(name.to_owned(), json!(names));
+            }
+        }
+        remarks.extend(unknown_types(context, &rendered).await?.map(|remark| (Path::default().key("chart"), remark)));
+        placed_all(context, &rendered.objects, &request.namespace).await?
+    };
     let all: BTreeSet<ObjectRef> = next.keys().chain(last.keys()).cloned().collect();
     live.extend(objects::live(context, all.iter().filter(|r| !last.contains_key(r)).cloned().collect()).await?);
-    let hidden = Hidden::of([&desired.inputs]);
-    let mut children: Vec<ChildChange> = namespace(context, &request.namespace, desired).await?.into_iter().collect();
     children.extend(all.iter().filter_map(|reference| {
         let ways = ThreeWays {
             last: last.get(reference),
@@ -58,12 +80,74 @@ pub(super) async fn preview(
         };
         three_ways(reference, &ways)
     }));
-    let exports = Value::object([
-        ("version", Value::from(chart.version.as_str())),
-        ("app_version", chart.app_version.as_str().into()),
-        ("digest", chart.digest.as_str().into()),
-    ]);
-    Ok(Some(Preview { children, facts, exports: Some(exports), ..Preview::default() }))
+    Ok(Some(Preview { children, facts, exports: Some(exports), remarks, ..Preview::default() }))
+}
+
+/// Says which types of objects the cluster does not have, and the chart's own definitions do not bring.
+async fn unknown_types(context: &Context, rendered: &Rendered) -> Outcome<Option<Diagnostic>> {
+    let kubernetes = context.cluster()?.kubernetes.clone();
+    let brought: BTreeSet<(&str, &str)> = rendered
+        .crds
+        .iter()
+        .chain(&rendered.objects)
+        .filter(|object| object["kind"] == "CustomResourceDefinition")
+        .filter_map(|crd| Some((crd["spec"]["group"].as_str()?, crd["spec"]["names"]["kind"].as_str()?)))
+        .collect();
+    let mut wanted: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for object in rendered.objects.iter().chain(&rendered.hooks) {
+        let (version, kind) = (object["apiVersion"].as_str().unwrap_or_default(), object["kind"].as_str());
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        wanted.extend(kind.filter(|kind| !brought.contains(&(group, *kind))).map(|kind| (version, kind)));
+    }
+    let mut missing = Vec::new();
+    for (version, kind) in wanted {
+        if context.patiently(|| kubernetes.resource_type(version, kind)).await?.is_none() {
+            missing.push(format!("{kind} of {version}"));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let what = format!("the cluster does not have {} yet", missing.join(", "));
+    Ok(Some(
+        Diagnostic::warning("chart_type", what)
+            .because("Helm installs a release only where all types of its objects are there")
+            .hint("let what brings their definitions come before: an earlier phase, or depends_on"),
+    ))
+}
+
+/// What is told of a chart beside its objects.
+fn facts_of(chart: &Chart) -> BTreeMap<String, Json> {
+    let mut facts: BTreeMap<String, Json> = BTreeMap::new();
+    facts.insert("chart".to_owned(), json!({ "name": chart.name, "version": chart.version, "digest": chart.digest }));
+    facts.insert("app_version".to_owned(), json!(chart.app_version));
+    if chart.made_up {
+        facts.insert("made_up".to_owned(), json!("the sandbox has no such chart and made one up"));
+    }
+    if let Some(mirror) = &chart.mirror {
+        facts.insert("mirror".to_owned(), json!(format!("from {mirror}, by [[mirror]] of terrace.toml")));
+    }
+    if chart.looks_up {
+        facts.insert(
+            "lookup".to_owned(),
+            json!("templates ask the cluster; the plan renders them as if nothing were found"),
+        );
+    }
+    facts
+}
+
+/// A failure that lies in what is written is told at the attribute; any other keeps the world from being known.
+fn wrong(failure: Failure, desired: &Desired, input: &str) -> Outcome<Option<Preview>> {
+    let code = match failure.class {
+        Class::NotFound => "chart_missing",
+        Class::Invalid if failure.operation == "helm template" => "chart_render",
+        Class::Invalid => "chart_broken",
+        _ => return Err(failure),
+    };
+    let input = if desired.inputs.get(input).is_some_and(|v| !v.is_null()) { input } else { "chart" };
+    let mut remark = Diagnostic::error(code, failure.message.clone());
+    remark.hint = failure.hint;
+    Ok(Some(Preview { remarks: vec![(Path::default().key(input), remark)], ..Preview::default() }))
 }
 
 /// The namespace as a part of the change, where it is missing and will be made.

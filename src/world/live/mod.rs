@@ -1,12 +1,13 @@
-//! The live world: the traits over AWS's SDK, over kube's client and this machine.
+//! The live world: the traits over AWS's SDK, over kube's client, the helm program and this machine.
 
 mod aws;
+mod helm;
 mod kubernetes;
 mod ledger;
-mod no_helm;
 mod s3;
 
 pub use aws::AskMfa;
+pub use helm::{ChartMirror, HelmSettings};
 pub use ledger::FileLedger;
 pub use s3::{Encryption, S3Ledger, S3Place};
 
@@ -25,6 +26,7 @@ use std::{
 pub struct Live {
     aws: aws::Connections,
     clusters: Mutex<BTreeMap<ClusterConnection, ClusterHandle>>,
+    helm: Arc<helm::Shared>,
     machine: Arc<Machine>,
 }
 
@@ -47,7 +49,14 @@ impl Live {
     }
 
     fn over(aws: aws::Connections) -> Outcome<Arc<Self>> {
-        Ok(Arc::new(Self { aws, clusters: Mutex::default(), machine: Arc::new(Machine::new()?) }))
+        let (clusters, helm) = (Mutex::default(), Arc::default());
+        Ok(Arc::new(Self { aws, clusters, helm, machine: Arc::new(Machine::new()?) }))
+    }
+
+    /// Says which helm is used and where charts are had from, before the first chart is. The first time counts; without one
+    /// it is the helm on PATH, and charts come from where plans say.
+    pub fn use_helm(&self, settings: HelmSettings) {
+        self.helm.settle(settings);
     }
 
     /// State in a bucket. `lease` is how long a process that holds its lock may be silent before others take it over.
@@ -77,7 +86,12 @@ impl World for Live {
                 ClusterConnection::Kubeconfig { .. } | ClusterConnection::InCluster { .. } => None,
             };
             let cluster = kubernetes::Cluster::new(connection.clone(), account);
-            ClusterHandle { kubernetes: Arc::new(kubernetes::Api(cluster)), helm: Arc::new(no_helm::NoHelm) }
+            let api = Arc::new(kubernetes::Api(cluster.clone()));
+            let shared = self.helm.clone();
+            ClusterHandle {
+                kubernetes: api.clone(),
+                helm: Arc::new(helm::LiveHelm { cluster, kubernetes: api, shared }),
+            }
         };
         Ok(clusters.entry(connection.clone()).or_insert_with(made).clone())
     }

@@ -9,6 +9,7 @@ mod change;
 mod changes;
 mod cluster;
 mod failure;
+mod helm;
 mod import;
 mod look;
 mod objects;
@@ -122,4 +123,27 @@ on_every_cluster! {
     pods:
         a_ready_pod_is_asked_by_its_services_port,
         what_fails_says_so_in_events_and_logs;
+}
+
+/// Makes each function a test on the sandbox, and on the helm program, version 3 and 4, with a real control plane.
+macro_rules! on_every_helm {
+    ($($test:ident),* $(,)?) => { on_every_helm! { @ sandbox_helm sandbox; $($test),* } on_every_helm! { @ helm3 helm3; $($test),* } on_every_helm! { @ helm4 helm4; $($test),* } };
+    (@ $module:ident $bed:ident; $($test:ident),*) => {
+        mod $module {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $test() {
+                if let Some(bed) = super::helm::HelmBed::$bed().await { super::helm::$test(&bed).await; }
+            })*
+        }
+    };
+}
+
+on_every_helm! {
+    a_chart_is_found_and_renders_its_objects,
+    a_release_is_made_upgraded_taken_back_and_uninstalled,
+    values_that_are_no_longer_given_are_gone,
+    a_name_is_used_once_and_what_is_not_there_is_not_upgraded,
+    an_upgrade_that_never_gets_ready_fails_and_leaves_what_was,
+    a_pending_revision_locks_until_it_is_marked_and_no_history_is_lost,
+    an_object_of_another_release_is_refused,
+    a_namespace_that_is_not_there_is_no_place_for_a_release,
 }

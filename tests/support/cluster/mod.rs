@@ -8,6 +8,7 @@
 pub(crate) mod authenticator;
 pub(crate) mod charts;
 pub(crate) mod pods;
+pub(crate) mod releases;
 
 use super::server::{built, free_port, kept};
 use authenticator::Authenticator;

@@ -138,6 +138,11 @@ fn of_plan(plan: &Plan, stage: &Stage) -> Vec<Drift> {
             .iter()
             .map(|c| ChildChange { fields: c.fields.iter().filter(drifted).map(as_it_happened).collect(), ..c.clone() })
             .filter(|c| !c.fields.is_empty())
+            .map(|c| match c.action {
+                // What would be made again was deleted.
+                ActionWord::Create => ChildChange { action: ActionWord::Delete, fields: Vec::new(), ..c },
+                _ => c,
+            })
             .collect();
         let gone =
             matches!(node.action, ActionWord::Create) && stage.subject.state.resources.contains_key(&node.address);

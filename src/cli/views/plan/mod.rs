@@ -4,6 +4,7 @@
 
 mod drift;
 mod field;
+mod fold;
 mod node;
 mod summary;
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! One node: what is done with it, why, what differs in it and in its parts, and what cannot be undone.
 
-use super::{Page, field};
+use super::{
+    Page, field,
+    fold::{Folded, fold},
+};
 use crate::{
     base::ActionWord,
     cli::{
         style::{bold, clean, cyan, dim, of_action, red, sign, width, yellow},
         views::{diagnostics::plural, value::inline},
     },
-    kinds::{ChildChange, ConditionEffect, Undo},
+    kinds::{Cause, ChildChange, ConditionEffect, Undo},
     plan::{DeferReason, Deferral, Planned},
 };
 use std::collections::BTreeMap;
@@ -15,6 +18,8 @@ use std::fmt::Write as _;
 
 /// So many parts that are only created are listed; more are counted by type.
 const CHILDREN_LISTED: usize = 40;
+/// So many names are listed in a row.
+const NAMES_LISTED: usize = 12;
 
 pub(super) fn write(node: &Planned, page: &mut Page) {
     if let Some(deferral) = &node.deferral {
@@ -27,7 +32,28 @@ pub(super) fn write(node: &Planned, page: &mut Page) {
     warnings(node, page);
     field::write(&node.fields, 8, page);
     children(node, page);
+    apart(node, page);
     after(node, page);
+}
+
+/// What a chart has beside its objects, and where it comes from.
+fn apart(node: &Planned, page: &mut Page) {
+    if node.address.kind() != "helm" || matches!(node.action, ActionWord::Delete | ActionWord::NoOp) {
+        return;
+    }
+    for (fact, word) in [("mirror", "chart"), ("lookup", "note"), ("crds", "CRDs"), ("hooks", "hooks")] {
+        let text = match node.facts.get(fact) {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(serde_json::Value::Array(names)) => {
+                let names: Vec<&str> = names.iter().filter_map(serde_json::Value::as_str).collect();
+                let more = names.len().saturating_sub(NAMES_LISTED);
+                let listed = names[..names.len() - more].join(", ");
+                if more == 0 { listed } else { format!("{listed} and {more} more") }
+            }
+            _ => continue,
+        };
+        page.prose(&format!("        {} ", dim(word)), &text);
+    }
 }
 
 fn head(node: &Planned, page: &mut Page) {
@@ -111,8 +137,25 @@ fn children(node: &Planned, page: &mut Page) {
             page.line(&format!("        {} {count} x {}", of_action(ActionWord::Create, "  +"), clean(kind)));
         }
     }
-    for child in node.children.iter().filter(|c| created <= CHILDREN_LISTED || !plain(c)) {
+    let folded = if node.address.kind() == "helm" {
+        fold(&node.children)
+    } else {
+        Folded { rest: node.children.clone(), ..Folded::default() }
+    };
+    for (field, count) in &folded.common {
+        page.line(&format!("        {} {}", of_action(ActionWord::Update, "  ~"), dim(format!("in {count} objects:"))));
+        field::plain(std::slice::from_ref(field), 14, page);
+    }
+    if folded.nothing_else > 0 {
+        let verb = if folded.nothing_else == 1 { "object changes" } else { "objects change" };
+        let text = format!("{} {verb} in nothing else", folded.nothing_else);
+        page.line(&format!("            {}", dim(text)));
+    }
+    for child in folded.rest.iter().filter(|c| created <= CHILDREN_LISTED || !plain(c)) {
         one_child(child, page);
+    }
+    for (kind, count) in &folded.more {
+        page.line(&format!("        {} {count} more x {}", of_action(ActionWord::Update, "  ~"), clean(kind)));
     }
 }
 
@@ -128,6 +171,10 @@ fn one_child(child: &ChildChange, page: &mut Page) {
         let _ = write!(text, "  {}", of_action(action, action.word()));
     }
     let goes = child.maybe_replace || matches!(action, ActionWord::Replace | ActionWord::Delete);
+    let was_there = action == ActionWord::Create && !child.fields.is_empty();
+    if was_there && child.fields.iter().all(|f| f.cause == Cause::Drift) {
+        text.push_str(&yellow("  deleted behind Terrace's back, and made again"));
+    }
     match (goes, child.policy.as_deref()) {
         (true, Some("Retain")) => text.push_str("  (the old one is kept)"),
         (true, Some("Snapshot")) => text.push_str("  (a snapshot of the old one is kept)"),

@@ -43,6 +43,13 @@ impl Types {
     }
 }
 
+impl Types {
+    /// Every group version and kind that was seen.
+    pub(super) fn known(&self) -> Vec<(String, String)> {
+        self.seen().map(|seen| seen.known.keys().cloned().collect()).unwrap_or_default()
+    }
+}
+
 impl Cluster {
     /// The type, where the server has it. One that was not there is asked for again each time.
     ///

@@ -5,6 +5,7 @@
 //! again where the server asks for them, a credential that has run out renewed once. What a failure means is in `failure`.
 
 mod api;
+mod capabilities;
 mod cluster;
 mod discovery;
 mod exec;

@@ -57,7 +57,7 @@ pub(super) fn find(wanted: &ChartRef, project: Option<&Path>) -> Outcome<Found> 
             .hint("a project adds versions and charts of its own to the sandbox in sandbox/charts/"));
     };
     let digest = digest(&json!({"file": file, "version": version}));
-    Ok(Found { chart: Chart { name, version, app_version, digest, made_up: false }, file })
+    Ok(Found { chart: Chart { name, version, app_version, digest, ..Chart::default() }, file })
 }
 
 /// The description of an add-on that EKS manages; one that no file describes gets a Deployment of its name.
@@ -70,7 +70,7 @@ pub(super) fn addon(name: &str, version: &str) -> Found {
                "selector": {"app.kubernetes.io/name": name}}]})
     });
     let digest = digest(&json!({"file": file, "version": version}));
-    let chart = Chart { name: name.to_owned(), version: version.to_owned(), app_version, digest, made_up: false };
+    let chart = Chart { name: name.to_owned(), version: version.to_owned(), app_version, digest, ..Chart::default() };
     Found { chart, file }
 }
 
@@ -145,7 +145,7 @@ fn folder(wanted: &ChartRef) -> Outcome<Option<Found>> {
     let made_up = file.is_none();
     let file = file.unwrap_or_else(|| invented(&name));
     let digest = content_digest(path);
-    Ok(Some(Found { chart: Chart { name, version, app_version, digest, made_up }, file }))
+    Ok(Some(Found { chart: Chart { name, version, app_version, digest, made_up, ..Chart::default() }, file }))
 }
 
 /// The digest of a folder's files, by their names and contents.
@@ -177,7 +177,14 @@ fn digest(value: &Json) -> String {
 fn made_up(name: &str, wanted: &ChartRef) -> Found {
     let version = wanted.version.clone().unwrap_or_else(|| "1.0.0".to_owned());
     let digest = digest(&json!({"made_up": name, "version": version, "repository": wanted.repository}));
-    let chart = Chart { name: name.to_owned(), app_version: version.clone(), version, digest, made_up: true };
+    let chart = Chart {
+        name: name.to_owned(),
+        app_version: version.clone(),
+        version,
+        digest,
+        made_up: true,
+        ..Chart::default()
+    };
     Found { chart, file: invented(name) }
 }
 

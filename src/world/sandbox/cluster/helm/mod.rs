@@ -72,7 +72,8 @@ impl Client {
             values: request.values.clone(),
             manifest: rendered.objects,
             labels: request.labels.clone(),
-            description: request.description.clone(),
+            token: request.token.clone(),
+            description: if revision == 1 { "Initial install underway" } else { "Preparing upgrade" }.to_owned(),
             updated: tx.now(),
         };
         Ok(Stored { release, halfway: tx.take_halfway(), crds: rendered.crds })
@@ -186,7 +187,6 @@ impl Helm for Client {
         revision: u32,
         wait: bool,
         timeout: Duration,
-        description: &str,
     ) -> Outcome<Release> {
         const NAME: &str = "helm:Rollback";
         let whom = (namespace, name);
@@ -208,9 +208,7 @@ impl Helm for Client {
                 stored.halfway = tx.take_halfway();
                 stored.release.revision = newest.release.revision + 1;
                 "pending-rollback".clone_into(&mut stored.release.status);
-                stored.release.description =
-                    if description.is_empty() { format!("Rollback to {revision}") } else { description.to_owned() };
-                stored.release.labels.clone_from(&newest.release.labels);
+                stored.release.description = format!("Rollback to {revision}");
                 stored.release.updated = tx.now();
                 release::store(tx, &self.cluster, &stored);
                 Ok((stored, newest.release.clone()))

@@ -119,9 +119,21 @@ fn close(tx: &mut Tx<'_>, cluster: &str, stored: &Stored, failure: Option<&Failu
     stored.halfway = None;
     stored.release.updated = tx.now();
     let (namespace, name) = (stored.release.namespace.clone(), stored.release.name.clone());
-    if failure.is_some() {
+    let underway = stored.release.status.clone();
+    if let Some(failure) = failure {
+        let what = match underway.as_str() {
+            "pending-install" => "Release",
+            "pending-rollback" => "Rollback",
+            _ => "Upgrade",
+        };
+        stored.release.description = format!("{what} {name:?} failed: {}", failure.message);
         "failed".clone_into(&mut stored.release.status);
     } else {
+        match underway.as_str() {
+            "pending-install" => "Install complete".clone_into(&mut stored.release.description),
+            "pending-upgrade" => "Upgrade complete".clone_into(&mut stored.release.description),
+            _ => {}
+        }
         for mut old in release::history(tx, cluster, &namespace, &name) {
             if old.release.status == "deployed" {
                 "superseded".clone_into(&mut old.release.status);

@@ -47,7 +47,7 @@ pub(super) fn render(found: &Found, whom: For<'_>) -> Rendered {
         scope.holds(entry.get("when")) && (entry.get("unless").is_none() || !scope.holds(entry.get("unless")))
     };
     let mut objects = Vec::new();
-    if whom.helm {
+    if whom.helm && found.file["settings"] != false {
         let digest = Digest::of_json(whom.values).map(|d| d.to_string()).unwrap_or_default();
         objects.push(json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": scope.text("${fullname}-settings")},

@@ -64,7 +64,7 @@ fn request(chart: &str, version: Option<&str>) -> ReleaseRequest {
         values: json!({}),
         timeout: Duration::from_secs(300),
         wait: true,
-        description: "token".into(),
+        token: "token".into(),
         ..ReleaseRequest::default()
     }
 }
@@ -189,7 +189,7 @@ async fn a_rollback_is_a_new_revision_and_a_failed_upgrade_leaves_the_old_pods()
     place.cluster.helm.upgrade(&request("podinfo", Some("6.7.1"))).await.unwrap_err();
     assert_eq!(place.ask("apps", "podinfo", 9898, "/readyz").await.unwrap().status, 200, "the old pod serves");
     let helm = &place.cluster.helm;
-    let back = helm.rollback("podinfo", "apps", 1, true, Duration::from_secs(60), "").await.unwrap();
+    let back = helm.rollback("podinfo", "apps", 1, true, Duration::from_secs(60)).await.unwrap();
     assert_eq!((back.revision, back.version.as_str(), back.description.as_str()), (3, "6.7.0", "Rollback to 1"));
     let statuses: Vec<String> = helm.history("podinfo", "apps").await.unwrap().into_iter().map(|r| r.status).collect();
     assert_eq!(statuses, ["deployed", "failed", "superseded"]);
@@ -457,10 +457,7 @@ async fn a_process_that_dies_half_way_leaves_a_pending_record() {
     let sandbox = Sandbox::open(folder.path(), options).unwrap();
     let cluster = sandbox.cluster(&connection).unwrap();
     let left = cluster.helm.release("podinfo", "default").await.unwrap().unwrap();
-    assert_eq!(
-        (left.status.as_str(), left.is_pending(), left.description.as_str()),
-        ("pending-install", true, "token")
-    );
+    assert_eq!((left.status.as_str(), left.is_pending(), left.token.as_str()), ("pending-install", true, "token"));
     assert_eq!(cluster.helm.upgrade(&wanted).await.unwrap_err().class, Class::Stuck);
     cluster.helm.uninstall("podinfo", "default", true, Duration::from_secs(60)).await.unwrap();
     cluster.helm.install(&wanted).await.unwrap();

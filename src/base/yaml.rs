@@ -12,7 +12,7 @@ const BIGGEST: usize = 16 * 1024 * 1024;
 ///
 /// # Errors
 /// The reader's own words, with line and column.
-pub(super) fn documents(text: &str) -> Result<Vec<Json>, String> {
+pub fn documents(text: &str) -> Result<Vec<Json>, String> {
     if text.len() > BIGGEST {
         return Err(format!("bigger than {BIGGEST} bytes"));
     }

@@ -1,0 +1,75 @@
+//! What is wrong with a chart, its values, its helm or its cluster is told before anything is done, where that can be known.
+
+use super::{Releases, WEB};
+use std::os::unix::fs::PermissionsExt as _;
+
+/// Plans, which has to be refused; what was said.
+fn refused(releases: &Releases, declarations: &str) -> String {
+    releases.declare(declarations);
+    let said = releases.project.run(&["plan"]);
+    assert!(said.code != Some(0), "{said:?}");
+    format!("{}{}", said.out, said.err)
+}
+
+fn wrong_charts(helm: &'static str) {
+    let Some(releases) = Releases::new(helm, WEB) else { return };
+    let with = |values: &str| WEB.replace("replicas = 1", values);
+    let text = refused(&releases, &with("wrong = \"no such luck\""));
+    assert!(text.contains("web/templates/deployment.yaml:2") && text.contains("no such luck"), "{text}");
+    assert!(text.contains("chart_render") && text.contains("app.hcl"), "{text}");
+    let text = refused(&releases, &with("replicas = \"many\""));
+    assert!(text.contains("replicas") && text.contains("schema"), "{text}");
+    releases.project.write("charts/web/templates/broken.yaml", "a: {{ .Values.none.deeper }}\n");
+    let text = refused(&releases, WEB);
+    assert!(text.contains("web/templates/broken.yaml:1"), "{text}");
+    releases.project.write("charts/web/templates/broken.yaml", "a: [\n");
+    let text = refused(&releases, WEB);
+    assert!(text.contains("web/templates/broken.yaml"), "{text}");
+    assert_eq!(releases.statuses("web"), Vec::<String>::new());
+}
+
+#[test]
+fn a_chart_that_does_not_render_is_told_by_template_and_line_with_helm_3() {
+    wrong_charts("helm3");
+}
+
+#[test]
+fn a_chart_that_does_not_render_is_told_by_template_and_line_with_helm_4() {
+    wrong_charts("helm4");
+}
+
+#[test]
+fn a_helm_that_is_missing_or_too_old_is_told_with_what_to_do() {
+    let Some(releases) = Releases::new("helm3", WEB) else { return };
+    releases.project.write("terrace.toml", "name = \"test\"\n[helm]\nprogram = \"bin/none\"\n");
+    let text = refused(&releases, WEB);
+    assert!(text.contains("bin/none") && text.contains("[helm] program"), "{text}");
+    releases.project.write("bin/old", "#!/bin/sh\necho v3.5.4\n");
+    let old = releases.project.path().join("bin/old");
+    std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o755)).unwrap();
+    releases.project.write("terrace.toml", "name = \"test\"\n[helm]\nprogram = \"bin/old\"\n");
+    let text = refused(&releases, WEB);
+    assert!(text.contains("3.5.4 is too old"), "{text}");
+}
+
+#[test]
+fn a_type_that_the_cluster_lacks_ends_the_apply_before_a_release_is_made() {
+    let Some(releases) = Releases::new("helm4", WEB) else { return };
+    let object = "apiVersion: none.example.com/v1\nkind: Thing\nmetadata: { name: x }\n";
+    releases.project.write("charts/web/templates/thing.yaml", object);
+    let said = releases.project.run(&["apply", "--auto-approve"]);
+    let text = format!("{}{}", said.out, said.err);
+    assert!(said.code != Some(0) && text.contains("Thing"), "{text}");
+    assert_eq!(releases.statuses("web"), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_template_looks_up_is_noted_and_hooks_are_listed_apart() {
+    let declared = WEB.replace("replicas = 1", "lookup = true, hook = true");
+    let Some(releases) = Releases::new("helm3", &declared) else { return };
+    let plan = releases.planned();
+    assert!(plan.contains("lookup") && plan.contains("web-hook"), "{plan}");
+    releases.applied();
+    // The release found what the plan could not look up.
+    assert_eq!(releases.live("configmaps", "web")["data"]["found"], "default");
+}
