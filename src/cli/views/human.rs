@@ -55,6 +55,8 @@ struct Running {
     action: ActionWord,
     since: Instant,
     message: String,
+    /// What was told last of it where nothing is drawn, and when.
+    said: String,
     told: Instant,
 }
 
@@ -116,10 +118,11 @@ impl State {
     fn progress_line(&mut self, event: &Event) -> Option<String> {
         let Event::NodeProgress { address, message } = event else { return None };
         let running = self.running.get_mut(address)?;
-        if running.message == *message || running.told.elapsed() < PLAIN_PACE {
+        if running.said == *message || running.told.elapsed() < PLAIN_PACE {
             return None;
         }
         running.told = Instant::now();
+        running.said.clone_from(message);
         Some(format!("  {address}: {}", style::clean(message)))
     }
 
@@ -141,7 +144,10 @@ impl State {
             }
             Event::NodeStarted { address, action, .. } => {
                 let now = Instant::now();
-                self.running.insert(address, Running { action, since: now, message: String::new(), told: now });
+                self.running.insert(
+                    address,
+                    Running { action, since: now, message: String::new(), said: String::new(), told: now },
+                );
             }
             Event::NodeProgress { address, message } => {
                 if let Some(running) = self.running.get_mut(&address) {

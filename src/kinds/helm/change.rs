@@ -18,20 +18,26 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
     let Some(live) = observed.filter(|_| replaces.is_none()) else {
         let mut change = Change::new(ActionWord::Create, exports(difference));
         change.fields = compare(difference, None);
-        change.children = children.into_iter().filter(|c| c.action != ActionWord::Delete).collect();
+        change.children = children;
         if let Some((reason, undo)) = replaces {
             change.action = ActionWord::Replace;
             change.reasons.push(reason);
             change.undo = undo;
+            change.stateful = loses_data(&change.children);
             for field in &mut change.fields {
-                field.forces_replacement = matches!(field.path.as_str(), "name" | "namespace");
+                let fixed = matches!(field.path.as_str(), "name" | "namespace");
+                let was = observed.and_then(|live| live.identity[field.path.as_str()].as_str());
+                field.forces_replacement = fixed && was != field.after.as_ref().and_then(Value::as_str);
             }
+        } else {
+            change.children.retain(|c| c.action != ActionWord::Delete);
         }
         return change;
     };
 
     let mut fields = compare(difference, Some(live));
-    if let Some(field) = another_digest(difference) {
+    let another_chart = fields.iter().any(|field| field.path == "chart");
+    if let Some(field) = another_digest(difference).filter(|_| !another_chart) {
         fields.push(field);
     }
     fields.sort_by(|a, b| a.path.cmp(&b.path));
@@ -48,7 +54,7 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
     if fields.is_empty() {
         change.reasons.push("live objects differ from what the release made".to_owned());
     }
-    change.stateful = children.iter().any(|c| c.stateful && c.action == ActionWord::Delete);
+    change.stateful = loses_data(&children);
     change.undo = if change.stateful {
         Undo::Partly("what deleted objects held is not brought back".to_owned())
     } else {
@@ -57,6 +63,10 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
     change.fields = fields;
     change.children = children;
     change
+}
+
+fn loses_data(children: &[ChildChange]) -> bool {
+    children.iter().any(|c| c.stateful && c.action == ActionWord::Delete)
 }
 
 /// Only what somebody changed behind our back: charts that render something random each time would never come to rest else.

@@ -10,7 +10,7 @@ use crate::{
         },
         objects::{self, ThreeWays, three_ways},
     },
-    world::{Chart, Class, Failure, ObjectRef, Outcome, Rendered},
+    world::{Chart, Class, Failure, ObjectRef, Outcome, Release, Rendered},
 };
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,14 +40,17 @@ pub(super) async fn preview(
         ("digest", chart.digest.as_str().into()),
     ]);
     let hidden = Hidden::of([&desired.inputs]);
-    let made = release.as_ref().is_some_and(|release| is_made_by(release, desired, &chart));
+    let stays = |release: &Release| release.name == request.name && release.namespace == request.namespace;
+    let made = release.as_ref().is_some_and(|release| stays(release) && is_made_by(release, desired, &chart));
     let approved = context.outlook.pinned.get("chart").and_then(|c| c["digest"].as_str());
     if !made && observed.is_some() && approved == Some(chart.digest.as_str()) {
         // What was approved was rendered from the same chart and the same values, and nothing that is live has moved since.
         return Ok(Some(Preview { facts, exports: Some(exports), ..Preview::default() }));
     }
-    let mut remarks = Vec::new();
-    let mut children: Vec<ChildChange> = namespace(context, &request.namespace, desired).await?.into_iter().collect();
+    let (made_namespace, remark) = namespace(context, &request.namespace, desired).await?;
+    let mut remarks: Vec<(Path, Diagnostic)> = Vec::new();
+    remarks.extend(remark.map(|remark| (Path::default().key("namespace"), remark)));
+    let mut children: Vec<ChildChange> = made_namespace.into_iter().collect();
     let next = if made {
         // Rendered again it would be the same, so only what changed behind its back is left to see.
         last.clone()
@@ -150,14 +153,26 @@ fn wrong(failure: Failure, desired: &Desired, input: &str) -> Outcome<Option<Pre
     Ok(Some(Preview { remarks: vec![(Path::default().key(input), remark)], ..Preview::default() }))
 }
 
-/// The namespace as a part of the change, where it is missing and will be made.
-async fn namespace(context: &Context, namespace: &str, desired: &Desired) -> Outcome<Option<ChildChange>> {
-    if !flag(&desired.inputs, "create_namespace") {
-        return Ok(None);
-    }
-    let reference = namespace_ref(namespace);
-    let found = objects::live(context, vec![reference.clone()]).await?;
-    Ok(found.is_empty().then(|| ChildChange {
+/// The namespace as a part of the change, where it is missing and will be made; and what is wrong with it.
+async fn namespace(
+    context: &Context,
+    name: &str,
+    desired: &Desired,
+) -> Outcome<(Option<ChildChange>, Option<Diagnostic>)> {
+    let makes = flag(&desired.inputs, "create_namespace");
+    let reference = namespace_ref(name);
+    let found = objects::live(context, vec![reference.clone()]).await?.remove(&reference);
+    let going = found.as_ref().is_some_and(|found| !found["metadata"]["deletionTimestamp"].is_null());
+    let remark = going.then(|| {
+        let what = format!("the namespace {name} is going away");
+        let remark = if makes {
+            Diagnostic::warning("namespace_going", what).because("it is waited for, and made again")
+        } else {
+            Diagnostic::error("namespace_going", what).because("nothing new is made in it")
+        };
+        remark.hint(format!("`kubectl get namespace {name} -o yaml` names what holds it"))
+    });
+    let made = (makes && found.is_none()).then(|| ChildChange {
         name: reference.to_string(),
         kind: objects::type_of(&reference),
         action: ActionWord::Create,
@@ -165,7 +180,8 @@ async fn namespace(context: &Context, namespace: &str, desired: &Desired) -> Out
         policy: None,
         stateful: false,
         fields: Vec::new(),
-    }))
+    });
+    Ok((made, remark))
 }
 
 /// The namespace of this name.

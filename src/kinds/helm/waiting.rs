@@ -21,7 +21,6 @@ pub(super) async fn told(
     helm: impl Future<Output = Outcome<Release>> + Send,
 ) -> Outcome<Release> {
     tokio::pin!(helm);
-    let mut last = String::new();
     loop {
         let look = async {
             context.clock.sleep(EVERY).await;
@@ -30,12 +29,10 @@ pub(super) async fn told(
         tokio::select! {
             biased;
             done = &mut helm => return done,
-            words = look => {
-                if !words.is_empty() && words != last {
-                    context.say(&format!("waiting for {words}"));
-                    last = words;
-                }
-            }
+            // Said again even where it is the same: who listens may have passed over it.
+            words = look => if !words.is_empty() {
+                context.say(&format!("waiting for {words}"));
+            },
         }
     }
 }

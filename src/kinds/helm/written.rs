@@ -26,7 +26,7 @@ pub(super) async fn written(context: &Context, identity: &Json) -> Outcome<Optio
         attributes.push(("repository", repository.into()));
     } else {
         notes.push(format!(
-            "a release does not tell where its chart is from: add `repository = \"https://...\"`, or write `chart = \"oci://.../{}\"`",
+            "a release does not tell where its chart is from: add `repository = \"https://...\"`, or write `chart = \"oci://.../{}\"` or a folder (`./charts/{0}`, without `version`)",
             release.chart
         ));
     }

@@ -132,6 +132,58 @@ fn a_release_that_somebody_uninstalled_is_made_again() {
 }
 
 #[test]
+fn what_became_of_a_release_is_told_as_what_it_is() {
+    let Some(releases) = Releases::new("helm4", WEB) else { return };
+    let (here, there) = (releases.namespace.clone(), format!("{}-two", releases.namespace));
+    releases.applied();
+    releases.declare(&WEB.replace("NAMESPACE", &there));
+    let plan = releases.planned();
+    assert!(plan.contains("another namespace is another release"), "{plan}");
+    assert!(
+        plan.contains(&format!("+ Deployment {there}/web")) && plan.contains(&format!("- Deployment {here}/web")),
+        "{plan}"
+    );
+    let forcing: Vec<&str> = plan.lines().filter(|line| line.contains("forces replacement")).collect();
+    assert!(forcing.len() == 1 && forcing[0].contains("namespace"), "{plan}");
+
+    let chart = |folder: &str, name: &str, version: &str| {
+        releases.chart(folder);
+        let text = format!("apiVersion: v2\nname: {name}\nversion: {version}\nappVersion: \"7\"\n");
+        releases.project.write(&format!("{folder}/Chart.yaml"), &text);
+    };
+    chart("charts/other", "other", "1.0.0");
+    releases.declare(&WEB.replace("charts/web", "charts/other"));
+    let plan = releases.planned();
+    assert!(plan.contains("chart = \"web\" -> \"charts/other\"") && !plan.contains("digest"), "{plan}");
+
+    chart("charts/web", "web", "1.0.1");
+    releases.declare(WEB);
+    let plan = releases.planned();
+    assert!(plan.contains("chart.version = \"1.0.0\" -> \"1.0.1\"") && !plan.contains("digest"), "{plan}");
+
+    let mut helm = releases.cluster.helm4().unwrap();
+    helm.args(["uninstall", "web", "--wait", "--namespace", &here]);
+    assert!(helm.output().unwrap().status.success());
+    let plan = releases.planned();
+    assert!(plan.contains("somebody destroyed it behind our back") && !plan.contains("leaves it as it is"), "{plan}");
+    releases.applied();
+    let map = format!("/api/v1/namespaces/{here}/configmaps/web");
+    releases.cluster.delete(&map).ok();
+    let plan = releases.planned();
+    assert!(plan.contains("deleted behind Terrace's back, and made again"), "{plan}");
+    let drift = releases.project.ends(&["drift"], 0);
+    assert!(drift.out.contains(&format!("ConfigMap {here}/web")) && drift.out.contains("is gone"), "{drift:?}");
+}
+
+#[test]
+fn what_a_release_waits_for_is_told() {
+    let late = "pod = { \"testbed.terrace/ready-after\" = \"14s\" }";
+    let Some(releases) = Releases::new("helm3", &WEB.replace("replicas = 1", late)) else { return };
+    let said = releases.applied();
+    assert!(said.contains("waiting for Deployment web (0/1)"), "{said}");
+}
+
+#[test]
 fn what_is_secret_is_in_no_output_and_in_no_list_of_processes() {
     let secret = "hunter2-of-the-test";
     let declared = format!(

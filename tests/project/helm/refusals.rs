@@ -73,3 +73,19 @@ fn what_a_template_looks_up_is_noted_and_hooks_are_listed_apart() {
     // The release found what the plan could not look up.
     assert_eq!(releases.live("configmaps", "web")["data"]["found"], "default");
 }
+
+#[test]
+fn a_namespace_that_is_going_away_is_told_by_the_plan() {
+    let Some(releases) = Releases::new("helm4", WEB) else { return };
+    let maps = format!("/api/v1/namespaces/{}/configmaps", releases.namespace);
+    let held = serde_json::json!({ "metadata": { "name": "held", "finalizers": ["example.com/never"] } });
+    releases.cluster.post(&maps, &held).ok();
+    releases.cluster.delete(&format!("/api/v1/namespaces/{}", releases.namespace)).ok();
+    let text = refused(&releases, &WEB.replace("values ", "create_namespace = false\n  values "));
+    assert!(text.contains("namespace_going") && text.contains("is going away"), "{text}");
+    releases.declare(WEB);
+    let said = releases.project.ends(&["plan"], 0);
+    assert!(said.err.contains("is waited for, and made again") || said.out.contains("is waited for"), "{said:?}");
+    let freed = serde_json::json!({ "metadata": { "finalizers": [] } });
+    releases.cluster.patch(&format!("{maps}/held"), &freed).ok();
+}

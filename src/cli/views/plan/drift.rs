@@ -8,12 +8,19 @@ use crate::{
 };
 
 pub(super) fn write(plan: &Plan, page: &mut Page) {
-    if plan.drift.is_empty() {
+    // What is gone and made again is not left as it is.
+    let made_again = |drift: &Drift| {
+        drift.gone && plan.nodes.iter().any(|n| n.address == drift.address && n.action == ActionWord::Create)
+    };
+    let left: Vec<&Drift> = plan.drift.iter().filter(|drift| !made_again(drift)).collect();
+    if left.is_empty() {
         return;
     }
     page.gap();
     page.line(&format!("{}  {}", bold("Changed behind Terrace's back"), dim("applying this plan leaves it as it is")));
-    plan.drift.iter().for_each(|drift| one(drift, page));
+    for drift in left {
+        one(drift, page);
+    }
 }
 
 /// The drift of one thing.

@@ -16,7 +16,7 @@ use crate::{
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// So many parts that are only created are listed; more are counted by type.
+/// So many parts that are only created, or only deleted, are listed; more are counted by type.
 const CHILDREN_LISTED: usize = 40;
 /// So many names are listed in a row.
 const NAMES_LISTED: usize = 12;
@@ -128,15 +128,10 @@ fn children(node: &Planned, page: &mut Page) {
         _ => "object",
     };
     let plain = |c: &&ChildChange| c.action == ActionWord::Create && !c.maybe_replace;
+    let dropped = |c: &&ChildChange| c.action == ActionWord::Delete && !c.stateful && c.policy.is_none();
     page.line(&format!("        {}", dim(format!("{}:", plural(node.children.len(), noun)))));
-    let created = node.children.iter().filter(plain).count();
-    if created > CHILDREN_LISTED {
-        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-        node.children.iter().filter(plain).for_each(|c| *kinds.entry(&c.kind).or_default() += 1);
-        for (kind, count) in kinds {
-            page.line(&format!("        {} {count} x {}", of_action(ActionWord::Create, "  +"), clean(kind)));
-        }
-    }
+    let (many_created, many_dropped) =
+        (counted(node, ActionWord::Create, &plain, page), counted(node, ActionWord::Delete, &dropped, page));
     let folded = if node.address.kind() == "helm" {
         fold(&node.children)
     } else {
@@ -151,12 +146,26 @@ fn children(node: &Planned, page: &mut Page) {
         let text = format!("{} {verb} in nothing else", folded.nothing_else);
         page.line(&format!("            {}", dim(text)));
     }
-    for child in folded.rest.iter().filter(|c| created <= CHILDREN_LISTED || !plain(c)) {
+    let listed = |c: &&ChildChange| !(many_created && plain(c) || many_dropped && dropped(c));
+    for child in folded.rest.iter().filter(listed) {
         one_child(child, page);
     }
     for (kind, count) in &folded.more {
         page.line(&format!("        {} {count} more x {}", of_action(ActionWord::Update, "  ~"), clean(kind)));
     }
+}
+
+/// Counts these parts by type where they are too many to be listed, and says whether they are.
+fn counted(node: &Planned, action: ActionWord, those: &dyn Fn(&&ChildChange) -> bool, page: &mut Page) -> bool {
+    if node.children.iter().filter(those).count() <= CHILDREN_LISTED {
+        return false;
+    }
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    node.children.iter().filter(those).for_each(|c| *kinds.entry(&c.kind).or_default() += 1);
+    for (kind, count) in kinds {
+        page.line(&format!("        {} {count} x {}", of_action(action, format!("{:>3}", sign(action))), clean(kind)));
+    }
+    true
 }
 
 fn one_child(child: &ChildChange, page: &mut Page) {

@@ -136,15 +136,13 @@ pub(super) fn no_version(chart: &str, version: &str, place: &str, exist: Vec<Str
     let more = (named.len() + rest.len()).saturating_sub(VERSIONS_NAMED);
     named.extend(rest);
     named.truncate(VERSIONS_NAMED);
-    let failure =
-        Failure::new(Class::NotFound, "helm pull", chart, format!("{chart} has no version {version} in {place}"));
-    match named.as_slice() {
-        [] => failure.hint("it has no versions at all there: check its name"),
-        named => {
-            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-            failure.hint(format!("there are {}{more}", named.join(", ")))
-        }
+    if named.is_empty() {
+        let what = format!("there is no chart {chart} in {place}");
+        return Failure::new(Class::NotFound, "helm pull", chart, what).hint("check its name, and the repository's");
     }
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    Failure::new(Class::NotFound, "helm pull", chart, format!("{chart} has no version {version} in {place}"))
+        .hint(format!("there are {}{more}", named.join(", ")))
 }
 
 /// Holds bytes against the digest that they shall have.

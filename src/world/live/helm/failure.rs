@@ -38,14 +38,20 @@ const WORDS: &[(&str, Class, Option<&str>)] = &[
     ("YAML parse error on", Class::Invalid, None),
     ("error converting YAML to JSON", Class::Invalid, None),
     ("admission webhook", Class::Failed, None),
-    ("is forbidden", Class::Denied, None),
+    ("because it is being terminated", Class::Conflict, Some("its namespace is going away: wait until it is gone")),
+    (
+        "is forbidden",
+        Class::Denied,
+        Some(
+            "allow it in a Role or ClusterRole that is bound to the caller; docs/kubernetes.md has those that are needed",
+        ),
+    ),
     ("Unauthorized", Class::Denied, Some("the credentials of the cluster's connection are not taken any more")),
     (
         "no matches for kind",
         Class::Invalid,
         Some("the cluster does not have this type: install its CRD first, in an earlier phase or by depends_on"),
     ),
-    ("because it is being terminated", Class::Conflict, Some("its namespace is going away: wait until it is gone")),
     ("cluster unreachable", Class::Unavailable, None),
     ("context deadline exceeded", Class::Failed, None),
     ("timed out waiting", Class::Failed, None),

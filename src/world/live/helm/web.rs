@@ -65,7 +65,14 @@ async fn answered(request: RequestBuilder) -> Result<Answer, String> {
     let mut answer = request.send().await.map_err(|e| told(&e))?;
     let (status, headers) = (answer.status(), answer.headers().clone());
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|e| told(&e))? {
+    loop {
+        let chunk = match answer.chunk().await {
+            Ok(chunk) => chunk,
+            // A refusal says enough by its status.
+            Err(_) if !status.is_success() => None,
+            Err(e) => return Err(told(&e)),
+        };
+        let Some(chunk) = chunk else { break };
         if body.len() + chunk.len() > BIGGEST {
             return Err(format!("its answer is bigger than {BIGGEST} bytes"));
         }
