@@ -12,7 +12,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// What a declaration wants, after evaluation and after the kind has looked at it. May hold unknown leaves.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +104,11 @@ pub struct Preview {
     /// What is wrong with what is written, or worth knowing before it is applied: by the input it is about. An error keeps
     /// the plan from being made, and at apply the step from being taken.
     pub remarks: Vec<(Path, Diagnostic)>,
+    /// What has to be in the cluster before it and neither is nor is made by itself: types, `apps/v1 Deployment`, and namespaces,
+    /// `Namespace shop`. What nothing else in the plan brings is an error.
+    pub needs: BTreeSet<String>,
+    /// What it makes of these, in the same words.
+    pub brings: BTreeSet<String>,
 }
 
 /// What a plan knows beside a declaration: what it makes of the clusters before or after this one's turn, and what was

@@ -194,6 +194,19 @@ fn what_the_cluster_refuses_is_told_at_plan_time_with_its_line() {
     project.write("maps.yaml", "apiVersion: nobody.example.com/v1\nkind: Thing\nmetadata: { name: a }\n");
     let said = project.ends(&["plan"], 1);
     assert!(said.err.contains("unknown_type") && said.err.contains("nobody.example.com/v1 Thing"), "{}", said.err);
+    project.write("maps.yaml", &maps("nowhere", 1, "v"));
+    let said = project.ends(&["plan"], 1);
+    assert!(said.err.contains("unknown_namespace") && said.err.contains("no namespace nowhere"), "{}", said.err);
+    // Another manifest that makes it is enough, wherever it stands.
+    let other = format!(
+        "{YAML}\nmanifest \"nowhere\" {{\n  object = {{ apiVersion = \"v1\", kind = \"Namespace\", metadata = {{ name = \"nowhere\" }} }}\n}}\n"
+    );
+    let block = format!(
+        "kubernetes \"main\" {{\n  kubeconfig {{\n    path = \"{}\"\n  }}\n}}\n\n{other}",
+        cluster.kubeconfig().display()
+    );
+    project.write("plans/app/app.hcl", &block);
+    project.ends(&["plan"], 0);
     assert_eq!(live_maps(cluster, &namespace), Vec::new());
 }
 

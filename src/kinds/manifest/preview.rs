@@ -12,7 +12,7 @@ use crate::{
             order::defined,
             place,
         },
-        objects::{self as parts, ThreeWays, three_ways},
+        objects::{self as parts, ThreeWays, three_ways, type_of},
     },
     world::{ApplyOptions, Class, Failure, ObjectRef, Outcome},
 };
@@ -31,8 +31,8 @@ enum Tried {
     Same,
     /// It changes.
     Changes(ChildChange),
-    /// Its type is not there yet.
-    NeedsType(ChildChange, ObjectRef),
+    /// Its type, or its namespace, is not there yet.
+    Needs(ChildChange, String),
     /// The server refuses it.
     Refused(Path, Diagnostic),
 }
@@ -56,10 +56,12 @@ pub(super) async fn preview(
     };
     let hidden = Hidden::of([&desired.inputs]);
     let force = desired.inputs.get("force_conflicts").and_then(crate::base::Value::as_bool).unwrap_or(false);
-    let own_types: BTreeSet<(String, String)> = wanted.iter().flat_map(|(_, _, object)| defined(object)).collect();
+    let own_types = wanted.iter().flat_map(|(_, _, object)| defined(object));
+    let mut brings: BTreeSet<String> = own_types.map(|(version, kind)| format!("{version} {kind}")).collect();
     let own_namespaces: BTreeSet<&str> =
         declared.iter().filter(|r| r.api_version == "v1" && r.kind == "Namespace").map(|r| r.name.as_str()).collect();
 
+    brings.extend(own_namespaces.iter().map(|name| format!("Namespace {name}")));
     let trying = Trying { context, types: &types, force, hidden: &hidden, namespaces: &own_namespaces };
     let jobs: Vec<_> =
         wanted.iter().map(|(_, reference, object)| trying.one(reference, object, there.get(reference))).collect();
@@ -71,9 +73,9 @@ pub(super) async fn preview(
         match tried {
             Tried::Same => {}
             Tried::Changes(child) => children.push(child),
-            Tried::NeedsType(child, reference) => {
-                if !own_types.contains(&(reference.api_version, reference.kind)) {
-                    needs.insert(child.kind.clone());
+            Tried::Needs(child, what) => {
+                if !brings.contains(&what) {
+                    needs.insert(what);
                 }
                 children.push(child);
             }
@@ -96,11 +98,8 @@ pub(super) async fn preview(
     if !replaces.is_empty() {
         facts.insert("replaces".to_owned(), json!(replaces));
     }
-    if !needs.is_empty() {
-        facts.insert("needs_types".to_owned(), json!(needs));
-    }
     let nothing = children.is_empty();
-    Ok(Some(Preview { children, facts, nothing, remarks, ..Preview::default() }))
+    Ok(Some(Preview { children, facts, nothing, remarks, needs, brings, ..Preview::default() }))
 }
 
 /// What all tries of one manifest share.
@@ -120,7 +119,8 @@ impl Trying<'_> {
         let created =
             |next: &Json| three_ways(reference, &ThreeWays { last: None, live: None, next: Some(next), hidden });
         let Some(found) = types.resolved(reference) else {
-            return Ok(created(object).map_or(Tried::Same, |child| Tried::NeedsType(child, reference.clone())));
+            let what = type_of(reference);
+            return Ok(created(object).map_or(Tried::Same, |child| Tried::Needs(child, what)));
         };
         let request = marked(context, object, &found);
         // What was applied like this and still is needs no word of the server: apply would leave it alone, too.
@@ -139,7 +139,14 @@ impl Trying<'_> {
         };
         match failure.class {
             // An object whose namespace is made by the same run cannot be tried: it is a create.
-            Class::NotFound if live.is_none() => Ok(created(object).map_or(Tried::Same, Tried::Changes)),
+            Class::NotFound if live.is_none() => {
+                let namespace = found.namespace.as_deref().filter(|n| is_missing(&failure, n));
+                let needs = |child| match namespace {
+                    Some(namespace) => Tried::Needs(child, format!("Namespace {namespace}")),
+                    None => Tried::Changes(child),
+                };
+                Ok(created(object).map_or(Tried::Same, needs))
+            }
             // A namespace that is being deleted is gone when its turn to be made anew comes.
             Class::Conflict if is_going(&failure) && self.makes_namespace(&found) => {
                 Ok(created(object).map_or(Tried::Same, Tried::Changes))
@@ -189,6 +196,11 @@ pub(super) fn conflict_hint(failure: Failure) -> Failure {
         return failure;
     }
     failure.hint("`force_conflicts = true` takes the field over; else leave it out of the declaration")
+}
+
+/// True for the server's words about a namespace that is not there.
+fn is_missing(failure: &Failure, namespace: &str) -> bool {
+    failure.message.contains(&format!("namespaces \"{namespace}\" not found"))
 }
 
 /// True for the server's words about a namespace that is being deleted.

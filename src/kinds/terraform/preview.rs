@@ -59,9 +59,17 @@ pub(super) async fn preview(
     let children: Vec<ChildChange> = told.children.into_iter().chain(told.left).collect();
     if !plan.changes {
         context.terraform.discard(&root.key, token).await?;
-        return Ok(Some(Preview { nothing: true, children, facts, exports, remarks, attachment: None }));
+        return Ok(Some(Preview { nothing: true, children, facts, exports, remarks, ..Preview::default() }));
     }
-    Ok(Some(Preview { nothing: false, children, facts, exports, remarks, attachment: Some(attachment) }))
+    Ok(Some(Preview {
+        nothing: false,
+        children,
+        facts,
+        exports,
+        remarks,
+        attachment: Some(attachment),
+        ..Preview::default()
+    }))
 }
 
 /// The digest of all that is shown of a plan and no secret: the same on every machine.

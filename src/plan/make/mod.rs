@@ -10,6 +10,7 @@ mod finish;
 mod gone;
 mod import;
 mod later;
+mod needs;
 mod refresh;
 mod revert;
 mod seen;
@@ -128,6 +129,8 @@ struct Maker<'s> {
     imports: BTreeMap<Address, Json>,
     /// Clusters whose Kubernetes version this plan moves or makes, by name.
     clusters: BTreeMap<String, Ahead>,
+    /// What manifests need of their clusters that is not there.
+    needs: needs::Needs,
     slots: Arc<Semaphore>,
 }
 
@@ -182,6 +185,7 @@ impl<'s> Maker<'s> {
             patterns: BTreeSet::new(),
             imports: BTreeMap::new(),
             clusters: BTreeMap::new(),
+            needs: needs::Needs::default(),
             slots: Arc::new(Semaphore::new(request.parallelism.max(1))),
         })
     }
@@ -222,6 +226,7 @@ impl<'s> Maker<'s> {
         }
         self.drift_inside();
         self.undeclared_imports();
+        self.unmet_needs();
         if self.request.mode == Mode::Normal {
             self.removals().await;
         }

@@ -59,9 +59,8 @@ impl Maker<'_> {
             let place = (0..=path.0.len()).rev().find_map(|n| places.get(&Path(path.0[..n].to_vec())));
             self.problems.push(remark.at(place.unwrap_or(&resource.span), ""));
         }
-        if let Some(problem) = self.undefined(address, look.preview.as_ref()) {
-            self.problems.push(problem.at(&resource.span, "declared here"));
-        }
+        let cluster = instance.connections.cluster.as_ref();
+        self.needs.note(address, &resource.span, cluster, look.preview.as_ref());
         match decide::decide(&facts) {
             Err(problems) => self.problems.extend(problems),
             Ok(decided) => {
@@ -80,27 +79,6 @@ impl Maker<'_> {
                 self.push(planned);
             }
         }
-    }
-
-    /// Types that the cluster does not have and that nothing in the plan is still to bring.
-    fn undefined(&self, address: &Address, preview: Option<&crate::kinds::Preview>) -> Option<Diagnostic> {
-        let needs = preview?.facts.get("needs_types")?.as_array()?;
-        let types: Vec<&str> = needs.iter().filter_map(|t| t.as_str()).collect();
-        let brings = |declaration: &Declaration| {
-            let kind = &*declaration.kind;
-            matches!(kind, "helm" | "manifest" | "eks_addon" | "terraform" | "command" | "stack")
-                && *declaration != address.into()
-                && !self.state.resources.keys().any(|known| Declaration::from(known) == *declaration)
-        };
-        if self.pending_upstream(address).is_some() || self.subject.configuration.declarations().iter().any(brings) {
-            return None;
-        }
-        let what = format!("the cluster has no {}", types.join(", "));
-        Some(
-            Diagnostic::error("unknown_type", what)
-                .because("neither this manifest nor anything else in the plan defines it")
-                .hint("check apiVersion and kind; a definition that comes from elsewhere has to be there first"),
-        )
     }
 
     pub(super) fn seen_data(&mut self, instance: &Instance, look: Look) {
