@@ -86,7 +86,7 @@ impl From<StateError> for Undone {
 }
 
 impl Desk<'_> {
-    fn intent_id(&self) -> Arc<str> {
+    pub(super) fn intent_id(&self) -> Arc<str> {
         let number = self.next.fetch_add(1, Ordering::SeqCst);
         format!("{}{}-{number}", self.run, self.part).into()
     }

@@ -11,6 +11,7 @@ mod data_plan_outputs;
 mod data_secret;
 mod data_ssm_parameter;
 mod difference;
+mod drain;
 mod eks_addon;
 mod eks_upgrade;
 mod helm;
@@ -19,6 +20,7 @@ mod manifest;
 mod marks;
 mod notation;
 mod objects;
+mod ownership;
 mod probe;
 mod reason;
 mod stack;
@@ -30,6 +32,7 @@ mod written;
 
 pub use context::{Context, FIRST_POLL, Pace, PlanOutputs, Programs, SLOWEST_POLL, Seen, backoff};
 pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
+pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at_drain, lost_with};
 pub use kind::{
     Ahead, Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding,
     Kind, Named, Observed, Outlook, Owner, Prepare, Preview, Prior, REVERT_DRIFT, Recovered, Step, Undo,

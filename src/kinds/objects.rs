@@ -4,7 +4,7 @@ use crate::{
     base::{ActionWord, Data, Hidden, Path, Value},
     kinds::{
         Cause, ChildChange, Comparison, Context, FieldChange, Sides, marks::KUBERNETES_PREFIX,
-        notation::is_only_written_otherwise,
+        notation::is_only_written_otherwise, ownership, parse_path,
     },
     world::{Kubernetes, ObjectRef, Outcome},
 };
@@ -258,6 +258,12 @@ pub(super) fn three_ways(reference: &ObjectRef, ways: &ThreeWays<'_>) -> Option<
     let mut fields = Comparison { seal: &|json| hidden(json), ignore: &[] }
         .fields(&Path::default(), Sides { desired: next.as_ref(), live: live.as_ref(), prior: last.as_ref() });
     fields.retain(|field| ways.live.is_none() || !is_only_written_otherwise(field));
+    if let Some(live) = ways.live {
+        // Where nothing tells what was applied last, whoever compares knows what is drift.
+        for field in fields.iter_mut().filter(|f| ways.last.is_none() || f.cause == Cause::Drift) {
+            field.because = parse_path(&field.path).and_then(|path| ownership::set_by(live, &path));
+        }
+    }
     let action = match (ways.live, ways.next) {
         (_, None) if ways.live.is_none() => return None,
         (_, None) => {

@@ -19,6 +19,8 @@ pub struct Look {
     pub preview: Option<Preview>,
     /// What is wanted, where `ignore_changes` makes that another thing than what is declared.
     pub kept: Option<Desired>,
+    /// True where it is gone because the cluster that it was in is gone, by the word of whoever makes that.
+    pub gone_along: bool,
 }
 
 /// How to look.
@@ -82,7 +84,7 @@ pub async fn look(
     } else {
         preview(subject, &context, kind, instance, wanted, observed.as_ref()).await?
     };
-    Ok(Look { observed, preview, kept })
+    Ok(Look { observed, preview, kept, gone_along: false })
 }
 
 /// A progress listener for looks, which are too short to be told.

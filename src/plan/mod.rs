@@ -23,7 +23,7 @@ pub use clusters::Clusters;
 pub use file::{ReadError, read, saved, write};
 pub use fresh::{Moved, moved, pinned, spent};
 pub use look::discard;
-pub use make::{Made, accepted_part, make, remembered_connections};
+pub use make::{DRAIN, Made, accepted_part, make, remembered_connections};
 pub use model::{
     Attachment, Counts, DeferReason, Deferral, Drift, FORMAT, Header, Left, Mode, Moment, OutputChange, Plan, Planned,
     PlannedPhase, Saved, SourceText, StateId, WorldId,

@@ -102,6 +102,8 @@ pub enum Purpose {
     Apply,
     /// It puts something back.
     Undo,
+    /// It clears a cluster before the stack that makes it is deleted.
+    Drain,
 }
 
 /// The durable word that precedes every effect.

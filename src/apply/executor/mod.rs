@@ -84,6 +84,7 @@ enum Back {
     Read { id: Id, instance: Box<Instance>, seen: Result<Option<Observed>, String> },
     Measured { id: Id, of: Measured, verdicts: Vec<(Arc<str>, Verdict, bool)> },
     Removed { address: Address, phase: Arc<str>, planned: ActionWord, end: End },
+    Drained { address: Address, end: Result<(), End> },
 }
 
 /// The run, while it goes forward.
@@ -288,7 +289,7 @@ impl<'r> Executor<'r> {
             },
             Back::Read { id, instance, seen } => self.read(id, &instance, seen),
             Back::Measured { id, of, verdicts } => self.measured(id, &of, verdicts),
-            Back::Removed { .. } => {}
+            Back::Removed { .. } | Back::Drained { .. } => {}
         }
     }
 

@@ -4,10 +4,11 @@ use crate::apply::executor::{Back, Executor};
 use crate::{
     apply::{
         unwind::Unwind,
-        work::{End, Removal},
+        work::{End, Removal, drain_first},
     },
     base::{ActionWord, Address, Event, NodeEnd},
-    plan::{Mode, Moment, Planned},
+    plan::{DRAIN, Mode, Moment, Planned},
+    state::Snapshot,
 };
 use futures::{future::BoxFuture, stream::FuturesUnordered};
 use std::{
@@ -32,7 +33,11 @@ impl<'r> Executor<'r> {
         let which: BTreeSet<Address> = nodes.keys().filter(|a| state.resources.contains_key(*a)).cloned().collect();
         let mut unwind = Unwind::new(&state, &which, &self.subject.graph.phases);
         let mut done = BTreeSet::new();
+        let drained = self.drain(&nodes, &state, &mut unwind, jobs).await;
         loop {
+            if !drained {
+                break;
+            }
             while self.stop.is_none() && self.running < self.options.parallelism.max(1) {
                 let Some(address) = unwind.take() else { break };
                 let (Some(planned), Some(remembered)) = (nodes.get(&address).copied(), state.resources.get(&address))
@@ -40,7 +45,9 @@ impl<'r> Executor<'r> {
                     unwind.done(&address);
                     continue;
                 };
-                self.begin(&address, &remembered.phase, planned.action);
+                if !self.started.contains_key(&address) {
+                    self.begin(&address, &remembered.phase, planned.action);
+                }
                 self.running += 1;
                 let removal = Removal {
                     desk: self.desk,
@@ -77,5 +84,46 @@ impl<'r> Executor<'r> {
             let action = nodes.get(&address).map_or(ActionWord::Delete, |n| n.action);
             self.desk.events.emit(Event::NodeEnded { address, phase, action, end, elapsed: Duration::ZERO });
         }
+    }
+
+    /// Drains the clusters of what is to be destroyed before anything else of it goes: what controllers made there they clear
+    /// away only while they run. False where nothing more may be destroyed.
+    async fn drain(
+        &mut self,
+        nodes: &BTreeMap<Address, &'r Planned>,
+        state: &Snapshot,
+        unwind: &mut Unwind,
+        jobs: &mut FuturesUnordered<BoxFuture<'r, Back>>,
+    ) -> bool {
+        let mut waits = 0;
+        for (address, planned) in nodes {
+            let Some(remembered) = state.resources.get(address).filter(|_| planned.facts.contains_key(DRAIN)) else {
+                continue;
+            };
+            // Once the stack's own deletion has begun there is nothing left to drain.
+            if self.stop.is_some() || self.history(address).open.is_some() {
+                continue;
+            }
+            self.begin(address, &remembered.phase, planned.action);
+            self.running += 1;
+            waits += 1;
+            let (desk, planned, address, remembered) = (self.desk, *planned, address.clone(), remembered.clone());
+            jobs.push(Box::pin(async move {
+                let end = drain_first(desk, planned, &remembered).await;
+                Back::Drained { address, end }
+            }));
+        }
+        let mut all = true;
+        while waits > 0 {
+            let Some(back) = self.next(jobs).await else { return false };
+            let Back::Drained { address, end } = back else { continue };
+            waits -= 1;
+            let Err(end) = end else { continue };
+            all = false;
+            unwind.failed(&address);
+            let phase = state.resources.get(&address).map(|r| r.phase.clone()).unwrap_or_default();
+            self.bad_end(None, &address, &phase, ActionWord::Delete, end);
+        }
+        all
     }
 }

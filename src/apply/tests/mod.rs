@@ -12,4 +12,5 @@ mod platforms;
 mod rules;
 mod secrets;
 mod stacks;
+mod teardown;
 mod upgrades;

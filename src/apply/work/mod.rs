@@ -2,11 +2,13 @@
 //! dispatcher and needs nothing of its mutable state.
 //!
 //! Reading order: here (what is to be done), `effect` (doing it), `failed` (what is left of an effect that failed), `recover`
-//! (an effect of this run whose end was not seen), `removal` (what is no longer declared), `revert` (drift
+//! (an effect of this run whose end was not seen), `removal` (what is no longer declared), `drain` (what goes before a
+//! cluster does), `revert` (drift
 //! put back inside a thing), `adopt` (what exists is taken over), `end` and `connect` (what all use).
 
 mod adopt;
 mod connect;
+mod drain;
 mod effect;
 mod end;
 mod failed;
@@ -15,6 +17,7 @@ mod removal;
 mod revert;
 
 pub(super) use connect::context;
+pub(super) use drain::first as drain_first;
 pub(super) use end::{End, tell};
 pub(super) use removal::Removal;
 pub(super) use revert::Revert;

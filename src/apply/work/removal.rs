@@ -2,13 +2,14 @@
 
 use super::{
     connect::{connection, context},
+    drain,
     effect::delete_step,
     end::{End, tell},
 };
 use crate::{
     apply::journal::{Desk, Effect},
     base::{ActionWord, Value},
-    plan::Planned,
+    plan::{Planned, clusters, connect::Connections},
     state::{Intent, Record, Resource},
     world::Class,
 };
@@ -46,8 +47,8 @@ impl Removal<'_> {
         let observed = if kind.reads(identity) {
             match context.patiently(|| kind.read(&context, identity, None)).await {
                 Ok(observed) => observed,
-                // The place it lived in is gone: a deleted cluster takes what was in it along.
-                Err(failure) if failure.class == Class::NotFound => None,
+                // A cluster takes what was in it along; that it is gone says whoever makes it, and nothing less.
+                Err(failure) if failure.class == Class::NotFound && self.place_is_gone(&connections).await? => None,
                 Err(failure) => return Err(End::Failed(tell(&failure))),
             }
         } else {
@@ -62,6 +63,9 @@ impl Removal<'_> {
             && *then != now.fingerprint
         {
             return Err(End::Beyond("it changed behind our back since the plan was made; plan again".to_owned()));
+        }
+        if self.open.is_none() {
+            drain::last(self.desk, self.planned, &self.remembered).await?;
         }
         let connection = connection(&connections);
         let facts = BTreeMap::new();
@@ -85,5 +89,10 @@ impl Removal<'_> {
         };
         self.desk.done(kind, &id, &applied.note, vec![gone()]).await?;
         Ok(done(ActionWord::Delete))
+    }
+
+    async fn place_is_gone(&self, connections: &Connections) -> Result<bool, End> {
+        let Some(cluster) = &connections.cluster else { return Ok(true) };
+        clusters::is_gone(self.desk.subject, cluster).await.map_err(|failure| End::Failed(tell(&failure)))
     }
 }

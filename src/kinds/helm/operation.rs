@@ -4,6 +4,7 @@ use crate::{
     base::{ActionWord, Hidden, Value, format_duration},
     kinds::{
         Applied, Context, Desired, Finding, Recovered, Step,
+        drain::{of_release, until_gone},
         helm::{
             desired::{chart_of, flag, request, request_of},
             live::{Revisions, exports, names, revisions},
@@ -126,7 +127,12 @@ async fn uninstall(context: &Context, identity: &Json) -> Outcome<Applied> {
     let (name, namespace) = names(identity);
     let helm = context.cluster()?.helm.clone();
     let limit = context.time_left();
+    let outside = of_release(context, namespace, name).await?;
     context.patiently(|| helm.uninstall(name, namespace, true, limit)).await?;
+    // What a load balancer or a volume stands behind is gone once its controller has cleared that.
+    for object in &outside {
+        until_gone(context, object, None).await?;
+    }
     let took = namespace::release(context, namespace).await?;
     let note = if took { format!("with the namespace {namespace}") } else { String::new() };
     Ok(Applied { identity: Json::Null, exports: Value::NULL, note })

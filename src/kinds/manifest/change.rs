@@ -131,6 +131,10 @@ fn attribute_causes(difference: &Difference<'_>, child: &mut ChildChange) {
             (Some(wanted), Some(applied)) if compare.same(&wanted, &applied) => Cause::Drift,
             _ => Cause::Declared,
         };
+        // What is newly declared is our own doing, whoever set it before.
+        if field.cause == Cause::Declared {
+            field.because = None;
+        }
     }
 }
 

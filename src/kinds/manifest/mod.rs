@@ -10,6 +10,7 @@ mod order;
 mod place;
 mod preview;
 mod readiness;
+mod scaled;
 mod schema;
 mod wait;
 

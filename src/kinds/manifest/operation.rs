@@ -193,6 +193,11 @@ fn no_type(reference: &ObjectRef) -> Failure {
         .hint("what defines the type must come before: name it in `depends_on`")
 }
 
+/// When an object goes: last made first, and a type only after everything that may be of it.
+fn farewell(reference: &ObjectRef) -> (bool, std::cmp::Reverse<u8>) {
+    (reference.kind == "CustomResourceDefinition", std::cmp::Reverse(rank(reference)))
+}
+
 /// Deletes what bears our mark, last made first, and waits until it is gone.
 async fn delete_all(context: &Context, wanted: &[ObjectRef]) -> Outcome<()> {
     if wanted.is_empty() {
@@ -200,16 +205,16 @@ async fn delete_all(context: &Context, wanted: &[ObjectRef]) -> Outcome<()> {
     }
     let types = Types::of(context, wanted.iter()).await?;
     let there = objects(context, &types, wanted).await?;
-    let mut ranks: BTreeMap<u8, Vec<(ObjectRef, &Json)>> = BTreeMap::new();
+    let mut turns: BTreeMap<(bool, std::cmp::Reverse<u8>), Vec<(ObjectRef, &Json)>> = BTreeMap::new();
     for (reference, object) in &there {
         if matches!(owner(context, object), Owner::Ours(_))
             && let Some(found) = types.resolved(reference)
         {
-            ranks.entry(rank(reference)).or_default().push((found, object));
+            turns.entry(farewell(reference)).or_default().push((found, object));
         }
     }
     let kubernetes = &context.cluster()?.kubernetes;
-    for group in ranks.into_values().rev() {
+    for group in turns.into_values() {
         let jobs: Vec<_> =
             group.iter().map(|(reference, object)| delete(context, &**kubernetes, reference, object)).collect();
         stream::iter(jobs).buffer_unordered(AT_ONCE).try_collect::<()>().await?;

@@ -10,7 +10,7 @@ use crate::{
             live::{Seen, Types, objects, owner},
             operation::{is_same, marked},
             order::defined,
-            place,
+            place, scaled,
         },
         objects::{self as parts, ThreeWays, three_ways, type_of},
     },
@@ -99,6 +99,7 @@ pub(super) async fn preview(
         facts.insert("replaces".to_owned(), json!(replaces));
     }
     let nothing = children.is_empty();
+    remarks.extend(scaled::remarks(context, &children).await?);
     Ok(Some(Preview { children, facts, nothing, remarks, needs, brings, ..Preview::default() }))
 }
 

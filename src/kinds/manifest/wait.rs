@@ -3,6 +3,7 @@
 use crate::{
     kinds::{
         Context,
+        drain::held_by,
         manifest::readiness::{self, Readiness},
         reason,
     },
@@ -214,28 +215,8 @@ async fn late(context: &Context, made: &BTreeMap<ObjectRef, Json>, waiting: &BTr
 
 fn held(waiting: &BTreeMap<ObjectRef, Option<Json>>) -> Failure {
     let (reference, object) = waiting.iter().next().map(|(r, o)| (r.to_string(), o.clone())).unwrap_or_default();
-    let object = object.unwrap_or_default();
-    let texts = |json: &Json| -> Vec<String> {
-        json.as_array().into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
-    };
-    let mut finalizers = texts(&object["metadata"]["finalizers"]);
-    finalizers.extend(texts(&object["spec"]["finalizers"]));
-    // A namespace says itself what is left in it and what holds that.
-    let left: Vec<&str> = object["status"]["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|c| c["status"] == "True")
-        .filter_map(|c| c["message"].as_str())
-        .collect();
-    let mut what = if finalizers.is_empty() {
-        "it is still there".to_owned()
-    } else {
-        format!("it is held by {}", finalizers.join(", "))
-    };
-    if object["kind"] == "Namespace" && !left.is_empty() {
-        what = format!("{what}: {}", left.join("; "));
-    }
+    let mut what = held_by(&object.unwrap_or_default())
+        .map_or_else(|| "it is still there".to_owned(), |by| format!("it is held by {by}"));
     if waiting.len() > 1 {
         what = format!("{what}; {} others are not gone either", waiting.len() - 1);
     }

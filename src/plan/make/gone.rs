@@ -4,8 +4,8 @@ use crate::plan::make::{Maker, Seen, Work, blank, observe_remembered, remembered
 use crate::{
     base::{ActionWord, Address, Event},
     lang::Declaration,
-    plan::{Moment, Planned, connect, look::Look, removal, subject::world_problem},
-    world::{Class, Outcome},
+    plan::{Moment, Planned, Subject, clusters, connect, look::Look, removal, subject::world_problem},
+    world::{Class, ClusterConnection, Failure, Outcome},
 };
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,16 +67,22 @@ impl<'s> Maker<'s> {
         let order = removal::order(&self.state, &self.subject.graph.phases, &which);
         let rank: BTreeMap<&Address, usize> = order.iter().enumerate().map(|(at, a)| (a, at)).collect();
         self.nodes[before..].sort_by_key(|n| rank.get(&n.address).copied());
+        self.drains(before).await;
     }
 
     pub(super) fn look_at_removal(&self, address: Address, why: removal::Why) -> BoxFuture<'s, Seen> {
         let (subject, request, slots) = (self.subject, self.request, self.slots.clone());
         let resource = self.state.resources.get(&address).cloned();
+        let lives = resource.as_ref().and_then(|r| remembered_connections(subject, r).cluster);
         Box::pin(async move {
             let _slot = slots.acquire().await;
             let look = match resource {
                 Some(resource) => observe_remembered(subject, request, &resource).await,
                 None => Ok(Look::default()),
+            };
+            let look = match look {
+                Err(failure) if failure.class == Class::NotFound => gone_along(subject, lives.as_ref(), failure).await,
+                other => other,
             };
             Seen { what: Work::Removal { address, why }, look }
         })
@@ -92,14 +98,28 @@ impl<'s> Maker<'s> {
             Ok(look) => {
                 let read = !self.request.offline;
                 let place = connect::elsewhere(self.subject, &remembered_connections(self.subject, resource));
-                let planned = removal::planned(resource, look.observed.as_ref(), why, read);
+                let mut planned = removal::planned(resource, look.observed.as_ref(), why, read);
+                if look.gone_along {
+                    planned.reasons = vec!["it is gone with its cluster".to_owned()];
+                }
                 self.nodes.push(Planned { place, ..planned });
             }
             // Its place is gone: whether the thing is, is seen when its turn comes.
-            Err(failure) if failure.class == Class::NotFound => {
+            Err(failure)
+                if failure.class == Class::NotFound
+                    && remembered_connections(self.subject, resource).cluster.is_none() =>
+            {
                 self.nodes.push(removal::planned(resource, None, why, false));
             }
             Err(failure) => self.problems.push(world_problem(address, &failure)),
         }
+    }
+}
+
+/// A cluster that is gone took along what was in it; but only the word of whoever makes clusters says that it is gone.
+async fn gone_along(subject: &Subject, lives: Option<&ClusterConnection>, failure: Failure) -> Outcome<Look> {
+    match lives {
+        Some(cluster) if clusters::is_gone(subject, cluster).await? => Ok(Look { gone_along: true, ..Look::default() }),
+        _ => Err(failure),
     }
 }

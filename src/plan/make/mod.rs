@@ -14,8 +14,10 @@ mod needs;
 mod refresh;
 mod revert;
 mod seen;
+mod teardown;
 
 pub use drift::accepted_part;
+pub use teardown::DRAIN;
 
 use crate::{
     base::{ActionWord, Address, Diagnostic, Diagnostics, Event, Events, Value},
