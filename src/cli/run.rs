@@ -53,7 +53,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Plan(args) => commands::plan::run(args, context).await,
         Command::Show(args) => commands::show::run(&args, context),
         Command::Apply(args) => Box::pin(commands::apply::run(args, context)).await,
-        Command::Resume(args) => commands::resume::run(args, context).await,
+        Command::Resume(args) => Box::pin(commands::resume::run(args, context)).await,
         Command::Doctor(args) => commands::doctor::run(args, context).await,
         Command::Destroy(args) => Box::pin(commands::destroy::run(args, context)).await,
         Command::Status(args) => commands::status::run(&args, context).await,

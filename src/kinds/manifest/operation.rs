@@ -193,8 +193,11 @@ fn no_type(reference: &ObjectRef) -> Failure {
         .hint("what defines the type must come before: name it in `depends_on`")
 }
 
+/// The turn of a deletion: types after everything else, and before that what comes last in [`rank`] first.
+type Turn = (bool, std::cmp::Reverse<u8>);
+
 /// When an object goes: last made first, and a type only after everything that may be of it.
-fn farewell(reference: &ObjectRef) -> (bool, std::cmp::Reverse<u8>) {
+fn farewell(reference: &ObjectRef) -> Turn {
     (reference.kind == "CustomResourceDefinition", std::cmp::Reverse(rank(reference)))
 }
 
@@ -205,7 +208,7 @@ async fn delete_all(context: &Context, wanted: &[ObjectRef]) -> Outcome<()> {
     }
     let types = Types::of(context, wanted.iter()).await?;
     let there = objects(context, &types, wanted).await?;
-    let mut turns: BTreeMap<(bool, std::cmp::Reverse<u8>), Vec<(ObjectRef, &Json)>> = BTreeMap::new();
+    let mut turns: BTreeMap<Turn, Vec<(ObjectRef, &Json)>> = BTreeMap::new();
     for (reference, object) in &there {
         if matches!(owner(context, object), Owner::Ours(_))
             && let Some(found) = types.resolved(reference)

@@ -10,8 +10,9 @@ use serde_json::Value as Json;
 /// A warning for each workload whose `spec.replicas` differ from what is declared while a HorizontalPodAutoscaler, one of KEDA's
 /// included, scales it.
 pub(super) async fn remarks(context: &Context, children: &[ChildChange]) -> Outcome<Vec<(Path, Diagnostic)>> {
-    let scales = |child: &&ChildChange| child.fields.iter().any(|f| f.path == "spec.replicas" && f.before.is_some());
-    let workloads: Vec<&ChildChange> = children.iter().filter(scales).collect();
+    let is_resized =
+        |child: &&ChildChange| child.fields.iter().any(|f| f.path == "spec.replicas" && f.before.is_some());
+    let workloads: Vec<&ChildChange> = children.iter().filter(is_resized).collect();
     if workloads.is_empty() {
         return Ok(Vec::new());
     }

@@ -127,7 +127,9 @@ impl Maker<'_> {
         if self.request.mode == Mode::Destroy {
             // Nothing was evaluated: what state remembers says what the blocks refer to.
             let all: Vec<Address> = self.state.resources.keys().cloned().collect();
-            all.iter().for_each(|address| self.stand_in(address));
+            for address in &all {
+                self.stand_in(address);
+            }
         }
         let (subject, graph) = (self.subject, self.subject.graph.clone());
         let mut out: BTreeMap<Declaration, BTreeSet<ClusterConnection>> = BTreeMap::new();
