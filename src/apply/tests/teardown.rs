@@ -59,13 +59,17 @@ fn claim(name: &str, class: &str) -> Json {
 }
 
 async fn has(lab: &Lab, kind: &str, name: &str) -> bool {
+    holds(&cluster(lab).await, kind, name).await
+}
+
+async fn holds(cluster: &ClusterHandle, kind: &str, name: &str) -> bool {
     let object = ObjectRef {
         api_version: "v1".to_owned(),
         kind: kind.to_owned(),
         namespace: Some("default".to_owned()),
         name: name.to_owned(),
     };
-    cluster(lab).await.kubernetes.get(&object).await.unwrap().is_some()
+    cluster.kubernetes.get(&object).await.unwrap().is_some()
 }
 
 async fn destroying(lab: &Lab) -> Made {
@@ -155,9 +159,10 @@ async fn a_claim_that_appeared_since_the_plan_is_seen_before_the_stack_is_touche
     let lab = lab().await;
     let made = destroying(&lab).await;
     put(&lab, claim("late", "gp2")).await;
+    let cluster = cluster(&lab).await;
     let report = lab.apply_made(made).await.unwrap();
     assert!(format!("{:?}", report.beyond).contains("PersistentVolumeClaim default/late"), "{report:#?}");
-    assert!(has(&lab, "PersistentVolumeClaim", "late").await);
+    assert!(holds(&cluster, "PersistentVolumeClaim", "late").await);
     let left: Vec<String> = lab.subject().await.state.resources.keys().map(ToString::to_string).collect();
     assert_eq!(left, ["stack.cluster"]);
 }
