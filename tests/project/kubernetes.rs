@@ -119,7 +119,7 @@ async fn an_exec_plugin_of_a_kubeconfig_is_asked_for_credentials() {
 }
 
 /// A project whose plan has a `kubernetes` block of the control plane.
-fn project(account: &Account, cluster: &ControlPlane, declarations: &str) -> Project {
+pub(crate) fn project(account: &Account, cluster: &ControlPlane, declarations: &str) -> Project {
     let block = format!(
         "kubernetes \"main\" {{\n  kubeconfig {{\n    path = \"{}\"\n  }}\n}}\n\n{declarations}",
         cluster.kubeconfig().display()

@@ -22,6 +22,8 @@ mod examples;
 #[cfg(test)]
 mod helm;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
 mod ledgers;
