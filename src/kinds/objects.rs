@@ -259,8 +259,9 @@ pub(super) fn three_ways(reference: &ObjectRef, ways: &ThreeWays<'_>) -> Option<
         .fields(&Path::default(), Sides { desired: next.as_ref(), live: live.as_ref(), prior: last.as_ref() });
     fields.retain(|field| ways.live.is_none() || !is_only_written_otherwise(field));
     if let Some(live) = ways.live {
-        // Where nothing tells what was applied last, whoever compares knows what is drift.
-        for field in fields.iter_mut().filter(|f| ways.last.is_none() || f.cause == Cause::Drift) {
+        // Where nothing but the live object tells what was applied last, whoever compares knows what is drift.
+        let told = ways.last.is_some_and(|last| !std::ptr::eq(last, live));
+        for field in fields.iter_mut().filter(|f| !told || f.cause == Cause::Drift) {
             field.because = parse_path(&field.path).and_then(|path| ownership::set_by(live, &path));
         }
     }

@@ -20,9 +20,9 @@ mod drift;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
-mod helm;
-#[cfg(test)]
 mod health;
+#[cfg(test)]
+mod helm;
 #[cfg(test)]
 mod kubernetes;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     apply::journal::{Desk, Effect},
     base::{ActionWord, Value},
+    lang::Declaration,
     plan::{Planned, clusters, connect::Connections},
     state::{Intent, Record, Resource},
     world::Class,
@@ -41,7 +42,9 @@ impl Removal<'_> {
         let kind = crate::kinds::kind(address.kind())
             .ok_or_else(|| End::Failed(format!("this version of terrace does not run `{}`", address.kind())))?;
         let connections = crate::plan::remembered_connections(self.desk.subject, &self.remembered);
-        let timeout = kind.default_timeout(ActionWord::Delete);
+        let declared = self.desk.subject.configuration.resource(&Declaration::from(address));
+        let own = declared.and_then(|d| d.timeouts.get("delete").copied());
+        let timeout = own.unwrap_or_else(|| kind.default_timeout(ActionWord::Delete));
         let context = context(self.desk, address, &connections, timeout).await?;
         let identity = &self.remembered.identity;
         let observed = if kind.reads(identity) {
