@@ -140,7 +140,7 @@ fn finalizers(cluster: &ControlPlane, path: &str, finalizers: &[&str]) {
 fn what_holds_a_namespace_is_named_with_who_clears_it() {
     let (Some(server), Some(cluster)) = (support::ministack(), support::cluster()) else { return };
     let namespace = cluster.namespace("health") + "-x";
-    let declarations = "manifest \"space\" {\n  yaml = \"space.yaml\"\n  timeouts {\n    delete = \"4s\"\n  }\n}\n";
+    let declarations = "manifest \"space\" {\n  yaml = \"space.yaml\"\n  timeouts {\n    delete = \"20s\"\n  }\n}\n";
     let project = project(&server.account(), cluster, declarations);
     project.write("space.yaml", &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {namespace} }}\n"));
     project.ends(&["apply", "--auto-approve"], 0);
@@ -148,7 +148,7 @@ fn what_holds_a_namespace_is_named_with_who_clears_it() {
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["karpenter.sh/termination"]}});
     cluster.post(&maps, &map).ok();
     let said = project.ends(&["destroy", "--auto-approve", "--allow-destroy"], 1).words();
-    assert!(said.contains("karpenter.sh/termination") && said.contains("Karpenter clears that"), "{said}");
+    assert!(said.contains("karpenter.sh/termination") && said.contains("that Karpenter clears"), "{said}");
     finalizers(cluster, &format!("{maps}/held"), &[]);
     cluster.until(&format!("/api/v1/namespaces/{namespace}"), |answer| answer.status == 404);
     project.ends(&["destroy", "--auto-approve", "--allow-destroy"], 0);

@@ -31,9 +31,17 @@ fn cleared_by(finalizer: &str) -> String {
         .iter()
         .find(|(name, _)| if name.ends_with(['/', '.']) { finalizer.starts_with(name) } else { finalizer == *name });
     match (known, finalizer.split_once('/')) {
-        (Some((_, who)), _) => format!("{finalizer}, which {who} clears"),
+        (Some((_, who)), _) => format!("{finalizer}, which {}", clears(who)),
         (None, Some((domain, _))) => format!("{finalizer}, which the controller of {domain} clears"),
         (None, None) => format!("{finalizer}, which the controller that set it clears"),
+    }
+}
+
+/// `X clears` it, or `X clears once ..`.
+fn clears(who: &str) -> String {
+    match who.split_once(", once ") {
+        Some((who, when)) => format!("{who} clears once {when}"),
+        None => format!("{who} clears"),
     }
 }
 
@@ -54,7 +62,7 @@ pub(in crate::kinds) fn held_by(object: &Json) -> Option<String> {
     let mut said = left.join("; ");
     let known = CLEARED_BY.iter().filter(|(finalizer, _)| finalizer.contains(['.', '/']));
     if let Some((_, who)) = known.into_iter().find(|(finalizer, _)| said.contains(finalizer)) {
-        let _ = write!(said, "; {who} clears that");
+        let _ = write!(said, "; that {}", clears(who));
     }
     Some(said)
 }
@@ -68,6 +76,9 @@ mod tests {
     fn a_finalizer_is_told_with_who_clears_it() {
         let held = |f: &str| held_by(&json!({"metadata": {"finalizers": [f]}})).unwrap();
         assert!(held("service.k8s.aws/resources").ends_with("which the AWS Load Balancer Controller clears"));
+        assert!(
+            held("kubernetes.io/pvc-protection").ends_with("which Kubernetes itself clears once no pod uses the claim")
+        );
         assert!(held("example.com/x").ends_with("which the controller of example.com clears"));
         assert!(held("mine").ends_with("which the controller that set it clears"));
         assert_eq!(held_by(&json!({"metadata": {}})), None);
@@ -80,6 +91,6 @@ mod tests {
             {"type": "NamespaceFinalizersRemaining", "status": "True",
                 "message": "Some content in the namespace has finalizers remaining: finalizer.keda.sh in 1 resource instances"}]);
         let said = held_by(&json!({"status": {"conditions": conditions}})).unwrap();
-        assert!(said.starts_with("Some content") && said.ends_with("KEDA clears that"), "{said}");
+        assert!(said.starts_with("Some content") && said.ends_with("; that KEDA clears"), "{said}");
     }
 }
