@@ -77,6 +77,7 @@ playground: ## start MiniStack, a stand-in for AWS, and a Kubernetes cluster, an
 bench: ## measure terrace beside its peers, and rewrite docs/benchmarks.md (40 minutes)
 	$(CARGO) bench --locked --bench yardstick
 	$(CARGO) bench --locked --bench stacks
+	$(CARGO) bench --locked --bench kubernetes
 
 .PHONY: docs
 docs: ## build the reference of the library's modules
