@@ -20,7 +20,7 @@ mod support;
 
 use common::{
     Measured, Stopwatch, machine, output, page,
-    words::{mebibytes, seconds},
+    words::{mebibytes, seconds, times},
 };
 use std::{
     env,
@@ -158,23 +158,24 @@ fn median(rounds: &[Measured]) -> Duration {
 
 fn table(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| work | Terrace | its peak memory | beside | takes | Terrace's share of that | asked | |\n|---|---|---|---|---|---|---|---|",
+        "| work | Terrace | its peak memory | beside | takes | Terrace is faster | its share of the time | asked | |\n|---|---|---|---|---|---|---|---|---|",
     );
     for row in rows {
         let (own, peer) = (median(&row.own), median(&row.peer));
         let share = own.as_secs_f64() / peer.as_secs_f64();
         let (asked, met) = match row.asked {
-            Asked::Faster(times) => (format!("{times} times faster"), share * times <= 1.0),
-            Asked::Share(most) => (format!("at most {most:.2}"), share <= most),
+            Asked::Faster(least) => (format!("at least {least} times faster"), share * least <= 1.0),
+            Asked::Share(most) => (format!("a share of at most {most:.2}"), share <= most),
         };
         let peak = mebibytes(row.own.iter().filter_map(|m| m.peak_kib).max());
         let _ = write!(
             table,
-            "\n| {} | {} | {peak} | {} | {} | {share:.2} | {asked} | {} |",
+            "\n| {} | {} | {peak} | {} | {} | {} | {share:.2} | {asked} | {} |",
             row.work,
             seconds(own),
             row.beside,
             seconds(peer),
+            times(1.0 / share),
             if met { "met" } else { "**missed**" }
         );
     }

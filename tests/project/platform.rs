@@ -3,8 +3,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "reads the shipped files and the testbed's")]
 
-use crate::support::{cluster, ministack, platform::Platform};
+use crate::support::{
+    cluster::{ControlPlane, cluster_of_its_own},
+    ministack,
+    platform::Platform,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -102,8 +107,8 @@ const RELEASES: [(&str, &str); 13] = [
 
 #[test]
 fn the_whole_platform_applies_in_one_run_over_two_real_servers() {
-    let (Some(cluster), Some(server)) = (cluster(), ministack()) else { return };
-    let Some(platform) = Platform::new(cluster, server, "helm4") else { return };
+    let (Some(cluster), Some(server)) = (cluster_of_its_own(), ministack()) else { return };
+    let Some(platform) = Platform::new(&cluster, server, "helm4") else { return };
     for folder in ["plans", "modules"] {
         assert_eq!(files(&root().join(folder)), files(&platform.path().join(folder)), "{folder} is not as shipped");
     }
@@ -143,4 +148,37 @@ fn the_whole_platform_applies_in_one_run_over_two_real_servers() {
 
     let again = platform.ends(&["plan", "eks-platform", "--env", "dev"], 0);
     assert!(again.out.contains("No changes"), "{}", again.out);
+    goes_again(&platform, &cluster);
+}
+
+/// Destroys the platform, with what somebody else has in its cluster by then.
+fn goes_again(platform: &Platform, cluster: &ControlPlane) {
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "theirs"},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}], "selector": {"app": "theirs"}}});
+    cluster.post("/api/v1/namespaces/default/services", &service).ok();
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "theirs"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "gp3", "resources": {"requests": {"storage": "1Gi"}}}});
+    cluster.post("/api/v1/namespaces/default/persistentvolumeclaims", &claim).ok();
+
+    let foundation = platform.path().join("plans/eks-platform/foundation.hcl");
+    let text = fs::read_to_string(&foundation).unwrap();
+    fs::write(&foundation, text.replace("prevent_destroy = true", "prevent_destroy = false")).unwrap();
+    let on = ["eks-platform", "--env", "dev"];
+    platform.ends(&[&["apply"], &on[..], &["--auto-approve"]].concat(), 0);
+    let said = platform.ends(&[&["plan", "--destroy"], &on[..]].concat(), 0);
+    for part in ["drains the cluster", "Service default/theirs", "PersistentVolumeClaim default/theirs"] {
+        assert!(said.out.contains(part), "{part}\n{}", said.out);
+    }
+    let said = platform.ends(&[&["destroy"], &on[..], &["--auto-approve", "--allow-destroy"]].concat(), 0);
+    println!("{}", said.err);
+
+    for gone in ["services/theirs", "persistentvolumeclaims/theirs"] {
+        assert_eq!(cluster.get(&format!("/api/v1/namespaces/default/{gone}")).status, 404, "{gone}");
+    }
+    for (namespace, release) in RELEASES {
+        let records = format!("/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm,name%3D{release}");
+        assert_eq!(cluster.get(&records).ok()["items"], json!([]), "{namespace}/{release}");
+    }
+    let said = platform.ends(&[&["state", "list"], &on[..]].concat(), 0);
+    assert!(said.words().contains("nothing is remembered"), "{}", said.words());
 }

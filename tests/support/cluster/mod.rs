@@ -64,14 +64,12 @@ pub(crate) struct Answer {
 /// The cluster of this process; `None` where its programs are not built, which is said.
 pub(crate) fn cluster() -> Option<&'static ControlPlane> {
     static CLUSTER: OnceLock<Option<ControlPlane>> = OnceLock::new();
-    CLUSTER
-        .get_or_init(|| {
-            if !PROGRAMS.iter().all(|name| built(name).is_some()) {
-                return None;
-            }
-            Some(ControlPlane::start())
-        })
-        .as_ref()
+    CLUSTER.get_or_init(cluster_of_its_own).as_ref()
+}
+
+/// A cluster that a test has for itself, because what it does concerns all that is in it; it ends with the value.
+pub(crate) fn cluster_of_its_own() -> Option<ControlPlane> {
+    PROGRAMS.iter().all(|name| built(name).is_some()).then(ControlPlane::start)
 }
 
 impl ControlPlane {
