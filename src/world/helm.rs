@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, time::Duration};
 
-/// The label on a revision's record that holds the token of the effect that made it.
+/// The label on a revision's record that holds the token of the effect that made it, with the number of that revision.
 pub const TOKEN_LABEL: &str = "terrace.dev/token";
 
 /// Which chart.
@@ -96,8 +96,8 @@ pub struct Release {
     pub manifest: Vec<Json>,
     /// Labels, without Helm's own. A rollback bears those of the revision that it went back to.
     pub labels: BTreeMap<String, String>,
-    /// The token of the effect that made it ([`TOKEN_LABEL`]), which is no label here; empty where there is none. A rollback
-    /// bears that of the revision that it went back to.
+    /// The token of the effect that made it ([`TOKEN_LABEL`]), which is no label here; empty where there is none, as of a
+    /// rollback and of what another tool made.
     #[serde(default)]
     pub token: String,
     /// What Helm says of it: `Upgrade complete`, `Rollback to 3`, or why it failed.

@@ -169,7 +169,9 @@ const CHART_LABEL: &str = "terrace.dev/chart";
 
 /// True where a revision was made by exactly this chart and by what is wanted, so that rendering again tells nothing new.
 pub(super) fn is_made_by(release: &Release, desired: &Desired, chart: &Chart) -> bool {
-    release.labels.get(CHART_LABEL) == Some(&short(&chart.digest))
+    // Helm hands labels on to what another tool makes: only an effect's own revision is known.
+    !release.token.is_empty()
+        && release.labels.get(CHART_LABEL) == Some(&short(&chart.digest))
         && desired.inputs.get("values").and_then(Value::to_json).unwrap_or_else(|| json!({})) == release.values
 }
 

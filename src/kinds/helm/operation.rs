@@ -159,8 +159,8 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
     };
     let helm = context.cluster()?.helm.clone();
     let history = context.patiently(|| helm.history(name, namespace)).await?;
-    // A rollback bears the token of the revision that it went back to, so the first one is the effect itself.
-    let Some(ours) = history.iter().rfind(|r| r.token == step.token) else { return Ok(Recovered::NotDone) };
+    // Made again after a kill, the effect has several: the newest counts.
+    let Some(ours) = history.iter().find(|r| r.token == step.token) else { return Ok(Recovered::NotDone) };
     let request = || request(context, desired, step.token);
     if ours.revision == newest.revision {
         return Ok(match newest.status.as_str() {

@@ -150,7 +150,7 @@ impl LiveHelm {
                 Ok(records.open(&record)?.0)
             }
             (Err(failure), Ok(all)) => {
-                let ours = all.first().filter(|r| r.label(TOKEN_LABEL) == Some(request.token.as_str()));
+                let ours = all.first().filter(|r| r.token() == request.token);
                 let class = match ours {
                     // Helm is gone and its record still open.
                     Some(record) if record.is_pending() => Class::Unavailable,
@@ -176,9 +176,9 @@ impl LiveHelm {
     }
 
     /// What install and upgrade are both given.
-    fn given(program: &Program, request: &ReleaseRequest, pinned: &Pinned) -> Vec<String> {
+    fn given(program: &Program, request: &ReleaseRequest, pinned: &Pinned, revision: u32) -> Vec<String> {
         let mut labels: Vec<String> = request.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        labels.push(format!("{TOKEN_LABEL}={}", request.token));
+        labels.push(format!("{TOKEN_LABEL}={}", record::token_of(&request.token, revision)));
         let mut args = vec![request.name.clone(), pinned.path.display().to_string()];
         args.extend(["--values", "-", "--labels"].map(str::to_owned));
         args.push(labels.join(","));
@@ -254,10 +254,11 @@ impl Helm for LiveHelm {
 
     async fn install(&self, request: &ReleaseRequest) -> Outcome<Release> {
         let (program, pinned) = (self.shared.program().await?, self.shared.pinned(&request.chart).await?);
+        let last = self.records()?.all(&request.name, &request.namespace).await?.into_iter().next();
         let mut args = vec!["install".to_owned()];
-        args.extend(Self::given(program, request, &pinned));
+        args.extend(Self::given(program, request, &pinned, last.as_ref().map_or(1, |last| last.revision + 1)));
         // A name whose history was kept is taken until it is used again.
-        if self.records()?.kept(&request.name, &request.namespace).await? {
+        if last.is_some_and(|last| last.status == "uninstalled") {
             args.push("--replace".to_owned());
         }
         let done = self
@@ -276,11 +277,12 @@ impl Helm for LiveHelm {
 
     async fn upgrade(&self, request: &ReleaseRequest) -> Outcome<Release> {
         let (program, pinned) = (self.shared.program().await?, self.shared.pinned(&request.chart).await?);
+        let last = self.newest(&request.name, &request.namespace).await?;
         let mut args = vec!["upgrade".to_owned()];
-        args.extend(Self::given(program, request, &pinned));
+        args.extend(Self::given(program, request, &pinned, last.as_ref().map_or(1, |last| last.revision + 1)));
         // Without it helm takes the former values where the new ones are empty.
         args.extend(["--reset-values", "--history-max", HISTORY].map(str::to_owned));
-        if program.is_four() && self.applies_on_the_server(&request.name, &request.namespace, None).await? {
+        if program.is_four() && self.applies_on_the_server(last.as_ref())? {
             // What somebody else took of the release's fields was shown by the plan, and is taken back.
             args.push("--force-conflicts".to_owned());
         }
@@ -310,7 +312,8 @@ impl Helm for LiveHelm {
         let mut args = vec!["rollback".to_owned(), name.to_owned(), revision.to_string()];
         args.extend(Self::waiting(program, wait));
         args.extend(["--history-max", HISTORY].map(str::to_owned));
-        if program.is_four() && self.applies_on_the_server(name, namespace, Some(revision)).await? {
+        let all = if program.is_four() { self.records()?.of(name, namespace).await? } else { Vec::new() };
+        if self.applies_on_the_server(all.iter().find(|record| record.revision == revision))? {
             args.push("--force-conflicts".to_owned());
         }
         let word = format!("rollback {revision}");
@@ -368,14 +371,9 @@ impl Helm for LiveHelm {
 }
 
 impl LiveHelm {
-    /// True where the release, or one revision of it, was applied on the server's side: helm goes on as it began.
-    async fn applies_on_the_server(&self, name: &str, namespace: &str, revision: Option<u32>) -> Outcome<bool> {
+    /// True where a revision was applied on the server's side: helm goes on as it began.
+    fn applies_on_the_server(&self, record: Option<&Record>) -> Outcome<bool> {
         let records = self.records()?;
-        let all = records.of(name, namespace).await?;
-        let of = all.iter().find(|record| revision.is_none_or(|revision| record.revision == revision));
-        match of {
-            Some(record) => Ok(record::method(&records.open(record)?.1) == "ssa"),
-            None => Ok(false),
-        }
+        record.map_or(Ok(false), |record| Ok(record::method(&records.open(record)?.1) == "ssa"))
     }
 }

@@ -18,6 +18,15 @@ const BIGGEST: u64 = 256 << 20;
 /// Labels that helm itself puts on a record.
 const HELMS_OWN: [&str; 6] = ["name", "owner", "status", "version", "createdAt", "modifiedAt"];
 
+/// What stands between a token and its revision in [`TOKEN_LABEL`].
+const REVISION: &str = ".r";
+
+/// A token as a label of the revision that its effect makes. Helm hands labels on to whatever revision somebody makes next, by
+/// an upgrade or a rollback: with another number it is not that effect's.
+pub(super) fn token_of(token: &str, revision: u32) -> String {
+    format!("{token}{REVISION}{revision}")
+}
+
 /// What keeps the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Driver {
@@ -71,24 +80,22 @@ pub(super) struct Record {
 }
 
 impl Records {
-    /// All revisions, newest first, not yet unpacked.
+    /// All revisions, newest first, not yet unpacked; none where the release was uninstalled and its history kept.
     pub(super) async fn of(&self, name: &str, namespace: &str) -> Outcome<Vec<Record>> {
-        let labels = BTreeMap::from([("owner", "helm"), ("name", name)].map(|(k, v)| (k.to_owned(), v.to_owned())));
-        let objects = self.kubernetes.list("v1", self.driver.kind(), Some(namespace), &labels).await?;
-        let mut all: Vec<Record> = objects.into_iter().filter_map(record).collect();
-        all.sort_by_key(|record| std::cmp::Reverse(record.revision));
-        // What was uninstalled with its history kept is gone.
+        let mut all = self.all(name, namespace).await?;
         if all.first().is_some_and(|newest| newest.status == "uninstalled") {
             all.clear();
         }
         Ok(all)
     }
 
-    /// True where a release was uninstalled and its history kept: its name is taken until it is used again.
-    pub(super) async fn kept(&self, name: &str, namespace: &str) -> Outcome<bool> {
-        let labels = [("owner", "helm"), ("name", name), ("status", "uninstalled")];
-        let labels = BTreeMap::from(labels.map(|(k, v)| (k.to_owned(), v.to_owned())));
-        Ok(!self.kubernetes.list("v1", self.driver.kind(), Some(namespace), &labels).await?.is_empty())
+    /// As [`Records::of`], with those of a release that was uninstalled.
+    pub(super) async fn all(&self, name: &str, namespace: &str) -> Outcome<Vec<Record>> {
+        let labels = BTreeMap::from([("owner", "helm"), ("name", name)].map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let objects = self.kubernetes.list("v1", self.driver.kind(), Some(namespace), &labels).await?;
+        let mut all: Vec<Record> = objects.into_iter().filter_map(record).collect();
+        all.sort_by_key(|record| std::cmp::Reverse(record.revision));
+        Ok(all)
     }
 
     /// Changes status and description of a record in its place, as helm itself would have.
@@ -136,7 +143,7 @@ impl Records {
             app_version: text(&chart["appVersion"]),
             values: if content["config"].is_object() { content["config"].clone() } else { json!({}) },
             manifest: super::rendered::objects(manifest).map_err(|why| broken(record, &why))?,
-            token: labels.get(TOKEN_LABEL).cloned().unwrap_or_default(),
+            token: record.token().to_owned(),
             labels: labels
                 .into_iter()
                 .filter(|(name, _)| !HELMS_OWN.contains(&name.as_str()) && name != TOKEN_LABEL)
@@ -158,9 +165,11 @@ impl Records {
 }
 
 impl Record {
-    /// A label, by its name.
-    pub(super) fn label(&self, name: &str) -> Option<&str> {
-        self.object["metadata"]["labels"][name].as_str()
+    /// The token of the effect that made it; empty where none of ours did.
+    pub(super) fn token(&self) -> &str {
+        let label = self.object["metadata"]["labels"][TOKEN_LABEL].as_str().unwrap_or_default();
+        let own = label.rsplit_once(REVISION).filter(|(_, revision)| *revision == self.revision.to_string());
+        own.map_or("", |(token, _)| token)
     }
 
     /// True where an operation holds it, or seems to.
@@ -220,6 +229,19 @@ mod tests {
         let plain = BASE64.encode(content.to_string());
         assert_eq!(unpack(plain.as_bytes()).unwrap(), content);
         assert!(unpack(b"!").is_err());
+    }
+
+    #[test]
+    fn a_token_counts_for_the_revision_that_its_effect_made_alone() {
+        let of = |revision: u32, label: &str| {
+            let labels = json!({ "version": revision.to_string(), "status": "deployed", TOKEN_LABEL: label });
+            record(json!({ "metadata": { "labels": labels } })).unwrap().token().to_owned()
+        };
+        assert_eq!(of(3, &token_of("run-1", 3)), "run-1");
+        assert_eq!(
+            (of(4, &token_of("run-1", 3)), of(4, ""), of(4, "run-1")),
+            (String::new(), String::new(), String::new())
+        );
     }
 
     #[test]

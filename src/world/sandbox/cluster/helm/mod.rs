@@ -204,6 +204,7 @@ impl Helm for Client {
                     return Err(Self::fail(NAME, whom, Class::NotFound, message));
                 };
                 let mut stored = target.clone();
+                stored.release.token.clear();
                 stored.crds = Vec::new();
                 stored.halfway = tx.take_halfway();
                 stored.release.revision = newest.release.revision + 1;
