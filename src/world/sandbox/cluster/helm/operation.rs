@@ -49,6 +49,11 @@ impl Client {
         if stuck {
             return result.map(|()| stored.release);
         }
+        // The record is there: that Helm was told "later" is no longer a reason to begin again.
+        let result = result.map_err(|failure| match failure.class {
+            Class::Throttled => Failure { class: Class::Failed, ..failure },
+            _ => failure,
+        });
         let failure = result.as_ref().err();
         let closed = self
             .sandbox
