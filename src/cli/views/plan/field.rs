@@ -63,7 +63,9 @@ fn one(field: &FieldChange, longest: usize, indent: usize, page: &mut Page) {
                 text.push_str(&red("  # forces replacement"));
             }
             if let Some(because) = &field.because {
-                text.push_str(&dim(format!("  # because of {}", crate::cli::style::clean(because))));
+                // Of what drifted it tells who set it.
+                let word = if field.cause == Cause::Drift { "set by" } else { "because of" };
+                text.push_str(&dim(format!("  # {word} {}", crate::cli::style::clean(because))));
             }
         }
         page.line(&text);
