@@ -72,7 +72,7 @@ fn run() -> Result<(), String> {
     let versions = [
         ("kubectl", of(&built("kubectl")?, &["version", "--client"]).map(first)?),
         ("helm", of(&bench.helm, &["version", "--short"])?),
-        ("helmfile", of(&helmfile, &["version", "-o", "short"])?),
+        ("helmfile", of(&helmfile, &["--version"])?),
     ];
     let facts = machine::facts(bench.work.path(), bench.stopwatch, &versions);
     page::write("kubernetes", &section(&table, &facts))

@@ -5,6 +5,7 @@ use crate::{
     kinds::{Context, Measurement, probe},
     plan::connect::Connections,
     state::{Reading, Verdict},
+    world::Class,
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -32,16 +33,21 @@ pub(super) struct Measure {
 /// How many measurements a verdict keeps, the last ones.
 const KEPT: usize = 10;
 
-/// Measures until it passes often enough in a row, or its time is over. Misses, and failures to measure, are tried again.
+/// Measures until it passes often enough in a row, or its time is over. Misses, and failures to measure, are tried again; not so a probe
+/// that is wrong itself, like an expression that is none: no waiting mends that.
 pub(super) async fn measure(measure: &Measure, context: &Context) -> Verdict {
     let clock = &context.clock;
     let end = clock.now().checked_add(measure.within).unwrap_or(jiff::Timestamp::MAX);
     let mut in_a_row = 0;
     let mut measurements = VecDeque::new();
     loop {
+        let mut is_final = false;
         let Measurement { passed, said, value } = match context.bounded(probe(context, &measure.probe)).await {
             Ok(measured) => measured,
-            Err(failure) => Measurement { passed: false, said: failure.to_string(), value: None },
+            Err(failure) => {
+                is_final = failure.class == Class::Invalid;
+                Measurement { passed: false, said: failure.to_string(), value: None }
+            }
         };
         in_a_row = if passed { in_a_row + 1 } else { 0 };
         let now = clock.now();
@@ -50,7 +56,7 @@ pub(super) async fn measure(measure: &Measure, context: &Context) -> Verdict {
         }
         measurements.push_back(Reading { at: now, passed, said: said.clone(), value });
         let enough = in_a_row >= measure.consecutive.max(1);
-        if enough || now >= end {
+        if enough || is_final || now >= end {
             let declaration = measure.declaration.clone();
             return Verdict { passed: enough, said, declaration, at: now, measurements: measurements.into() };
         }

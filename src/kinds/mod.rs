@@ -32,7 +32,7 @@ mod written;
 
 pub use context::{Context, FIRST_POLL, Pace, PlanOutputs, Programs, SLOWEST_POLL, Seen, backoff};
 pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
-pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at_drain, lost_with};
+pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at_drain, lost_with, named};
 pub use kind::{
     Ahead, Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding,
     Kind, Named, Observed, Outlook, Owner, Prepare, Preview, Prior, REVERT_DRIFT, Recovered, Step, Undo,

@@ -132,6 +132,25 @@ fn drift_names_who_changed_a_field_and_an_autoscaler_is_named_beside_declared_re
     assert!(said.contains("No changes."), "{said}");
 }
 
+#[test]
+fn a_probe_that_is_wrong_itself_ends_at_once_and_drift_that_is_put_back_cannot_be_ignored() {
+    let (Some(server), Some(cluster)) = (support::ministack(), support::cluster()) else { return };
+    let namespace = cluster.namespace("health");
+    let verify = format!(
+        "  verify \"sum\" {{\n    condition {{\n      api_version = \"apps/v1\"\n      kind        = \"Deployment\"\n      name        = \"web\"\n      \
+         namespace   = \"{namespace}\"\n      cel         = \"object.spec.replicas = 2\"\n    }}\n    within = \"2h\"\n  }}\n"
+    );
+    let project =
+        project(&server.account(), cluster, &format!("manifest \"web\" {{\n  yaml = \"web.yaml\"\n{verify}}}\n"));
+    project.write("web.yaml", &web(&namespace, 2));
+    let said = project.ends(&["apply", "--auto-approve"], 1).words();
+    assert!(said.contains("verify \"sum\" did not pass") && said.contains("CEL"), "{said}");
+    let said = project.ends(&["status"], 0).words();
+    assert!(said.contains("manifest.web not verified"), "{said}");
+    let said = project.ends(&["drift", "--ignore", "manifest.web", "--reason", "a test"], 1).words();
+    assert!(said.contains("ignored_in_declaration") && said.contains("ignore_changes"), "{said}");
+}
+
 fn finalizers(cluster: &ControlPlane, path: &str, finalizers: &[&str]) {
     cluster.patch(path, &json!({"metadata": {"finalizers": finalizers}})).ok();
 }

@@ -9,13 +9,14 @@ use crate::{
     apply::journal::Desk,
     base::ActionWord,
     kinds::{self, Context, Drain, Drained},
+    lang::Declaration,
     plan::{DRAIN, Planned, clusters, connect::Connections},
     state::{Intent, Outcome as Ended, Purpose, Record, Resource},
     world::{Class, ClusterConnection, Failure, ObjectRef},
 };
 use std::{collections::BTreeSet, time::Duration};
 
-/// How long the controllers of a cluster have to clear away what they made.
+/// How long the controllers of a cluster have to clear away what they made, unless `timeouts { delete }` of the stack gives longer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The clusters that are drained before what this node deletes.
@@ -62,7 +63,9 @@ async fn clear(
 ) -> Result<(), End> {
     let address = &planned.address;
     let connections = Connections { aws: desk.subject.aws.clone(), cluster: Some(cluster.clone()) };
-    let context = match context(desk, address, &connections, DRAIN_TIMEOUT).await {
+    let declared = desk.subject.configuration.resource(&Declaration::from(address));
+    let timeout = declared.and_then(|d| d.timeouts.get("delete").copied()).unwrap_or_default().max(DRAIN_TIMEOUT);
+    let context = match context(desk, address, &connections, timeout).await {
         Ok(context) => context,
         Err(end) => return gone_or(desk, cluster, end).await,
     };
@@ -76,8 +79,8 @@ async fn clear(
     if !appeared.is_empty() {
         let what = appeared.join(", ");
         return Err(End::Beyond(format!(
-            "in the cluster {} there is by now what the plan did not list, and would be left behind in the account: {what}; plan again",
-            cluster.spoken()
+            "in {} there is by now what the plan did not list, and would be left behind in the account: {what}; plan again",
+            kinds::named(cluster)
         )));
     }
     let open = open(desk, planned);

@@ -158,7 +158,9 @@ fn detail(standing: &Standing, declared: &[Arc<str>]) -> String {
                 })
             })
             .collect();
+        let failing = snapshot.verdicts.iter().any(|(s, v)| s.starts_with(&prefix) && !v.passed);
         let status = match resource.status {
+            Status::Verified if failing => red("not verified"),
             Status::Verified => green("verified"),
             Status::Applied => yellow("not verified"),
             Status::Tainted => red("tainted"),

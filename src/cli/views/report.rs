@@ -18,7 +18,12 @@ pub(crate) fn render(report: &Report, rest: Option<&str>, width: usize) -> Strin
         .filter(|(what, count)| **count > 0 && what.as_str() != "failed")
         .map(|(what, count)| format!("{count} {}", past(what)))
         .collect();
-    let did = if did.is_empty() { "nothing was changed".to_owned() } else { did.join(", ") };
+    // What was cut off in its middle is in no count, and may have changed something.
+    let nothing = match report.end {
+        RunEnd::Succeeded | RunEnd::RolledBack => "nothing was changed",
+        _ => "nothing was finished",
+    };
+    let did = if did.is_empty() { nothing.to_owned() } else { did.join(", ") };
     let time = format_duration(report.elapsed);
     let (word, next) = match report.end {
         RunEnd::Succeeded => (green(bold("Done")), None),

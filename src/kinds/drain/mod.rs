@@ -142,12 +142,21 @@ impl Drain {
         if claims > 0 {
             parts.push(many(claims, "volume claim"));
         }
-        let mut words = format!("drains the cluster {} first: {}", self.cluster.spoken(), parts.join(", "));
+        let mut words = format!("drains {} first: {}", named(&self.cluster), parts.join(", "));
         if retained > 0 {
             let stays = if retained == 1 { "stays and costs" } else { "stay and cost" };
             let _ = write!(words, "; {} {stays}, by the reclaim policy Retain", many(retained, "volume"));
         }
         words
+    }
+}
+
+/// A cluster in the middle of a sentence.
+#[must_use]
+pub fn named(cluster: &ClusterConnection) -> String {
+    match cluster {
+        ClusterConnection::Eks { .. } => format!("the cluster {}", cluster.spoken()),
+        _ => format!("the cluster of {}", cluster.spoken()),
     }
 }
 

@@ -10,7 +10,12 @@ use crate::{
 use std::{collections::BTreeMap, sync::Arc};
 
 impl Maker<'_> {
+    /// The plan, or every problem that was found.
     pub(super) fn finish(mut self) -> Result<Made, Error> {
+        if self.problems.has_errors() {
+            self.problems.normalize();
+            return Err(self.problems.into());
+        }
         let outputs = self.outputs()?;
         self.order();
         for node in &mut self.nodes {

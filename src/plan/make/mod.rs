@@ -62,17 +62,18 @@ pub struct Made {
 /// Every problem that could be found, at once.
 pub async fn make(subject: &Subject, request: &Request, events: &dyn Events) -> Result<Made, Error> {
     let mut maker = Maker::new(subject, request, events)?;
+    let mut walked = Ok(());
     match request.mode {
-        Mode::Normal | Mode::RevertDrift | Mode::Import => maker.walk().await?,
+        Mode::Normal | Mode::RevertDrift | Mode::Import => walked = maker.walk().await,
         Mode::Destroy => maker.destroy().await,
         Mode::RefreshOnly => maker.refresh().await,
     }
-    if maker.problems.has_errors() {
-        maker.problems.normalize();
-        let _ = look::discard(subject, &maker.attachment.previews).await;
-        return Err(maker.problems.into());
+    let previews = maker.attachment.previews.clone();
+    let made = walked.and_then(|()| maker.finish());
+    if made.is_err() {
+        let _ = look::discard(subject, &previews).await;
     }
-    maker.finish()
+    made
 }
 
 /// What a look came back with.

@@ -61,7 +61,13 @@ impl Maker<'_> {
         }
         let cluster = instance.connections.cluster.as_ref();
         self.needs.note(address, &resource.span, cluster, look.preview.as_ref());
-        match decide::decide(&facts) {
+        let decided = decide::decide(&facts);
+        // What was left in the world is known before anything is refused, so that a refusal takes it away.
+        if let Some(attachment) = look.preview.and_then(|p| p.attachment) {
+            let left = Left { connections: instance.connections.clone(), attachment };
+            self.attachment.previews.insert(address.clone(), left);
+        }
+        match decided {
             Err(problems) => self.problems.extend(problems),
             Ok(decided) => {
                 let mut planned = decided.planned;
@@ -72,10 +78,6 @@ impl Maker<'_> {
                 let attributes = instance::attributes(&instance.evaluated.inputs, &exports);
                 self.evaluator.set(address, attributes);
                 self.own_drift(decided.drift);
-                if let Some(attachment) = look.preview.and_then(|p| p.attachment) {
-                    let left = Left { connections: instance.connections.clone(), attachment };
-                    self.attachment.previews.insert(address.clone(), left);
-                }
                 self.push(planned);
             }
         }

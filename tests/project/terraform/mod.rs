@@ -67,3 +67,17 @@ fn a_program_that_is_missing_or_something_else_is_refused_by_name() {
         said.err
     );
 }
+
+#[test]
+fn a_plan_that_is_refused_leaves_no_saved_plan_of_a_root_behind() {
+    let Some(bed) = Bed::tofu() else { return };
+    bed.root("a", "output \"secret\" {\n  value     = \"hunter2\"\n  sensitive = true\n}\n");
+    bed.plan(
+        "terraform \"a\" { root = \"${path.project}/a\" }\n\noutput \"shown\" { value = terraform.a.outputs.secret }\n",
+    );
+    let said = bed.ends(&["plan", "app", "--env", "dev"], 1);
+    assert!(said.err.contains("sensitive_output"), "{}", said.err);
+    let left: Vec<_> =
+        bed.files(".terrace/terraform").into_iter().filter(|f| f.extension().is_some_and(|e| e == "tfplan")).collect();
+    assert_eq!(left, Vec::<std::path::PathBuf>::new());
+}

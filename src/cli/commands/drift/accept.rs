@@ -66,9 +66,7 @@ fn accepted(drift: &Drift, reason: Option<&str>, stage: &Stage, context: &Contex
     if !inside && !drift.children.is_empty() {
         return Err(Error::new("accept_inside", format!("what drifted inside {address} cannot be taken for right"))
             .because("it is made of what is declared, and the next apply puts it back")
-            .hint(
-                "declare what is live, or name it in lifecycle { ignore_changes = [..] }; --ignore only keeps quiet",
-            ));
+            .hint("declare what is live, or name it in lifecycle { ignore_changes = [..] }"));
     }
     let mut records = Vec::new();
     let fields: Vec<&FieldChange> = drift.fields.iter().collect();

@@ -19,7 +19,7 @@ use crate::{
         variables,
         views::{self, diagnostics::plural, json::answer},
     },
-    kinds::{Cause, ChildChange, FieldChange},
+    kinds::{Cause, ChildChange, FieldChange, kind},
     plan::{Drift, Mode, Plan, Request},
     state::{IgnoredDrift, Record},
 };
@@ -184,6 +184,13 @@ async fn decide(args: &Args, stage: &Stage, context: &Context) -> Result<Exit> {
                 return Err(Error::new("not_in_state", format!("nothing is remembered under {address}"))
                     .hint("terrace state list shows what there is"));
             }
+        }
+        // Only what an apply leaves alone anyway can be left alone by a decision.
+        let put_back = |a: &&Address| kind(a.kind()).is_some_and(|kind| !kind.drifts_inside());
+        if let Some(address) = args.ignore.iter().find(put_back) {
+            return Err(Error::new("ignored_in_declaration", format!("drift of {address} is put back by every apply"))
+                .because("what it is made of is what is declared")
+                .hint("name the fields that others may set: lifecycle { ignore_changes = [..] }, with the paths that terrace drift shows"));
         }
         Ok(())
     });
