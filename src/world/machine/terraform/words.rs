@@ -162,6 +162,9 @@ pub(super) fn failure(about: &About<'_>, said: &[Said], otherwise: &str) -> Fail
         return new(Class::Local, message)
             .hint("have the version that the root asks for on PATH, or name it in terrace.toml");
     }
+    if let Some(failure) = errors.iter().find_map(|said| lock_file(about, said)) {
+        return failure;
+    }
     if has(&["dependency lock file", "Provider dependency changes detected", "Lock file"]) {
         return new(Class::Invalid, message).hint(format!(
             "`{} init` brings the root's .terraform.lock.hcl up to date; look at it and commit it",
@@ -184,6 +187,44 @@ pub(super) fn failure(about: &About<'_>, said: &[Said], otherwise: &str) -> Fail
             .hint("give it in `inputs` or `sensitive_inputs`; for a root that is no longer declared, as TF_VAR_NAME in the environment");
     }
     new(about.class, message)
+}
+
+/// What the root's lock file stands against: another version than the root asks for, another package than was locked. Told
+/// under the same headings as a registry that does not answer, so the details say which it is.
+fn lock_file(about: &About<'_>, said: &Said) -> Option<Failure> {
+    let detail = flat(&said.detail);
+    let new = |message: String| Failure::new(Class::Invalid, about.operation, about.folder, message);
+    let commit = "look at the root's .terraform.lock.hcl and commit it";
+    if let Some((provider, locked, asked)) = moved_pin(&detail) {
+        let what = format!("the lock file pins {provider} {locked}, and the root asks for {asked}");
+        let hint = format!("`{} init -upgrade -backend=false` moves the pin; {commit}", about.by_hand);
+        return Some(new(what).hint(hint));
+    }
+    let other =
+        ["match any of the checksums", "has unexpected SHA-256 hash"].iter().any(|words| detail.contains(words));
+    if !other {
+        return None;
+    }
+    let message = format!("a package is not the one that is locked: {}", said.line());
+    Some(new(message).hint(format!(
+        "where it is the right one, for another platform or from a mirror, `{} providers lock` records its checksums; {commit}; \
+         else see what the mirror or the cache holds",
+        about.by_hand
+    )))
+}
+
+/// Provider, locked version and what is asked for: `locked provider P V does not match configured version constraint C; must ..` of
+/// `init`, `provider P: locked version selection V doesn't match the updated version constraints "C"` of what comes after it.
+fn moved_pin(detail: &str) -> Option<(&str, &str, &str)> {
+    if let Some((_, rest)) = detail.split_once("locked provider ") {
+        let (pin, asked) = rest.split_once(" does not match configured version constraint")?;
+        let (provider, version) = pin.split_once(' ')?;
+        let asked = asked.trim_start_matches('s').split(';').next().unwrap_or_default();
+        return Some((provider, version, asked.trim()));
+    }
+    let (before, rest) = detail.split_once(": locked version selection ")?;
+    let (version, asked) = rest.split_once(" doesn't match the updated version constraints \"")?;
+    Some((before.rsplit(' ').next()?, version, asked.split('"').next()?))
 }
 
 /// How an apply stands by its events.
@@ -284,6 +325,46 @@ mod tests {
             "the state is locked: `apply` of root@vm holds it since 2026-11-21 15:28:51 +0000 UTC (lock ID bfa438a6)"
         );
         assert!(failure.hint.unwrap().contains("terraform -chdir=infra force-unlock bfa438a6"));
+    }
+
+    fn failed(summary: &str, detail: &str) -> Failure {
+        let about = About {
+            operation: "terraform init",
+            folder: "infra",
+            by_hand: "terraform -chdir=infra",
+            unlock: "terraform -chdir=infra force-unlock",
+            class: Class::Invalid,
+        };
+        let said = Said { error: true, summary: summary.into(), detail: detail.into(), ..Said::default() };
+        failure(&about, &[said], "")
+    }
+
+    #[test]
+    fn a_pin_that_the_root_has_moved_away_from_is_told_with_both_versions_and_what_moves_it() {
+        let query = "Could not retrieve the list of available versions for provider hashicorp/null: locked provider\n\
+            registry.terraform.io/hashicorp/null 3.2.1 does not match configured version\nconstraint ~> 3.3, != 3.3.1; must use terraform init -upgrade to allow\nselection of new versions";
+        let later = "The following dependency selections recorded in the lock file are inconsistent with the current configuration:\n  \
+            - provider registry.terraform.io/hashicorp/null: locked version selection 3.2.1 doesn't match the updated version constraints \"~> 3.3, != 3.3.1\"\n\nTo update";
+        for (summary, detail) in
+            [("Failed to query available provider packages", query), ("Inconsistent dependency lock file", later)]
+        {
+            let failure = failed(summary, detail);
+            assert_eq!(
+                failure.message,
+                "the lock file pins registry.terraform.io/hashicorp/null 3.2.1, and the root asks for ~> 3.3, != 3.3.1"
+            );
+            assert!(failure.hint.unwrap().contains("`terraform -chdir=infra init -upgrade -backend=false`"));
+        }
+    }
+
+    #[test]
+    fn a_package_that_is_not_the_locked_one_is_no_registry_out_of_reach() {
+        let detail = "Error while installing hashicorp/null v3.2.1: the local package for\nregistry.terraform.io/hashicorp/null 3.2.1 doesn't match any of the checksums\npreviously recorded in the dependency lock file (this might be because ..)";
+        let failure = failed("Failed to install provider", detail);
+        assert!(failure.message.contains("is not the one that is locked") && failure.message.contains("null v3.2.1"));
+        assert!(failure.hint.unwrap().contains("`terraform -chdir=infra providers lock`"));
+        let failure = failed("Failed to install provider", "could not connect to registry.terraform.io");
+        assert!(failure.hint.unwrap().contains("registry can be reached"));
     }
 
     #[test]
