@@ -493,6 +493,20 @@ pub trait Kind: Send + Sync {
         Desired { inputs: keep_ignored(&desired.inputs, &observed.inputs, ignore), ..desired.clone() }
     }
 
+    /// What only one declaration may have, where another one with it would undo its work: a key, and it in words. `None` where
+    /// its mark on the live thing tells, or a part of it is not known yet.
+    fn sole(&self, desired: &Desired) -> Option<(Digest, String)> {
+        let _ = desired;
+        None
+    }
+
+    /// Adds to a change that was made a replacement, since `--replace` or `replace_triggered_by` asked for it, what goes with
+    /// the former thing. Pure.
+    fn replaced(&self, change: Change, observed: &Observed) -> Change {
+        let _ = observed;
+        change
+    }
+
     /// The difference. Pure, total, deterministic.
     fn diff(&self, difference: &Difference<'_>) -> Change;
 

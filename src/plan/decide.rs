@@ -123,6 +123,9 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
     if forced && change.action == ActionWord::Replace {
         // What takes its place is another thing: what it exports is as little known as that of any new one.
         change.exports = as_new(facts);
+        if let Some(observed) = facts.observed {
+            change = facts.instance.kind.replaced(change, observed);
+        }
     }
     let gone = facts.remembered.is_some() && facts.observed.is_none();
     if gone {

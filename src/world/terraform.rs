@@ -152,6 +152,7 @@ pub trait Terraform: Send + Sync {
     /// Takes away a saved plan. One that is not there is no error.
     async fn discard(&self, key: &str, name: &str) -> Outcome<()>;
 
-    /// The command by which a person breaks a lock.
-    fn unlock_command(&self, root: &Root, id: &str) -> String;
+    /// How a person calls the program with these words for this root, from the project's folder: with the state and the
+    /// workspace that it has here.
+    fn by_hand(&self, root: &Root, words: &str) -> String;
 }

@@ -69,14 +69,28 @@ fn take(change: &mut Change, preview: &Preview, difference: &Difference<'_>) {
     change.reasons.extend(reasons.filter_map(|r| r.as_str().map(str::to_owned)));
 }
 
-/// What destroying it takes away: all that its state holds.
-pub(super) fn removal(prior: Option<&Prior>, observed: Option<&Observed>) -> Change {
-    let mut change = Change::new(ActionWord::Delete, Value::NULL);
+/// A replacement destroys all that the state holds, whatever the root's own plan would have done with it.
+pub(super) fn replaced(mut change: Change, observed: &Observed) -> Change {
+    let mut planned = std::mem::take(&mut change.children);
+    for mut held in held(observed) {
+        let found = planned.iter().position(|c| c.name == held.name).map(|at| planned.remove(at));
+        let goes = found.as_ref().is_some_and(|c| matches!(c.action, ActionWord::Delete | ActionWord::Forget));
+        held.action = if goes { ActionWord::Delete } else { ActionWord::Replace };
+        held.fields = found.map(|c| c.fields).unwrap_or_default();
+        change.children.push(held);
+    }
+    change.children.extend(planned.into_iter().filter(|c| c.action == ActionWord::Create));
+    change.stateful = change.children.iter().any(|c| c.stateful && c.action != ActionWord::Create);
     change.undo = Undo::None("what its program destroys is not brought back".to_owned());
-    let resources = observed.and_then(|o| o.image.get("resources")).and_then(Value::as_seq);
-    for resource in resources.into_iter().flat_map(|s| s.iter()) {
+    change
+}
+
+/// All that a root's state holds, as what is destroyed.
+fn held(observed: &Observed) -> Vec<ChildChange> {
+    let resources = observed.image.get("resources").and_then(Value::as_seq);
+    let of = |resource: &Value| {
         let text = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default();
-        change.children.push(ChildChange {
+        ChildChange {
             name: text("address").to_owned(),
             kind: text("type").to_owned(),
             action: ActionWord::Delete,
@@ -84,8 +98,16 @@ pub(super) fn removal(prior: Option<&Prior>, observed: Option<&Observed>) -> Cha
             policy: None,
             stateful: children::holds_data(text("type")),
             fields: Vec::new(),
-        });
-    }
+        }
+    };
+    resources.into_iter().flat_map(|s| s.iter()).map(of).collect()
+}
+
+/// What destroying it takes away: all that its state holds.
+pub(super) fn removal(prior: Option<&Prior>, observed: Option<&Observed>) -> Change {
+    let mut change = Change::new(ActionWord::Delete, Value::NULL);
+    change.undo = Undo::None("what its program destroys is not brought back".to_owned());
+    change.children = observed.map(held).unwrap_or_default();
     change.stateful = change.children.iter().any(|c| c.stateful);
     let withheld = prior.and_then(|p| p.identity["withheld"].as_array().cloned()).unwrap_or_default();
     if !withheld.is_empty() {

@@ -121,6 +121,19 @@ fn key(request: &Prepare<'_>) -> String {
     format!("{}-{}", marks.physical_name(request.address, KEY_LIMIT), digest.short())
 }
 
+/// Which state a root has, as a key that tells states apart and in words. Settings of its backend are known by their values,
+/// secret ones too.
+pub(super) fn state_of(desired: &Desired) -> Option<(Digest, String)> {
+    let identity = desired.identity.as_ref()?;
+    let (root, workspace) = (identity["root"].as_str()?, identity["workspace"].as_str()?);
+    let backend = match desired.inputs.get("backend").filter(|b| !b.is_null()) {
+        Some(backend) => backend.to_json()?,
+        None => json!({}),
+    };
+    let key = Digest::of(json!([root, workspace, backend]).to_string().as_bytes());
+    Some((key, format!("the state of `{root}` in the workspace `{workspace}`")))
+}
+
 /// What state must keep so that the root can be read and destroyed when nothing declares it any more: where it is and what it
 /// is given, but for what is secret. `None` where a part of where it is is not known.
 fn identity(inputs: &Value, key: &str) -> Option<Json> {

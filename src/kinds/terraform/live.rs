@@ -55,12 +55,8 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     let root = root(context, identity, desired)?;
     let state = context.terraform.state(&root, context.time_left()).await?;
     let was = identity["lineage"].as_str();
-    if let (Some(was), Some(now)) = (was, &state.lineage)
-        && was != now
-    {
-        let what = "the state that is there is another one than the root was applied to: it has another lineage";
-        return Err(Failure::new(Class::Conflict, "terraform", root.folder, what)
-            .hint("the backend or the workspace has changed; put it back, or `terrace state rm` it and `import` what is there"));
+    if let Some(why) = was.and_then(|was| lost(was, state.lineage.as_deref())) {
+        return Err(lost_failure(context, &root, why));
     }
     // A root that holds nothing leaves no trace; that it was applied is remembered.
     let empty = state.resources.is_empty() && state.outputs.is_empty();
@@ -84,6 +80,29 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         image: image(&state),
         identity,
     }))
+}
+
+/// Why the state that is there is not the one that the root was applied to. One that is not to be found says nothing of what
+/// it held: that may be there still.
+pub(super) fn lost(was: &str, now: Option<&str>) -> Option<&'static str> {
+    match now {
+        None => Some(
+            "the state that this root left is not there: the backend or the workspace is another one, or it was deleted",
+        ),
+        Some(now) if now != was => {
+            Some("the state that is there is another one than the root was applied to: it has another lineage")
+        }
+        Some(_) => None,
+    }
+}
+
+/// That, with what to do.
+pub(super) fn lost_failure(context: &Context, root: &Root, why: &str) -> Failure {
+    Failure::new(Class::Conflict, "terraform", &root.folder, why).hint(format!(
+        "put back what has changed: the root's backend, its settings, the workspace; where the state is gone for good, \
+         `terrace state rm {}` lets go of it, and an `import` block takes over what is there",
+        context.address
+    ))
 }
 
 /// What the world tells of what is written: which state it is. Values that were given are remembered, not read.

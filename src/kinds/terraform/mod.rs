@@ -15,7 +15,7 @@ mod schema;
 pub(super) use schema::SCHEMA;
 
 use crate::{
-    base::{ActionWord, Diagnostics, Value},
+    base::{ActionWord, Diagnostics, Digest, Value},
     kinds::{Applied, Change, Context, Desired, Difference, Kind, Observed, Prepare, Preview, Prior, Recovered, Step},
     lang::schema::KindSchema,
     world::{Class, Failure, Outcome},
@@ -95,6 +95,14 @@ impl Kind for TerraformKind {
     /// What its root leaves alone is written in the root.
     fn leave_ignored(&self, desired: &Desired, _observed: &Observed, _ignore: &[String]) -> Desired {
         desired.clone()
+    }
+
+    fn sole(&self, desired: &Desired) -> Option<(Digest, String)> {
+        desired::state_of(desired)
+    }
+
+    fn replaced(&self, change: Change, observed: &Observed) -> Change {
+        change::replaced(change, observed)
     }
 
     fn diff(&self, difference: &Difference<'_>) -> Change {

@@ -33,7 +33,12 @@ impl<'s> Work<'s> {
     }
 
     async fn state(&self) -> Outcome<RootState> {
-        self.context.terraform.state(&self.root, self.context.time_left()).await
+        let state = self.context.terraform.state(&self.root, self.context.time_left()).await?;
+        let was = self.step.identity.and_then(|i| i["lineage"].as_str());
+        match was.and_then(|was| live::lost(was, state.lineage.as_deref())) {
+            Some(why) => Err(live::lost_failure(self.context, &self.root, why)),
+            None => Ok(state),
+        }
     }
 
     async fn discard(&self, name: &str) {
@@ -92,7 +97,7 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
         RootEnd::Failed(failure) => Err(failure),
         RootEnd::CutOff { amid, made, .. } => {
             let state = work.state().await?;
-            Err(cut_off(&work.root, &unsure(&amid, &made, &state, &work.root)))
+            Err(cut_off(&work.root, &work.unsure(&amid, &made, &state)))
         }
         RootEnd::Unknown => Err(cut_off(&work.root, "")),
     }
@@ -101,23 +106,6 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
 fn cut_off(root: &Root, unsure: &str) -> Failure {
     let what = format!("its program was killed{unsure}; the next plan shows what is left to do");
     Failure::new(Class::Failed, "terraform apply", &root.folder, what)
-}
-
-/// What a person has to look for: what was being made, and what was made and never came into the state.
-fn unsure(amid: &[String], made: &[String], state: &RootState, root: &Root) -> String {
-    let lost: Vec<&str> =
-        made.iter().filter(|m| !state.resources.iter().any(|(a, _)| a == *m)).map(String::as_str).collect();
-    let mut parts = Vec::new();
-    if !amid.is_empty() {
-        parts.push(format!(", at work on {}", amid.join(", ")));
-    }
-    if !lost.is_empty() {
-        parts.push(format!("; it had made {}, which the state does not know", lost.join(", ")));
-    }
-    if !parts.is_empty() {
-        parts.push(format!("; look whether that is there, and `{} import` it where it is", root.program));
-    }
-    parts.concat()
 }
 
 /// By the log of the program, which goes on without us; where that is cut off too, by the state and its lock.
@@ -153,6 +141,12 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
 }
 
 impl Work<'_> {
+    /// What a person has to look for: what was being made, and what was made and never came into the state.
+    fn unsure(&self, amid: &[String], made: &[String], state: &RootState) -> String {
+        let import = |words: &str| self.context.terraform.by_hand(&self.root, words);
+        unsure(amid, made, state, &import)
+    }
+
     async fn untouched(&self) -> Outcome<bool> {
         Ok(as_it_was(&self.state().await?, self.step.observed.map(|o| &o.image)))
     }
@@ -161,7 +155,8 @@ impl Work<'_> {
     async fn locked(&self, started: Option<jiff::Timestamp>) -> Outcome<Option<Recovered>> {
         let terraform = &self.context.terraform;
         let Some(lock) = terraform.lock(&self.root, self.context.time_left()).await? else { return Ok(None) };
-        let command = terraform.unlock_command(&self.root, if lock.id.is_empty() { "ID" } else { &lock.id });
+        let id = if lock.id.is_empty() { "ID" } else { &lock.id };
+        let command = terraform.by_hand(&self.root, &format!("force-unlock {id}"));
         let ours = started.is_some_and(|started| lock.operation.contains("Apply") && near(&lock.created, started));
         let who = if lock.who.is_empty() { "somebody" } else { &lock.who };
         let held = format!("the state is locked by {who} since {} (lock ID {})", lock.created, lock.id);
@@ -180,12 +175,36 @@ impl Work<'_> {
         if self.step.action == ActionWord::Delete && state.resources.is_empty() {
             return Ok(Recovered::Done(self.applied("found to be done".to_owned()).await?));
         }
-        let unsure = unsure(amid, made, &state, &self.root);
+        let unsure = self.unsure(amid, made, &state);
         Ok(Recovered::Stuck {
             why: format!("its program was killed half-way{unsure}; the next plan shows what is left to do"),
             command: "terrace apply".to_owned(),
         })
     }
+}
+
+fn unsure(amid: &[String], made: &[String], state: &RootState, by_hand: &dyn Fn(&str) -> String) -> String {
+    let known = |address: &str| state.resources.iter().any(|(a, _)| a == address);
+    let lost: Vec<&str> = made.iter().map(String::as_str).filter(|made| !known(made)).collect();
+    let mut parts = Vec::new();
+    if !amid.is_empty() {
+        parts.push(format!(", at work on {}", amid.join(", ")));
+    }
+    if !lost.is_empty() {
+        parts.push(format!("; it had made {}, which the state does not know", lost.join(", ")));
+    }
+    // What was being made is told with what was done to it: `a.b (create)`.
+    let making = amid.iter().filter_map(|a| a.strip_suffix(" (create)")).filter(|a| !known(a));
+    let sought: Vec<&str> = making.chain(lost).collect();
+    let address = match sought.as_slice() {
+        [] => return parts.concat(),
+        [one] if one.contains(['"', '[', ' ']) => format!("'{}'", one.replace('\'', "'\\''")),
+        [one] => (*one).to_owned(),
+        _ => "ADDRESS".to_owned(),
+    };
+    let command = by_hand(&format!("import {address} ID"));
+    parts.push(format!("; look whether that is there, and where it is, bring it into the state: `{command}`"));
+    parts.concat()
 }
 
 /// Whether a root's state is still as it was before a step.
@@ -212,7 +231,24 @@ fn near(created: &str, started: jiff::Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::near;
+    use super::{near, unsure};
+    use crate::world::RootState;
+
+    #[test]
+    fn what_may_be_there_is_told_with_the_command_that_brings_it_into_this_state() {
+        let state = RootState { resources: vec![("t.kept".to_owned(), "t".to_owned())], ..RootState::default() };
+        let by_hand = |words: &str| format!("TF_WORKSPACE=dev terraform -chdir=infra {words}");
+        let told = |amid: &[&str], made: &[&str]| {
+            let all = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+            unsure(&all(amid), &all(made), &state, &by_hand)
+        };
+        let one = told(&["t.a[\"x\"] (create)"], &["t.kept"]);
+        assert!(one.ends_with("`TF_WORKSPACE=dev terraform -chdir=infra import 't.a[\"x\"]' ID`"), "{one}");
+        let two = told(&["t.a (create)"], &["t.b"]);
+        assert!(two.contains("made t.b, which") && two.ends_with("-chdir=infra import ADDRESS ID`"), "{two}");
+        // What was being destroyed or changed is in the state already.
+        assert_eq!(told(&["t.kept (update)"], &["t.kept"]), ", at work on t.kept (update)");
+    }
 
     #[test]
     fn a_lock_is_the_programs_own_where_it_was_taken_just_after_it_started() {

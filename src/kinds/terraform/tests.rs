@@ -2,7 +2,7 @@
 
 use super::{children::read, *};
 use crate::{
-    base::{Address, Digest, Hidden},
+    base::{Address, Hidden},
     kinds::{
         Cause, Undo,
         testing::{any_value, marks, seal},
@@ -216,6 +216,49 @@ fn a_change_says_that_it_has_no_undo_and_seals_the_secrets_of_its_parts() {
     let nothing = Preview { nothing: true, ..Preview::default() };
     let change = TerraformKind.diff(&Difference { preview: Some(&nothing), ..difference });
     assert_eq!((change.action, change.exports), (ActionWord::NoOp, live.exports.clone()));
+}
+
+#[test]
+fn a_state_that_is_not_to_be_found_is_not_a_root_that_is_gone() {
+    assert!(live::lost("l", None).unwrap().contains("is not there"));
+    assert!(live::lost("l", Some("other")).unwrap().contains("another lineage"));
+    assert_eq!(live::lost("l", Some("l")), None);
+}
+
+#[test]
+fn a_state_is_known_by_root_workspace_and_settings_of_the_backend() {
+    let of = |more: Vec<(&'static str, Value)>| TerraformKind.sole(&prepare(&root(more), None).unwrap()).unwrap().0;
+    let backend = |path: &str| ("backend", Value::object([("path", Value::from(path).sensitive())]));
+    let plain = of(Vec::new());
+    assert_eq!(of(vec![("inputs", Value::object([("x", 1.into())])), ("program", "tofu".into())]), plain);
+    assert_eq!(of(vec![("backend", Value::object(Vec::<(&str, Value)>::new()))]), plain);
+    assert_ne!(of(vec![("workspace", "other".into())]), plain);
+    assert_ne!(of(vec![backend("a")]), of(vec![backend("b")]));
+    let unknown = prepare(&root(vec![("workspace", Value::UNKNOWN)]), None).unwrap();
+    assert!(TerraformKind.sole(&unknown).is_none());
+}
+
+#[test]
+fn a_replacement_shows_all_that_the_state_holds_and_that_data_goes_with_it() {
+    let held = |name: &str, kind: &str| Value::object([("address", Value::from(name)), ("type", Value::from(kind))]);
+    let resources = vec![held("aws_db_instance.main", "aws_db_instance"), held("t.drifted", "t"), held("t.gone", "t")];
+    let live = Observed { image: Value::object([("resources", Value::tuple(resources))]), ..observed() };
+    let change = TerraformKind.replaced(Change::new(ActionWord::Replace, Value::UNKNOWN), &live);
+    assert!(change.stateful && matches!(&change.undo, Undo::None(_)));
+    assert!(change.children.len() == 3 && change.children.iter().all(|c| c.action == ActionWord::Replace));
+    // What the root's own plan says of them is kept, as far as it still holds.
+    let planned = Change { children: read(&plan(), &Hidden::default()).children, ..change };
+    let change = TerraformKind.replaced(planned, &live);
+    let rows: Vec<_> = change.children.iter().map(|c| (c.name.as_str(), c.action, c.fields.is_empty())).collect();
+    assert_eq!(
+        rows,
+        [
+            ("aws_db_instance.main", ActionWord::Replace, false),
+            ("t.drifted", ActionWord::Replace, false),
+            ("t.gone", ActionWord::Delete, true),
+            ("t.created", ActionWord::Create, false),
+        ]
+    );
 }
 
 proptest! {

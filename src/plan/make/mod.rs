@@ -14,13 +14,14 @@ mod needs;
 mod refresh;
 mod revert;
 mod seen;
+mod sole;
 mod teardown;
 
 pub use drift::accepted_part;
 pub use teardown::DRAIN;
 
 use crate::{
-    base::{ActionWord, Address, Diagnostic, Diagnostics, Event, Events, Value},
+    base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Event, Events, Value},
     graph::{self, Id, Node, Targets, Walk},
     kinds::{Ahead, ChildChange, REVERT_DRIFT, Undo, kind},
     lang::{
@@ -128,6 +129,8 @@ struct Maker<'s> {
     off: BTreeSet<Address>,
     /// Declarations whose instances are not all known.
     patterns: BTreeSet<Declaration>,
+    /// What only one declaration may have, with the first that has it.
+    sole: BTreeMap<Digest, Address>,
     /// Imports by address.
     imports: BTreeMap<Address, Json>,
     /// Clusters whose Kubernetes version this plan moves or makes, by name.
@@ -186,6 +189,7 @@ impl<'s> Maker<'s> {
             declared: BTreeSet::new(),
             off: BTreeSet::new(),
             patterns: BTreeSet::new(),
+            sole: BTreeMap::new(),
             imports: BTreeMap::new(),
             clusters: BTreeMap::new(),
             needs: needs::Needs::default(),
@@ -303,6 +307,10 @@ impl<'s> Maker<'s> {
                 None
             }
             Ok(Prepared::Ready(mut instance)) => {
+                if let Err(problem) = self.alone(&instance) {
+                    self.problems.push(problem);
+                    return None;
+                }
                 instance.outlook.clusters = self.clusters_ahead(address);
                 if instance.role == Role::Check {
                     self.check(&instance);

@@ -135,18 +135,18 @@ fn call<'a>(root: &'a Root, place: &'a Place, arguments: &[&str], limit: Duratio
 }
 
 fn failure(root: &Root, command: &str, class: Class, said: &[Said], end: &End) -> Failure {
-    let by_hand = format!("{} -chdir={}", root.program, root.folder);
-    let unlock = unlock(root);
+    let plain = format!("{} -chdir={}", root.program, root.folder);
+    let unlock = by_hand(root, "force-unlock");
     let operation = format!("{} {command}", root.program);
-    let about = About { operation: &operation, folder: &root.folder, by_hand: &by_hand, unlock: &unlock, class };
+    let about = About { operation: &operation, folder: &root.folder, by_hand: &plain, unlock: &unlock, class };
     words::failure(&about, said, if end.err.trim().is_empty() { &end.out } else { &end.err })
 }
 
-/// The command that breaks a lock, without its id: with the folder and workspace that the program works with.
-fn unlock(root: &Root) -> String {
+/// How the program is called by hand for a root: with the folder and workspace that it works with.
+fn by_hand(root: &Root, words: &str) -> String {
     let data = Path::new(".terrace/terraform").join(&root.key).join("data");
     format!(
-        "TF_DATA_DIR=\"$PWD/{}\" TF_WORKSPACE={} {} -chdir={} force-unlock",
+        "TF_DATA_DIR=\"$PWD/{}\" TF_WORKSPACE={} {} -chdir={} {words}",
         data.display(),
         root.workspace,
         root.program,
@@ -282,8 +282,8 @@ impl Terraform for Roots {
         }
     }
 
-    fn unlock_command(&self, root: &Root, id: &str) -> String {
-        format!("{} {id}", unlock(root))
+    fn by_hand(&self, root: &Root, words: &str) -> String {
+        by_hand(root, words)
     }
 }
 

@@ -52,7 +52,7 @@ impl Terraform for RealRoots {
         self.0.machine.terraform().discard(key, name).await
     }
 
-    fn unlock_command(&self, root: &Root, id: &str) -> String {
-        self.0.machine.terraform().unlock_command(root, id)
+    fn by_hand(&self, root: &Root, words: &str) -> String {
+        self.0.machine.terraform().by_hand(root, words)
     }
 }

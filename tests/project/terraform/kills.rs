@@ -47,6 +47,9 @@ pub(super) fn a_killed_program_is_told_with_what_it_was_at_work_on(bed: &Bed) {
     assert_eq!(said.code, Some(1), "{said:?}");
     let flat = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(flat.contains("its program was killed, at work on terraform_data.slow (create)"), "{flat}");
+    // The command that is told is about the state that it works with.
+    assert!(flat.contains("TF_DATA_DIR=") && flat.contains("TF_WORKSPACE=dev-sandbox"), "{flat}");
+    assert!(flat.contains("-chdir=infra import "), "{flat}");
     // What it had made before is known, or it is said that it is not.
     let lost = said.err.split_whitespace().collect::<Vec<_>>().join(" ").contains("it had made terraform_data.before");
     let planned = bed.ends(&["plan", "app", "--env", "dev"], 0).out;

@@ -7,6 +7,7 @@
 mod bed;
 mod kills;
 mod lives;
+mod places;
 mod troubles;
 
 use bed::Bed;
@@ -43,6 +44,11 @@ on_both_programs! {
         a_resource_that_fails_is_named_first_and_the_next_apply_goes_on,
         a_rollback_names_it_as_what_cannot_be_undone,
         what_its_own_prevent_destroy_protects_is_not_destroyed;
+    places:
+        a_state_that_cannot_be_found_is_an_error_and_nothing_is_let_go_of,
+        two_roots_with_one_state_are_refused_with_both_addresses,
+        a_moved_lock_file_is_told_with_its_cause_and_what_helps,
+        a_replacement_shows_what_it_destroys;
     kills:
         terrace_killed_amid_an_apply_finds_out_that_its_program_finished,
         a_killed_program_is_told_with_what_it_was_at_work_on,
