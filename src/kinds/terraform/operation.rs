@@ -94,7 +94,12 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
     work.discard(&name).await;
     match ended {
         RootEnd::Done { note } => work.applied(note).await,
-        RootEnd::Failed(failure) => Err(failure),
+        RootEnd::Failed(mut failure) => {
+            if step.action == ActionWord::Delete {
+                failure.operation = format!("{} destroy", work.root.program);
+            }
+            Err(failure)
+        }
         RootEnd::CutOff { amid, made, .. } => {
             let state = work.state().await?;
             Err(cut_off(&work.root, &work.unsure(&amid, &made, &state)))

@@ -191,7 +191,7 @@ impl Terraform for Roots {
         let saved = place.saved(name);
         // Made by us, so that it is private before the program writes to it.
         drop(private_file(&saved)?);
-        let (more, _brief) = variables(root, &place)?;
+        let (more, brief) = variables(root, &place)?;
         let mut arguments: Vec<String> =
             ["plan", "-input=false", "-json", "-detailed-exitcode", "-lock-timeout=0s"].map(str::to_owned).into();
         if aim == RootAim::Destroyed {
@@ -204,6 +204,15 @@ impl Terraform for Roots {
         if !matches!(end.code, Some(0 | 2)) {
             let _ = std::fs::remove_file(&saved);
             return Err(failure(root, "plan", Class::Invalid, &said, &end));
+        }
+        let given = brief.0.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut unknown = said.iter().filter_map(|said| words::undeclared(said, &given));
+        if let Some(name) = unknown.next().filter(|_| aim == RootAim::Declared) {
+            let _ = std::fs::remove_file(&saved);
+            let what = format!("the root declares no variable `{name}`, and it is given one");
+            let operation = format!("{} plan", root.program);
+            return Err(Failure::new(Class::Invalid, operation, &root.folder, what)
+                .hint("take it out of `inputs` or `sensitive_inputs`, or declare it in the root"));
         }
         let changes = end.code == Some(2);
         let path = saved.display().to_string();

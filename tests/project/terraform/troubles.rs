@@ -38,6 +38,10 @@ pub(super) fn what_is_wrong_with_a_root_is_told_with_file_and_line(bed: &Bed) {
     if bed.program.ends_with("terraform") {
         wrong("terraform {\n  required_version = \">= 99\"\n}\n", &["Core version", "main.tf:2", "terrace.toml"]);
     }
+    let given = "terraform \"a\" {\n  root = \"${path.project}/infra\"\n  inputs = { zone = \"x\" }\n}\n";
+    bed.plan(given);
+    wrong("resource \"terraform_data\" \"a\" {}\n", &["declares no variable `zone`"]);
+    bed.plan("terraform \"a\" {\n  root = \"${path.project}/infra\"\n}\n");
     let provider =
         "terraform {\n  required_providers {\n    nothing = { source = \"terrace.invalid/no/nothing\" }\n  }\n}\n";
     wrong(provider, &["terrace.invalid/no/nothing"]);

@@ -148,9 +148,16 @@ pub(super) fn failure(about: &About<'_>, said: &[Said], otherwise: &str) -> Fail
             about.unlock
         ));
     }
-    let mut lines: Vec<String> = errors.iter().take(TOLD).map(|s| s.line()).collect();
-    if errors.len() > TOLD {
-        lines.push(format!("and {} more", errors.len() - TOLD));
+    let mut lines: Vec<String> = Vec::new();
+    for line in errors.iter().map(|s| s.line()) {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    let more = lines.len().saturating_sub(TOLD);
+    lines.truncate(TOLD);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
     }
     let message = lines.join("; ");
     let has = |words: &[&str]| words.iter().any(|w| first.summary.contains(w));
@@ -225,6 +232,13 @@ fn moved_pin(detail: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = detail.split_once(": locked version selection ")?;
     let (version, asked) = rest.split_once(" doesn't match the updated version constraints \"")?;
     Some((before.rsplit(' ').next()?, version, asked.split('"').next()?))
+}
+
+/// The variable that is given in this file and that the root does not declare, where that is what a warning is about.
+pub(super) fn undeclared<'s>(said: &'s Said, file: &str) -> Option<&'s str> {
+    let name = said.detail.split_once("variable named \"")?.1.split('"').next()?;
+    let about = said.summary == "Value for undeclared variable" && flat(&said.detail).contains(file);
+    about.then_some(name)
 }
 
 /// How an apply stands by its events.
@@ -365,6 +379,13 @@ mod tests {
         assert!(failure.hint.unwrap().contains("`terraform -chdir=infra providers lock`"));
         let failure = failed("Failed to install provider", "could not connect to registry.terraform.io");
         assert!(failure.hint.unwrap().contains("registry can be reached"));
+    }
+
+    #[test]
+    fn what_is_told_twice_is_shown_once() {
+        let about = About { operation: "", folder: "", by_hand: "", unlock: "", class: Class::Failed };
+        let said = Said { error: true, summary: "execution halted".into(), ..Said::default() };
+        assert_eq!(failure(&about, &[said.clone(), said], "").message, "execution halted");
     }
 
     #[test]
