@@ -43,7 +43,8 @@ on_both_programs! {
         what_is_wrong_with_a_root_is_told_with_file_and_line,
         a_resource_that_fails_is_named_first_and_the_next_apply_goes_on,
         a_rollback_names_it_as_what_cannot_be_undone,
-        what_its_own_prevent_destroy_protects_is_not_destroyed;
+        what_its_own_prevent_destroy_protects_is_not_destroyed,
+        a_destroy_that_fails_is_called_one;
     places:
         a_state_that_cannot_be_found_is_an_error_and_nothing_is_let_go_of,
         two_roots_with_one_state_are_refused_with_both_addresses,

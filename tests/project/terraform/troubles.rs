@@ -90,3 +90,16 @@ pub(super) fn what_its_own_prevent_destroy_protects_is_not_destroyed(bed: &Bed) 
     let held = bed.by_hand("infra", &["state", "list"]).output().unwrap();
     assert!(String::from_utf8_lossy(&held.stdout).contains("terraform_data.a"), "{held:?}");
 }
+
+pub(super) fn a_destroy_that_fails_is_called_one(bed: &Bed) {
+    bed.root(
+        "infra",
+        "resource \"terraform_data\" \"a\" {\n  provisioner \"local-exec\" {\n    when    = destroy\n    command = \"exit 3\"\n  }\n}\n",
+    );
+    bed.plan("terraform \"a\" {\n  root = \"${path.project}/infra\"\n}\n");
+    bed.apply(0);
+    let said = bed.command(&["destroy", "app", "--env", "dev", "--auto-approve"]).output().unwrap();
+    let told = String::from_utf8_lossy(&said.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!said.status.success() && told.contains("exit status 3"), "{told}");
+    assert!(told.contains(" destroy on infra") && !told.contains(" apply on infra"), "{told}");
+}
