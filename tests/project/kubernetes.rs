@@ -194,6 +194,12 @@ fn what_the_cluster_refuses_is_told_at_plan_time_with_its_line() {
     project.write("maps.yaml", "apiVersion: nobody.example.com/v1\nkind: Thing\nmetadata: { name: a }\n");
     let said = project.ends(&["plan"], 1);
     assert!(said.err.contains("unknown_type") && said.err.contains("nobody.example.com/v1 Thing"), "{}", said.err);
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{ name: a, namespace: {namespace} }}\ndata: {{ a: no base64 }}\n"
+    );
+    project.write("maps.yaml", &secret);
+    let said = project.ends(&["plan"], 1);
+    assert!(said.err.contains("object_refused") && said.err.contains("base64"), "{}", said.err);
     project.write("maps.yaml", &maps("nowhere", 1, "v"));
     let said = project.ends(&["plan"], 1);
     assert!(said.err.contains("unknown_namespace") && said.err.contains("no namespace nowhere"), "{}", said.err);

@@ -1,7 +1,7 @@
 //! The namespace of a release: made where it is missing, taken away when it is ours and empty (rule 22).
 
 use crate::{
-    kinds::{Context, FIRST_POLL, helm::preview::namespace_ref, objects::MANAGER},
+    kinds::{Context, FIRST_POLL, drain::list, helm::preview::namespace_ref, objects::MANAGER},
     world::{ApplyOptions, Class, Failure, Outcome},
 };
 use serde_json::json;
@@ -12,8 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Says that a namespace was made for a chart, and by which plan.
 const MADE_FOR: &str = "terrace.dev/made-for-release";
-/// What may be in a namespace. What Kubernetes itself puts there is passed over.
-const CONTENT: [(&str, &str); 13] = [
+/// What may be in a namespace, beside what definitions bring. What Kubernetes itself puts there is passed over.
+const CONTENT: [(&str, &str); 23] = [
     ("v1", "Pod"),
     ("v1", "Service"),
     ("v1", "ConfigMap"),
@@ -27,6 +27,16 @@ const CONTENT: [(&str, &str); 13] = [
     ("batch/v1", "CronJob"),
     ("networking.k8s.io/v1", "Ingress"),
     ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("apps/v1", "ReplicaSet"),
+    ("v1", "ReplicationController"),
+    ("v1", "ResourceQuota"),
+    ("v1", "LimitRange"),
+    ("v1", "PodTemplate"),
+    ("coordination.k8s.io/v1", "Lease"),
 ];
 
 /// Makes it where it is missing. Idempotent.
@@ -65,8 +75,20 @@ pub(super) async fn release(context: &Context, name: &str) -> Outcome<bool> {
         return Ok(false);
     }
     let any = BTreeMap::new();
-    for (api_version, kind) in CONTENT {
-        let found = context.patiently(|| kubernetes.list(api_version, kind, Some(name), &any)).await?;
+    let mut types: Vec<(String, String)> = CONTENT.iter().map(|(v, k)| ((*v).to_owned(), (*k).to_owned())).collect();
+    let Ok(definitions) = list(context, "apiextensions.k8s.io/v1", "CustomResourceDefinition").await else {
+        return Ok(false);
+    };
+    types.extend(definitions.iter().filter(|d| d["spec"]["scope"] == "Namespaced").filter_map(served));
+    for (api_version, kind) in &types {
+        if let Ok(None) = context.patiently(|| kubernetes.resource_type(api_version, kind)).await {
+            continue;
+        }
+        // What cannot be seen may be there.
+        let Ok(found) = context.patiently(|| kubernetes.list(api_version, kind, Some(name), &any)).await else {
+            return Ok(false);
+        };
+        let kind = kind.as_str();
         let own = |object: &serde_json::Value| {
             let called = object["metadata"]["name"].as_str().unwrap_or_default();
             let going = !object["metadata"]["deletionTimestamp"].is_null();
@@ -84,6 +106,13 @@ pub(super) async fn release(context: &Context, name: &str) -> Outcome<bool> {
     Ok(true)
 }
 
+/// The type that a definition brings.
+fn served(definition: &serde_json::Value) -> Option<(String, String)> {
+    let spec = &definition["spec"];
+    let version = spec["versions"].as_array()?.iter().find(|v| v["served"] == true)?["name"].as_str()?;
+    Some((format!("{}/{version}", spec["group"].as_str()?), spec["names"]["kind"].as_str()?.to_owned()))
+}
+
 /// Waits until a namespace that is going away is gone.
 async fn gone(context: &Context, name: &str, limit: Duration) -> Outcome<()> {
     let kubernetes = &context.cluster()?.kubernetes;
@@ -93,7 +122,7 @@ async fn gone(context: &Context, name: &str, limit: Duration) -> Outcome<()> {
         if context.clock.now() >= until {
             let what = format!("the namespace {name} is going away and is not gone yet");
             return Err(Failure::new(Class::Unavailable, "create", name, what)
-                .hint("`kubectl get namespace -o yaml` names the finalizers that hold it"));
+                .hint(format!("`kubectl get namespace {name} -o yaml` names the finalizers that hold it")));
         }
         context.say(&format!("the namespace {name} is going away"));
         context.clock.sleep(FIRST_POLL).await;

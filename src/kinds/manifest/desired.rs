@@ -189,6 +189,11 @@ fn read(
     objects: &mut Vec<(Value, Path)>,
     problems: &mut Diagnostics,
 ) {
+    if text.trim().is_empty() {
+        let problem = Diagnostic::error("manifest_yaml", "`yaml` is empty")
+            .hint("name a file, a folder, a glob, or write the YAML itself");
+        return problems.push(at(request, place, problem));
+    }
     let texts =
         if text.contains('\n') { Ok(vec![("yaml".to_owned(), text.to_owned())]) } else { files(request.sources, text) };
     let found = texts.and_then(|texts| {

@@ -39,7 +39,7 @@ fn what_is_no_object_is_refused_and_what_is_not_known_yet_is_not() {
     }
     let desired = bench.prepare(&web(), &Value::object([("object", Value::UNKNOWN)])).unwrap();
     assert!(desired.identity.is_none() && desired.inputs.has_unknown());
-    let text = json!({ "yaml": "kind: A\napiVersion: v1\nmetadata: {name: x}\n---\nkind: B\napiVersion: v1\nmetadata: {name: y}\n" });
+    let text = json!({ "yaml": "kind: A\napiVersion: v1\nmetadata: {name: x}\n---\nkind: B\napiVersion: v1\nmetadata: {name: z}\n" });
     let desired = bench.prepare(&web(), &Value::from_json(&text)).unwrap();
     assert_eq!(desired.inputs.get("objects").unwrap().as_map().unwrap().len(), 2);
 }
@@ -93,12 +93,12 @@ async fn a_field_that_somebody_changed_is_taken_back_and_an_ignored_one_is_left(
 async fn objects_that_are_dropped_are_pruned() {
     let bench = Bench::with_cluster().await;
     let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\ndata: {{ a: b }}\n");
-    let both = Value::from_json(&json!({ "yaml": format!("{}---\n{}", map("x"), map("y")) }));
+    let both = Value::from_json(&json!({ "yaml": format!("{}---\n{}", map("x"), map("z")) }));
     let one = Value::from_json(&json!({ "yaml": map("x") }));
     bench.apply(&web(), &both).await.unwrap();
     let planned = bench.apply(&web(), &one).await.unwrap();
     let children: Vec<_> = planned.change.children.iter().map(|c| (c.name.as_str(), c.action)).collect();
-    assert_eq!(children, [("ConfigMap default/y", ActionWord::Delete)]);
+    assert_eq!(children, [("ConfigMap default/z", ActionWord::Delete)]);
     assert_eq!(bench.plan(&web(), &one).await.unwrap().change.action, ActionWord::NoOp);
 }
 

@@ -119,6 +119,25 @@ helm "web" {
 }
 
 #[test]
+fn a_namespace_that_was_made_for_a_release_stays_with_what_others_have_in_it() {
+    let Some(releases) = Releases::new("helm4", &WEB.replace("\"NAMESPACE\"", "\"NAMESPACE-made\"")) else { return };
+    let namespace = format!("{}-made", releases.namespace);
+    let path = format!("/api/v1/namespaces/{namespace}");
+    let policy = serde_json::json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "theirs"},
+        "spec": {"podSelector": {}}});
+    releases.applied();
+    releases.cluster.post(&format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"), &policy).ok();
+    releases.project.ends(&["destroy", "--auto-approve", "--allow-destroy"], 0);
+    let left = releases.cluster.get(&path).ok();
+    assert!(left["metadata"]["deletionTimestamp"].is_null(), "{left}");
+    // Once it is empty it goes with the next release of it.
+    releases.applied();
+    releases.cluster.delete(&format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/theirs"));
+    releases.project.ends(&["destroy", "--auto-approve", "--allow-destroy"], 0);
+    releases.cluster.until(&path, |answer| answer.status == 404);
+}
+
+#[test]
 fn a_release_that_somebody_uninstalled_is_made_again() {
     let Some(releases) = Releases::new("helm4", WEB) else { return };
     releases.applied();

@@ -9,6 +9,15 @@ use http::StatusCode;
 use serde_json::Value as Json;
 use std::time::Duration;
 
+/// What a server says of an object that it cannot read as one of its type, as an internal error or without a reason.
+const UNREADABLE: [&str; 5] = [
+    "failed to create typed",
+    "field not declared in schema",
+    "failed to convert new object",
+    "unable to convert unstructured object",
+    "error decoding from json",
+];
+
 /// What a call is: as the sandbox and IAM-like messages name it, and about what.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
@@ -110,7 +119,7 @@ impl Refused {
             return (Class::Invalid, Some("an admission webhook or policy of the cluster refuses it: mend the object"));
         }
         if self.has_cause("NamespaceTerminating") || within("because it is being terminated") {
-            let hint = "the namespace is going away: wait until it is gone; `kubectl get namespace NAME -o yaml` says what holds it";
+            let hint = "the namespace is going away: wait until it is gone; `kubectl get namespace -o yaml` of it says what holds it";
             return (Class::Conflict, Some(hint));
         }
         match self.reason() {
@@ -143,9 +152,7 @@ impl Refused {
             "TooManyRequests" => (Class::Throttled, None),
             "Timeout" | "ServerTimeout" => (Class::Unavailable, None),
             // What cannot be read as an object of its type is told as an internal error.
-            "InternalError" | "" if within("failed to create typed") || within("field not declared in schema") => {
-                (Class::Invalid, None)
-            }
+            "InternalError" | "" if UNREADABLE.into_iter().any(within) => (Class::Invalid, None),
             "InternalError" if within("failed calling webhook") => (
                 Class::Unavailable,
                 Some("a webhook of the cluster does not answer: see whether the pods behind it are ready"),

@@ -232,10 +232,35 @@ fn failure(class: Class, subject: &str, message: String) -> Failure {
     Failure::new(class, "kubernetes:Connect", subject, message)
 }
 
+/// A text without what is quoted in it.
+fn without_quotes(text: &str) -> String {
+    let mut quote = None;
+    let mut out = String::new();
+    for c in text.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if matches!(c, '"' | '`' | '\'') => {
+                quote = Some(c);
+                out.push('…');
+            }
+            None => out.push(c),
+        }
+    }
+    out
+}
+
 /// What is wrong with a kubeconfig, without what the library says twice.
 pub(super) fn told(error: &KubeconfigError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
+    // The reader of YAML shows the lines around a mistake, and there stand tokens and keys.
+    if let KubeconfigError::Parse(inner) = error {
+        return format!(
+            "failed to parse kubeconfig YAML: {}",
+            without_quotes(inner.to_string().lines().next().unwrap_or_default())
+        );
+    }
     while let Some(inner) = cause {
         let said = inner.to_string();
         if !text.contains(&said) {
@@ -298,6 +323,20 @@ users:
         assert!(of_file(&empty, None).unwrap_err().message.contains("no current context"));
         let (_folder, broken) = written("clusters: [");
         assert_eq!(of_file(&broken, None).unwrap_err().class, Class::Local);
+    }
+
+    #[test]
+    fn a_mistake_in_a_kubeconfig_shows_nothing_of_its_tokens() {
+        for wrong in [
+            "  user:\n    token: HIDDEN\n   x: y\n",
+            "  user: {token: HIDDEN\n",
+            "  user: HIDDEN\n",
+            "  user: {token: [HIDDEN]}\n",
+        ] {
+            let (_folder, broken) = written(&format!("apiVersion: v1\nkind: Config\nusers:\n- name: a\n{wrong}"));
+            let told = of_file(&broken, None).unwrap_err().to_string();
+            assert!(told.contains("parse kubeconfig") && !told.contains("HIDDEN"), "{told}");
+        }
     }
 
     #[test]
