@@ -214,7 +214,7 @@ mod tests {
                 "Deployment.apps \"x\" is invalid: spec.template.spec.containers[0].image: Required value",
                 "spec.template.spec.containers[0].image",
             ),
-            ("strict decoding error: unknown field \"spec.sise\"", "spec.sise"),
+            ("strict decoding error: unknown field \"spec.extent\"", "spec.extent"),
             ("Apply failed with 1 conflict: conflict with \"kubectl\" using apps/v1: .spec.replicas", "spec.replicas"),
         ] {
             assert_eq!(field(message).as_deref(), Some(expected), "{message}");
