@@ -1,7 +1,7 @@
 //! YAML as JSON: values files and manifests, many documents in one text. What a plain scalar means is what it means to helm and kubectl,
 //! which are of YAML 1.1 there: `yes`, `on` and `n` are booleans, `0644` is octal. Source: `resolve.go` of sigs.k8s.io/yaml/goyaml.v2.
 
-use saphyr::{Scalar, ScalarStyle, Yaml, YamlLoader};
+use saphyr::{ScalarStyle, Yaml, YamlLoader};
 use serde_json::{Map, Number, Value as Json};
 
 /// Nesting deeper than this is refused, as is a text bigger than [`BIGGEST`].
@@ -32,7 +32,6 @@ fn json(yaml: &Yaml<'_>, depth: usize) -> Result<Json, String> {
         return Err(format!("nested deeper than {DEEPEST} levels"));
     }
     Ok(match yaml {
-        Yaml::Value(scalar) => scalar_json(scalar),
         Yaml::Sequence(items) => Json::Array(items.iter().map(|v| json(v, depth + 1)).collect::<Result<_, _>>()?),
         Yaml::Mapping(entries) => {
             let mut map = Map::new();
@@ -58,7 +57,8 @@ fn json(yaml: &Yaml<'_>, depth: usize) -> Result<Json, String> {
             None => Json::String(text.to_string()),
         },
         Yaml::Alias(_) => return Err("an alias without its anchor".to_owned()),
-        Yaml::BadValue => return Err("a value that cannot be read".to_owned()),
+        // Scalars come as they are written, see `early_parse`.
+        Yaml::Value(_) | Yaml::BadValue => return Err("a value that cannot be read".to_owned()),
     })
 }
 
@@ -125,16 +125,6 @@ fn integer(text: &str) -> Option<Number> {
     }
     let signed = i64::from_str_radix(&format!("{sign}{digits}"), radix).ok().map(Number::from);
     signed.or_else(|| u64::from_str_radix(digits, radix).ok().filter(|_| sign.is_empty()).map(Number::from))
-}
-
-fn scalar_json(scalar: &Scalar<'_>) -> Json {
-    match scalar {
-        Scalar::Null => Json::Null,
-        Scalar::Boolean(b) => Json::Bool(*b),
-        Scalar::Integer(n) => Json::Number((*n).into()),
-        Scalar::FloatingPoint(f) => Number::from_f64(f.into_inner()).map_or(Json::Null, Json::Number),
-        Scalar::String(text) => Json::String(text.to_string()),
-    }
 }
 
 #[cfg(test)]

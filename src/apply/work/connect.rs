@@ -5,6 +5,7 @@ use crate::{
     apply::journal::Desk,
     base::{Address, Event, Hidden},
     kinds::Context,
+    lang::Declaration,
     plan::{clusters, connect},
     state::Record,
 };
@@ -36,6 +37,12 @@ pub(in crate::apply) async fn context(
         }
     }
     Ok(context)
+}
+
+/// The time that `timeouts` of a declaration gives an action; `None` where it gives none, or nothing declares the thing any more.
+pub(super) fn declared_timeout(desk: &Desk<'_>, address: &Address, action: &str) -> Option<Duration> {
+    let declared = desk.subject.configuration.resource(&Declaration::from(address))?;
+    declared.timeouts.get(action).copied()
 }
 
 /// Emits what a running node says.

@@ -2,14 +2,13 @@
 //! ours in it is gone. Only what the plan listed is deleted, by uid: anything else that is there by then stops the run.
 
 use super::{
-    connect::{connection, context},
+    connect::{connection, context, declared_timeout},
     end::{End, tell},
 };
 use crate::{
     apply::journal::Desk,
     base::ActionWord,
     kinds::{self, Context, Drain, Drained},
-    lang::Declaration,
     plan::{DRAIN, Planned, clusters, connect::Connections},
     state::{Intent, Outcome as Ended, Purpose, Record, Resource},
     world::{Class, ClusterConnection, Failure, ObjectRef},
@@ -63,8 +62,7 @@ async fn clear(
 ) -> Result<(), End> {
     let address = &planned.address;
     let connections = Connections { aws: desk.subject.aws.clone(), cluster: Some(cluster.clone()) };
-    let declared = desk.subject.configuration.resource(&Declaration::from(address));
-    let timeout = declared.and_then(|d| d.timeouts.get("delete").copied()).unwrap_or_default().max(DRAIN_TIMEOUT);
+    let timeout = declared_timeout(desk, address, "delete").unwrap_or_default().max(DRAIN_TIMEOUT);
     let context = match context(desk, address, &connections, timeout).await {
         Ok(context) => context,
         Err(end) => return gone_or(desk, cluster, end).await,

@@ -1,7 +1,7 @@
 //! Destroying what is no longer declared, or everything.
 
 use super::{
-    connect::{connection, context},
+    connect::{connection, context, declared_timeout},
     drain,
     effect::delete_step,
     end::{End, tell},
@@ -9,7 +9,6 @@ use super::{
 use crate::{
     apply::journal::{Desk, Effect},
     base::{ActionWord, Value},
-    lang::Declaration,
     plan::{Planned, clusters, connect::Connections},
     state::{Intent, Record, Resource},
     world::Class,
@@ -42,8 +41,7 @@ impl Removal<'_> {
         let kind = crate::kinds::kind(address.kind())
             .ok_or_else(|| End::Failed(format!("this version of terrace does not run `{}`", address.kind())))?;
         let connections = crate::plan::remembered_connections(self.desk.subject, &self.remembered);
-        let declared = self.desk.subject.configuration.resource(&Declaration::from(address));
-        let own = declared.and_then(|d| d.timeouts.get("delete").copied());
+        let own = declared_timeout(self.desk, address, "delete");
         let timeout = own.unwrap_or_else(|| kind.default_timeout(ActionWord::Delete));
         let context = context(self.desk, address, &connections, timeout).await?;
         let identity = &self.remembered.identity;

@@ -8,6 +8,13 @@ use crate::{
 };
 use serde_json::Value as Json;
 
+/// The type that a definition brings, in the first version that is served.
+pub(in crate::kinds) fn served(definition: &Json) -> Option<(String, String)> {
+    let spec = &definition["spec"];
+    let version = spec["versions"].as_array()?.iter().find(|v| v["served"] == true)?["name"].as_str()?;
+    Some((format!("{}/{version}", spec["group"].as_str()?), spec["names"]["kind"].as_str()?.to_owned()))
+}
+
 /// The objects that nothing else of the plan removes, and that go with the definitions among these objects of a manifest.
 ///
 /// # Errors
@@ -19,14 +26,10 @@ pub async fn lost_with(context: &Context, identity: &Json, removed: &Removed) ->
     for definition in objects.iter().filter(|o| o.kind == "CustomResourceDefinition") {
         let asked = ObjectRef { namespace: None, ..definition.clone() };
         let Some(live) = context.patiently(|| kubernetes.get(&asked)).await? else { continue };
-        let (group, kind) = (live["spec"]["group"].as_str(), live["spec"]["names"]["kind"].as_str());
-        let mut versions = live["spec"]["versions"].as_array().into_iter().flatten();
-        let version = versions.find(|v| v["served"] == true).and_then(|v| v["name"].as_str());
-        let (Some(group), Some(kind), Some(version)) = (group, kind, version) else { continue };
-        let api_version = format!("{group}/{version}");
-        for mut object in list(context, &api_version, kind).await? {
+        let Some((api_version, kind)) = served(&live) else { continue };
+        for mut object in list(context, &api_version, &kind).await? {
             object["apiVersion"] = api_version.as_str().into();
-            object["kind"] = kind.into();
+            object["kind"] = kind.as_str().into();
             let Some(reference) = ObjectRef::of(&object).filter(|r| !removed.has(r, &object)) else { continue };
             lost.push(ChildChange {
                 name: reference.to_string(),

@@ -6,6 +6,7 @@ mod finalizer;
 mod gone;
 
 pub use definition::lost_with;
+pub(super) use definition::served;
 pub(super) use finalizer::held_by;
 pub use gone::drain;
 pub(super) use gone::until_gone;

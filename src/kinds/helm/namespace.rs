@@ -1,7 +1,12 @@
 //! The namespace of a release: made where it is missing, taken away when it is ours and empty (rule 22).
 
 use crate::{
-    kinds::{Context, FIRST_POLL, drain::list, helm::preview::namespace_ref, objects::MANAGER},
+    kinds::{
+        Context, FIRST_POLL,
+        drain::{list, served},
+        helm::preview::namespace_ref,
+        objects::MANAGER,
+    },
     world::{ApplyOptions, Class, Failure, Outcome},
 };
 use serde_json::json;
@@ -104,13 +109,6 @@ pub(super) async fn release(context: &Context, name: &str) -> Outcome<bool> {
     // That it goes is certain; how soon is its finalizers' matter, and no failure of the release.
     let _ = gone(context, name, PATIENCE.min(context.time_left())).await;
     Ok(true)
-}
-
-/// The type that a definition brings.
-fn served(definition: &serde_json::Value) -> Option<(String, String)> {
-    let spec = &definition["spec"];
-    let version = spec["versions"].as_array()?.iter().find(|v| v["served"] == true)?["name"].as_str()?;
-    Some((format!("{}/{version}", spec["group"].as_str()?), spec["names"]["kind"].as_str()?.to_owned()))
 }
 
 /// Waits until a namespace that is going away is gone.

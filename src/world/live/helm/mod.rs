@@ -136,6 +136,21 @@ impl LiveHelm {
         Err(failure::failed(verb, &format!("{namespace}/{name}"), &ended))
     }
 
+    /// Makes a revision of what was asked for.
+    async fn made(&self, verb: &str, request: &ReleaseRequest, args: Vec<String>) -> Outcome<Release> {
+        let change = Change {
+            verb,
+            name: &request.name,
+            namespace: &request.namespace,
+            word: &request.token,
+            args,
+            stdin: &values(request),
+            limit: request.timeout,
+        };
+        let done = self.change(change).await;
+        self.ended(request, done).await
+    }
+
     /// What became of a call that bears a token: the record tells it, whatever helm said.
     async fn ended(&self, request: &ReleaseRequest, done: Outcome<()>) -> Outcome<Release> {
         let records = self.records()?;
@@ -261,18 +276,7 @@ impl Helm for LiveHelm {
         if last.is_some_and(|last| last.status == "uninstalled") {
             args.push("--replace".to_owned());
         }
-        let done = self
-            .change(Change {
-                verb: "install",
-                name: &request.name,
-                namespace: &request.namespace,
-                word: &request.token,
-                args,
-                stdin: &values(request),
-                limit: request.timeout,
-            })
-            .await;
-        self.ended(request, done).await
+        self.made("install", request, args).await
     }
 
     async fn upgrade(&self, request: &ReleaseRequest) -> Outcome<Release> {
@@ -286,18 +290,7 @@ impl Helm for LiveHelm {
             // What somebody else took of the release's fields was shown by the plan, and is taken back.
             args.push("--force-conflicts".to_owned());
         }
-        let done = self
-            .change(Change {
-                verb: "upgrade",
-                name: &request.name,
-                namespace: &request.namespace,
-                word: &request.token,
-                args,
-                stdin: &values(request),
-                limit: request.timeout,
-            })
-            .await;
-        self.ended(request, done).await
+        self.made("upgrade", request, args).await
     }
 
     async fn rollback(
