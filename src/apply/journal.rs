@@ -160,7 +160,7 @@ impl Desk<'_> {
 
     /// Calls, and after a failure whose effect is not known asks the world before calling again: never twice blindly.
     async fn attempt(&self, effect: &Effect<'_>, step: &Step<'_>, ask_first: bool) -> Result<Applied, Undone> {
-        let own = Hidden::of(step.desired.map(|d| &d.inputs));
+        let own = effect.context.former.hidden(step.desired.map(|d| &d.inputs), step.observed.map(|o| &o.inputs));
         let hide = |text: &str| self.hidden.out_of(&own.out_of(text));
         // Whatever a platform or a program answered goes to the journal and the screen from here on: without secrets.
         self.attempt_in_clear(effect, step, ask_first, &hide).await.map_err(|undone| match undone {

@@ -1,8 +1,8 @@
 //! The handles a kind works with: exactly those its connection gives, a clock, files, and a way to say what goes on.
 
 use crate::{
-    base::{Address, Value},
-    kinds::{Marks, Outlook},
+    base::{Address, Hidden, Value},
+    kinds::{Former, Marks, Outlook},
     lang::Sources,
     world::{
         Aws, AwsConnection, Class, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Failure, Http, Outcome,
@@ -54,6 +54,8 @@ pub struct Context {
     pub seen: Seen,
     /// What the plan knows beside the declaration.
     pub outlook: Outlook,
+    /// What was applied last, and with it what is live and was given as a secret.
+    pub former: Former,
 }
 
 /// What reading a thing brought to light, kept for the preview of the same look, so that the world is asked once. Empty unless
@@ -138,6 +140,14 @@ impl Context {
     #[must_use]
     pub fn time_left(&self) -> Duration {
         Duration::try_from(self.deadline.duration_since(self.clock.now())).unwrap_or(Duration::ZERO)
+    }
+
+    /// The same, saying nothing of what is hidden.
+    #[must_use]
+    pub fn hiding(mut self, hidden: Hidden) -> Self {
+        let progress = self.progress;
+        self.progress = Arc::new(move |message| progress(&hidden.out_of(message)));
+        self
     }
 
     /// Says what goes on.

@@ -96,7 +96,9 @@ impl Comparison<'_> {
         }
         // What the world does not tell is what we left there.
         let seen = if live.is_some_and(Value::is_unknown) { prior } else { live };
-        if let Some(steps) = common_steps(desired, seen) {
+        // What was applied as one secret stays one: its parts are not told apart.
+        let whole = prior.is_some_and(Value::is_sensitive);
+        if let Some(steps) = common_steps(desired, seen).filter(|_| !whole) {
             for step in steps {
                 let of = |side: Option<&'_ Value>| side.and_then(|v| child(v, &step).cloned());
                 let (d, l, p) = (of(desired), of(seen), of(prior));

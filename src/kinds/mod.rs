@@ -14,6 +14,7 @@ mod difference;
 mod drain;
 mod eks_addon;
 mod eks_upgrade;
+mod former;
 mod helm;
 mod kind;
 mod manifest;
@@ -33,6 +34,7 @@ mod written;
 pub use context::{Context, FIRST_POLL, Pace, PlanOutputs, Programs, SLOWEST_POLL, Seen, backoff};
 pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
 pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at_drain, lost_with, named};
+pub use former::{Former, Sealing};
 pub use kind::{
     Ahead, Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding,
     Kind, Named, Observed, Outlook, Owner, Prepare, Preview, Prior, REVERT_DRIFT, Recovered, Step, Undo,

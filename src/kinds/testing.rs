@@ -169,6 +169,10 @@ impl Bench {
             marks: marks(),
             progress: Arc::new(|_| {}),
             outlook: crate::kinds::Outlook::default(),
+            former: crate::kinds::Former::new(
+                self.prior(address).map_or(crate::base::Value::NULL, |prior| prior.inputs),
+                Arc::new(seal),
+            ),
             plan_outputs: Arc::new(|plan| Ok((plan == "other").then(|| Value::object([("a", Value::from("b"))])))),
             seen: Seen::default(),
             written: crate::base::Value::NULL,

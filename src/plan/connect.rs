@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Address, Diagnostic, Diagnostics, Value},
-    kinds::{Context, Outlook},
+    kinds::{Context, Former, Outlook},
     lang::{
         evaluate::{ConnectionRef, Evaluator},
         schema::ConnectionNeed,
@@ -197,6 +197,8 @@ pub fn context(
 ) -> Outcome<Context> {
     let clock = subject.world.clock();
     let now = clock.now();
+    let seal = subject.seal.clone();
+    let inputs = subject.state.resources.get(address).map_or(Value::NULL, |r| r.inputs.clone());
     Ok(Context {
         address: address.clone(),
         aws: Some((connections.aws.clone(), subject.world.aws(&connections.aws)?)),
@@ -217,6 +219,7 @@ pub fn context(
         seen: crate::kinds::Seen::default(),
         written: Value::NULL,
         outlook: Outlook::default(),
+        former: Former::new(inputs, Arc::new(move |plain| seal.seal(plain))),
         progress,
     })
 }

@@ -59,6 +59,10 @@ pub async fn look(
     let mut context = connect::context(subject, &instance.address, &instance.connections, how.timeout, quiet())?;
     context.outlook.clone_from(&instance.outlook);
     context.written = instance.evaluated.inputs.clone();
+    if let Some(resource) = remembered {
+        // It may have been remembered by another address.
+        context.former = context.former.with(resource.inputs.clone());
+    }
     clusters::meet(subject, &subject.state, &instance.address, &instance.connections).await?;
     let observed = context.patiently(|| kind.read(&context, identity, Some(&instance.desired))).await?;
     let known = known.is_some() || observed.is_none();

@@ -23,6 +23,8 @@ impl Task<'_> {
     ) -> Result<End, End> {
         let action = if observed.is_some() { ActionWord::Update } else { ActionWord::Create };
         let context = self.context(action).await?;
+        let hidden = context.former.hidden(Some(&desired.inputs), observed.map(|o| &o.inputs));
+        let context = context.hiding(hidden);
         let identity = observed.map(|o| &o.identity);
         let connection = connection(&self.instance.connections);
         let effect = Effect {

@@ -79,7 +79,11 @@ impl Task<'_> {
         };
         let own = self.declared.timeouts.get(name).copied();
         let timeout = own.unwrap_or_else(|| self.instance.kind.default_timeout(action));
-        context(self.desk, &self.instance.address, &self.instance.connections, timeout).await
+        let mut context = context(self.desk, &self.instance.address, &self.instance.connections, timeout).await?;
+        if let Some(resource) = &self.remembered {
+            context.former = context.former.with(resource.inputs.clone());
+        }
+        Ok(context)
     }
 
     /// What the plan left is of use only where it can be got at. True where it cannot.

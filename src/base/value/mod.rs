@@ -137,6 +137,18 @@ impl Value {
         self
     }
 
+    /// The same value with every leaf marked sensitive and the maps around them not, so that they merge and differ leaf by leaf.
+    #[must_use]
+    pub fn sensitive_leaves(&self) -> Self {
+        match &self.data {
+            Data::Mapping(kind, entries) if !entries.is_empty() => {
+                let entries = entries.iter().map(|(k, v)| (k.clone(), v.sensitive_leaves())).collect();
+                Self::from(Data::Mapping(*kind, Arc::new(entries)))
+            }
+            _ => self.clone().sensitive(),
+        }
+    }
+
     /// The same value, marked sensitive where `mark` holds; a mark that is there stays.
     #[must_use]
     pub fn with_mark(mut self, mark: bool) -> Self {

@@ -130,22 +130,11 @@ fn values(request: &Prepare<'_>, problems: &mut Diagnostics) -> Value {
     }
     for name in ["values", "sensitive_values"] {
         if let Some(over) = request.inputs.get(name).filter(|v| !v.is_null()) {
-            let over = if name == "values" { over.clone() } else { mark_leaves(over) };
+            let over = if name == "values" { over.clone() } else { over.sensitive_leaves() };
             merged = merge(&merged, &over);
         }
     }
     merged
-}
-
-/// Every leaf sensitive, the maps around them not, so that they merge and differ leaf by leaf.
-fn mark_leaves(value: &Value) -> Value {
-    match value.data() {
-        Data::Mapping(kind, entries) if !entries.is_empty() => {
-            let entries = entries.iter().map(|(k, v)| (k.clone(), mark_leaves(v))).collect();
-            Value::from(Data::Mapping(*kind, Arc::new(entries)))
-        }
-        _ => value.clone().sensitive(),
-    }
 }
 
 fn merge(under: &Value, over: &Value) -> Value {

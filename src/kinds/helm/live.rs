@@ -43,13 +43,14 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     let Some(Revisions { newest, deployed }) = revisions(context, identity).await? else { return Ok(None) };
     let base = deployed.as_ref().unwrap_or(&newest);
     let inputs_chart = chart_as_declared(context, base, desired);
+    let given = context.former.marked(&inputs_of(base));
     let inputs = Value::object([
         ("name", newest.name.as_str().into()),
         ("namespace", newest.namespace.as_str().into()),
         ("chart", inputs_chart),
         ("repository", Value::UNKNOWN),
         ("version", base.version.as_str().into()),
-        ("values", Value::from_json(&base.values)),
+        ("values", given.get("values").cloned().unwrap_or(Value::NULL)),
     ]);
     let drifted = match &deployed {
         Some(release) if !newest.is_pending() => {
@@ -73,6 +74,11 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         condition: condition(context, &newest, deployed.as_ref()),
         image: deployed.map_or(Value::NULL, |r| Value::object([("revision", Value::from(i64::from(r.revision)))])),
     }))
+}
+
+/// What a revision was given, in the shape of the inputs.
+pub(super) fn inputs_of(release: &Release) -> Value {
+    Value::object([("values", Value::from_json(&release.values))])
 }
 
 /// The chart of a record, in the words of the declaration where it is the same: the record has the name in Chart.yaml, and a

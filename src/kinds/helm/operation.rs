@@ -1,7 +1,7 @@
 //! Installs, upgrades, rolls back and uninstalls; each revision that is made bears the intent's token.
 
 use crate::{
-    base::{ActionWord, Hidden, Value, format_duration},
+    base::{ActionWord, Value, format_duration},
     kinds::{
         Applied, Context, Desired, Finding, Recovered, Step,
         drain::{of_release, until_gone},
@@ -25,7 +25,7 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
     let Some(desired) = step.desired.filter(|_| step.action != ActionWord::Delete) else {
         return uninstall(context, step.identity.unwrap_or(&Json::Null)).await;
     };
-    let hidden = Hidden::of([&desired.inputs]);
+    let hidden = context.former.hidden(Some(&desired.inputs), step.observed.map(|o| &o.inputs));
     let done = make(context, step, desired).await;
     // What a template or a schema complains of may quote values.
     done.map_err(|failure| Failure { message: hidden.out_of(&failure.message), ..failure })

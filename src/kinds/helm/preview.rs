@@ -1,12 +1,13 @@
 //! What a chart would change: rendered, and compared with what was deployed last and with what is live.
 
 use crate::{
-    base::{ActionWord, Diagnostic, Hidden, Path, Value},
+    base::{ActionWord, Diagnostic, Path, Value},
     kinds::{
         ChildChange, Context, Desired, Observed, Preview,
         helm::{
             deployed::{Deployed, placed_all},
             desired::{chart_of, flag, is_made_by, request_of},
+            live::inputs_of,
         },
         objects::{self, ThreeWays, three_ways},
     },
@@ -39,7 +40,7 @@ pub(super) async fn preview(
         ("app_version", chart.app_version.as_str().into()),
         ("digest", chart.digest.as_str().into()),
     ]);
-    let hidden = Hidden::of([&desired.inputs]);
+    let hidden = context.former.hidden(Some(&desired.inputs), release.as_ref().map(inputs_of).as_ref());
     let stays = |release: &Release| release.name == request.name && release.namespace == request.namespace;
     let made = release.as_ref().is_some_and(|release| stays(release) && is_made_by(release, desired, &chart));
     let approved = context.outlook.pinned.get("chart").and_then(|c| c["digest"].as_str());

@@ -99,7 +99,9 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     }
     let key = |reference: &ObjectRef| keys.get(reference).cloned().unwrap_or_else(|| reference.to_string());
     let declared = desired.and_then(|d| d.inputs.get("objects"));
-    let hidden = Hidden::of(desired.map(|d| &d.inputs));
+    let plain = there.iter().map(|(r, object)| (key(r), Value::from_json(&clean(object))));
+    let plain = Value::object([("objects", Value::object(plain))]);
+    let hidden = context.former.hidden(desired.map(|d| &d.inputs), Some(&plain));
     let told = |reference: &ObjectRef, object: &Json| {
         let (key, value) = (key(reference), value_of(object, &hidden));
         let value = declared.and_then(|d| d.get(&key)).map_or_else(|| value.clone(), |like| marked_like(&value, like));

@@ -54,7 +54,7 @@ pub(super) async fn preview(
         let there = objects(context, &types, &asked).await?;
         (types, there)
     };
-    let hidden = Hidden::of([&desired.inputs]);
+    let hidden = context.former.hidden(Some(&desired.inputs), observed.map(|o| &o.inputs));
     let force = desired.inputs.get("force_conflicts").and_then(crate::base::Value::as_bool).unwrap_or(false);
     let own_types = wanted.iter().flat_map(|(_, _, object)| defined(object));
     let mut brings: BTreeSet<String> = own_types.map(|(version, kind)| format!("{version} {kind}")).collect();

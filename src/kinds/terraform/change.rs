@@ -44,8 +44,12 @@ fn take(change: &mut Change, preview: &Preview, difference: &Difference<'_>) {
         |child: &ChildChange| !child.fields.is_empty() && child.fields.iter().all(|f| f.cause == Cause::DriftLeft);
     for child in &preview.children {
         if left(child) {
-            let inside =
-                child.fields.iter().map(|f| FieldChange { path: format!("{}.{}", child.name, f.path), ..f.clone() });
+            let inside = child.fields.iter().map(|f| FieldChange {
+                path: format!("{}.{}", child.name, f.path),
+                before: sealed(&f.before),
+                after: sealed(&f.after),
+                ..f.clone()
+            });
             change.fields.extend(inside);
             continue;
         }

@@ -313,13 +313,14 @@ fn compare(path: &str, sides: Sides<'_>, hidden: &Hidden, out: &mut Vec<FieldCha
         return;
     }
     let present = |json: &Json| !json.is_null();
-    let secret = sides.secret();
     let before = present(sides.before).then(|| marked(sides.before, &Json::Null, sides.before_secret, hidden));
     let after =
         (unknown || present(sides.after)).then(|| marked(sides.after, sides.unknown, sides.after_secret, hidden));
     if before.is_none() && after.is_none() {
         return;
     }
+    // What takes the place of a secret, or had the place of one, tells of it.
+    let secret = sides.secret() || [&before, &after].into_iter().flatten().any(Value::has_sensitive);
     out.push(FieldChange {
         path: path.to_owned(),
         before: before.map(|v| v.with_mark(secret)),
@@ -328,6 +329,17 @@ fn compare(path: &str, sides: Sides<'_>, hidden: &Hidden, out: &mut Vec<FieldCha
         forces_replacement: false,
         because: None,
     });
+}
+
+/// Hides all that was there before: a secret that nobody can know again may be in it.
+pub(super) fn hide_before(told: &mut Told) {
+    for field in told.children.iter_mut().chain(&mut told.left).flat_map(|child| &mut child.fields) {
+        let secret = !matches!(field.path.as_str(), "address" | "import");
+        field.before = field.before.take().map(|value| value.with_mark(secret));
+        if field.cause != Cause::Declared {
+            field.after = field.after.take().map(|value| value.with_mark(secret));
+        }
+    }
 }
 
 fn any_true(json: &Json) -> bool {

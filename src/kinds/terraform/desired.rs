@@ -21,7 +21,9 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     let mut inputs: BTreeMap<Arc<str>, Value> = BTreeMap::new();
     for name in AS_WRITTEN {
         if let Some(value) = given(name) {
-            inputs.insert(name.into(), value.clone());
+            // Each by itself, so that each is known again in what the root made of it.
+            let value = if name == "sensitive_inputs" { value.sensitive_leaves() } else { value.clone() };
+            inputs.insert(name.into(), value);
         }
     }
     let mut fail = |path: Path, what: String, hint: Option<&str>| {

@@ -72,7 +72,11 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         exports: match desired {
             // What was given as a secret is not known here, so neither is which output gives it away.
             None if !identity["withheld"].is_null() => Value::object([("outputs", Value::UNKNOWN)]),
-            desired => exports(&state, &Hidden::of(desired.map(|d| &d.inputs))),
+            desired => {
+                let outputs = state.outputs.values().map(|(value, _)| Value::from_json(value.expose()));
+                let given = context.former.marked(&Value::tuple(outputs.collect()));
+                exports(&state, &Hidden::of(desired.map(|d| &d.inputs).into_iter().chain([&given])))
+            }
         },
         owner: Owner::Nobody,
         fingerprint: Digest::of(json!([state.lineage, state.serial]).to_string().as_bytes()),

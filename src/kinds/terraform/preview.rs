@@ -29,8 +29,22 @@ pub(super) async fn preview(
     let root = live::root(context, observed.map_or(&none, |o| &o.identity), Some(desired))?;
     let limit = context.time_left().max(AT_LEAST);
     let plan = context.terraform.plan(&root, RootAim::Declared, token, limit).await?;
-    let hidden = Hidden::of([&desired.inputs]);
-    let told = children::read(plan.shown.expose(), &hidden);
+    let shown = plan.shown.expose();
+    // What was given as a secret is somewhere in what the root made of it.
+    let before = context.former.marked(&Value::from_json(&json!([shown["prior_state"], shown["resource_drift"]])));
+    let hidden = Hidden::of([&desired.inputs, &before]);
+    let mut remarks: Vec<(Path, Diagnostic)> = Vec::new();
+    let mut told = children::read(shown, &hidden);
+    if context.former.forgets(&desired.inputs, &before) {
+        children::hide_before(&mut told);
+        remarks.push((
+            Path::default(),
+            Diagnostic::warning("terraform_former_secret", format!("{}: what was there is not shown", context.address))
+                .because(
+                    "a secret that it was given before is another one now, and what that was is not known any more",
+                ),
+        ));
+    }
     let attachment = json!({
         "name": token,
         "key": root.key,
@@ -42,7 +56,6 @@ pub(super) async fn preview(
     if !told.reasons.is_empty() {
         facts.insert(REASONS.to_owned(), json!(told.reasons));
     }
-    let mut remarks: Vec<(Path, Diagnostic)> = Vec::new();
     let at = |name: &str| Path::default().key(name);
     let warn = |what: String| Diagnostic::warning("terraform_warning", format!("{}: {what}", context.address));
     remarks.extend(plan.warnings.iter().map(|what| (at("root"), warn(hidden.out_of(what)))));

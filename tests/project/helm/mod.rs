@@ -6,6 +6,7 @@
 mod kills;
 mod lives;
 mod refusals;
+mod secrets;
 mod sources;
 
 use crate::support::{

@@ -196,3 +196,41 @@ pub(super) fn what_exists_is_taken_over_by_import_and_never_silently(bed: &Bed) 
     bed.ends(&["apply", "a.plan", "--auto-approve"], 0);
     assert!(bed.ends(&["plan", "app", "--env", "dev", "--detailed-exitcode"], 0).out.contains("No changes."));
 }
+
+pub(super) fn a_secret_that_is_no_longer_declared_as_one_is_shown_by_nothing(bed: &Bed) {
+    const KEPT: &str = "variable \"token\" {\n  default = \"\"\n}\nresource \"terraform_data\" \"whole\" {\n  \
+        input = var.token\n}\nresource \"terraform_data\" \"part\" {\n  input = \"https://u:${var.token}@db\"\n}\n";
+    // Nothing in its state is the secret alone: what it was cannot be known again.
+    const PART: &str = "variable \"token\" {\n  default = \"\"\n}\nresource \"terraform_data\" \"part\" {\n  \
+        input = \"https://u:${var.token}@db\"\n}\n";
+    let declared = |inputs: &str| {
+        bed.plan(&format!("terraform \"dns\" {{\n  root = \"${{path.project}}/infra\"\n  {inputs}\n}}\n"));
+    };
+    let check = |words: &[&str]| {
+        let said = bed.ends(words, 0);
+        let text = format!("{}{}", said.out, said.err);
+        assert!(!text.contains("hunter-two"), "terrace {}: {text}", words.join(" "));
+        text
+    };
+    let environment = ["app", "--env", "dev"];
+    for (root, then) in [(KEPT, "inputs = { token = \"plain-now\" }"), (PART, ""), (PART, "inputs = { token = \"p\" }")]
+    {
+        bed.root("infra", root);
+        declared("sensitive_inputs = { token = \"hunter-two-secret\" }");
+        check(&[&["apply"], &environment[..], &["--auto-approve"]].concat());
+        // Another secret in its place shows no more than its being another.
+        declared("sensitive_inputs = { token = \"hunter-two-again\" }");
+        check(&[&["plan"], &environment[..]].concat());
+        declared(then);
+        let plan = check(&[&["plan"], &environment[..], &["--out", "p"]].concat());
+        assert!(plan.contains("terraform_data.part"), "{plan}");
+        assert!(!bed.read("p").contains("hunter-two"));
+        check(&[&["plan"], &environment[..], &["--json"]].concat());
+        check(&["show", "p"]);
+        check(&["apply", "p", "--auto-approve", "--json"]);
+        for file in bed.files(".terrace") {
+            let bytes = std::fs::read(&file).unwrap();
+            assert!(!String::from_utf8_lossy(&bytes).contains("hunter-two"), "{}", file.display());
+        }
+    }
+}

@@ -34,6 +34,7 @@ on_both_programs! {
         a_saved_plan_is_applied_exactly_and_refused_where_the_state_moved,
         a_saved_plan_of_another_machine_is_made_again_and_held_against_what_was_approved,
         no_secret_is_left_in_clear_and_nothing_lies_in_the_roots_own_folder,
+        a_secret_that_is_no_longer_declared_as_one_is_shown_by_nothing,
         inputs_that_are_not_known_yet_are_planned_when_their_turn_comes,
         a_moved_resource_and_a_failing_check_are_told,
         settings_of_the_backend_say_where_the_state_is,
