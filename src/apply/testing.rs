@@ -258,7 +258,7 @@ impl Lab {
         let saved = plan::saved(made.plan, made.attachment).unwrap();
         // Every apply is of a plan that went through its file.
         let saved = plan::read(&plan::write(&saved).unwrap()).unwrap();
-        run(self.subject().await, saved, self.store().await, Self::options(), Arc::new(NoEvents)).await
+        Box::pin(run(self.subject().await, saved, self.store().await, Self::options(), Arc::new(NoEvents))).await
     }
 
     pub(crate) async fn applied(&self) -> Report {

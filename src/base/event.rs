@@ -159,6 +159,24 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// A cluster is being drained, before what makes it is destroyed.
+    DrainStarted {
+        /// What is to be destroyed.
+        address: Address,
+        /// The cluster, as in the middle of a sentence.
+        cluster: String,
+        /// How many objects go.
+        total: usize,
+    },
+    /// One object that was to be drained is gone.
+    Drained {
+        /// What is to be destroyed.
+        address: Address,
+        /// The object: `Service shop/web`.
+        object: String,
+        /// How many are still to go.
+        left: usize,
+    },
     /// Work on a node ended.
     NodeEnded {
         /// Which.

@@ -1,10 +1,10 @@
 //! Short ways to write the schema of a kind: one line an attribute.
 
-use crate::lang::schema::{AttributeSchema, BlockSchema, NestedSchema, Shape};
+use crate::lang::schema::{AttributeSchema, BlockSchema, NestedSchema, Reads, Shape};
 
 /// An attribute that may be left out.
 pub(super) const fn optional(name: &'static str, shape: Shape, doc: &'static str) -> AttributeSchema {
-    AttributeSchema { name, shape, required: false, sensitive: false, one_of: &[], doc }
+    AttributeSchema { name, shape, required: false, sensitive: false, one_of: &[], doc, reads: None }
 }
 
 /// An attribute that must be written.
@@ -20,6 +20,11 @@ pub(super) const fn secret(name: &'static str, shape: Shape, doc: &'static str) 
 /// An attribute that takes one of a few words.
 pub(super) const fn choice(name: &'static str, one_of: &'static [&'static str], doc: &'static str) -> AttributeSchema {
     AttributeSchema { one_of, ..optional(name, Shape::String, doc) }
+}
+
+/// An attribute whose text has a language of its own.
+pub(super) const fn read_by(attribute: AttributeSchema, reads: Reads) -> AttributeSchema {
+    AttributeSchema { reads: Some(reads), ..attribute }
 }
 
 /// A block without blocks in it.

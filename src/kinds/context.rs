@@ -56,6 +56,8 @@ pub struct Context {
     pub outlook: Outlook,
     /// What was applied last, and with it what is live and was given as a secret.
     pub former: Former,
+    /// True while a plan is made: nothing depends on it yet, and a person waits.
+    pub planning: bool,
 }
 
 /// What reading a thing brought to light, kept for the preview of the same look, so that the world is asked once. Empty unless
@@ -171,23 +173,47 @@ impl Context {
         }
     }
 
-    /// Makes a call that only reads, again and again while it fails in a way that may pass, until the deadline.
+    /// As [`Context::patiently`], but given up after `limit` while a plan is made.
     ///
     /// # Errors
-    /// The call's own failure where trying again is no use or the time is over.
-    pub async fn patiently<T, F, Fut>(&self, mut call: F) -> Outcome<T>
+    /// As [`Context::patiently`].
+    pub async fn at_most<T, F, Fut>(&self, limit: Duration, call: F) -> Outcome<T>
     where
         F: FnMut() -> Fut + Send,
         Fut: Future<Output = Outcome<T>> + Send,
         T: Send,
     {
+        let until = self.clock.now().checked_add(limit).unwrap_or(self.deadline);
+        self.again_until(if self.planning { until.min(self.deadline) } else { self.deadline }, call).await
+    }
+
+    /// Makes a call that only reads, again and again while it fails in a way that may pass, until the deadline.
+    ///
+    /// # Errors
+    /// The call's own failure where trying again is no use or the time is over.
+    pub async fn patiently<T, F, Fut>(&self, call: F) -> Outcome<T>
+    where
+        F: FnMut() -> Fut + Send,
+        Fut: Future<Output = Outcome<T>> + Send,
+        T: Send,
+    {
+        self.again_until(self.deadline, call).await
+    }
+
+    async fn again_until<T, F, Fut>(&self, until: jiff::Timestamp, mut call: F) -> Outcome<T>
+    where
+        F: FnMut() -> Fut + Send,
+        Fut: Future<Output = Outcome<T>> + Send,
+        T: Send,
+    {
+        let left = || Duration::try_from(until.duration_since(self.clock.now())).unwrap_or(Duration::ZERO);
         let mut attempt = 0u32;
         loop {
             match self.bounded(call()).await {
-                Err(failure) if failure.class.retryable() && self.time_left() > Duration::ZERO => {
+                Err(failure) if failure.class.retryable() && left() > Duration::ZERO => {
                     attempt += 1;
                     self.say(&format!("{failure}; trying again"));
-                    self.clock.sleep(backoff(attempt, self.entropy.next()).min(self.time_left())).await;
+                    self.clock.sleep(backoff(attempt, self.entropy.next()).min(left())).await;
                 }
                 other => return other,
             }

@@ -76,6 +76,9 @@ pub struct Condition {
     pub hint: Option<String>,
 }
 
+/// What the condition of a thing begins with that is being deleted, and not gone yet.
+pub const BEING_DELETED: &str = "being deleted";
+
 /// What a condition means for a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -106,9 +109,18 @@ pub struct Preview {
     pub remarks: Vec<(Path, Diagnostic)>,
     /// What has to be in the cluster before it and neither is nor is made by itself: types, `apps/v1 Deployment`, and namespaces,
     /// `Namespace shop`. What nothing else in the plan brings is an error.
-    pub needs: BTreeSet<String>,
+    pub needs: BTreeMap<String, WrittenAt>,
     /// What it makes of these, in the same words.
     pub brings: BTreeSet<String>,
+}
+
+/// Where something is written.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WrittenAt {
+    /// The input that it is in, as far as that leads.
+    pub path: Path,
+    /// The very place, where it is in a file that an input names.
+    pub span: Option<Span>,
 }
 
 /// What a plan knows beside a declaration: what it makes of the clusters before or after this one's turn, and what was
@@ -289,6 +301,27 @@ pub struct Applied {
     pub exports: Value,
     /// A few words for the record: "revision 3", "12 resources".
     pub note: String,
+}
+
+/// What the next apply makes of an effect that failed part-way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoesOn {
+    /// What a create left is tainted, and made anew.
+    No,
+    /// It is gone on with where the kind's own difference finds something left to do.
+    WhereItDiffers,
+    /// It is gone on with also where nothing differs, since doing it again does only what is left: what was made and is not ready is
+    /// waited for again.
+    Always,
+}
+
+/// What has to be declared once: two declarations with it would undo each other's work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sole {
+    /// The same for both; where the kind lives in clusters, within one cluster.
+    pub key: Digest,
+    /// What is told where two have it; its summary follows "both": `declare Deployment shop/web`.
+    pub problem: Diagnostic,
 }
 
 /// What became of an effect whose end we did not see.
@@ -475,10 +508,9 @@ pub trait Kind: Send + Sync {
         false
     }
 
-    /// True where a create that failed part-way is gone on with by the next apply. Where not, the thing is tainted, and made
-    /// anew.
-    fn goes_on(&self) -> bool {
-        false
+    /// What the next apply makes of an effect that failed part-way.
+    fn goes_on(&self) -> GoesOn {
+        GoesOn::No
     }
 
     /// Takes away what a preview left (rule 11). Idempotent.
@@ -493,11 +525,11 @@ pub trait Kind: Send + Sync {
         Desired { inputs: keep_ignored(&desired.inputs, &observed.inputs, ignore), ..desired.clone() }
     }
 
-    /// What only one declaration may have, where another one with it would undo its work: a key, and it in words. `None` where
-    /// its mark on the live thing tells, or a part of it is not known yet.
-    fn sole(&self, desired: &Desired) -> Option<(Digest, String)> {
+    /// What only one declaration may have, where another one with it would undo its work. Empty where its mark on the live
+    /// thing tells; what is not known yet is left out.
+    fn sole(&self, desired: &Desired) -> Vec<Sole> {
         let _ = desired;
-        None
+        Vec::new()
     }
 
     /// Adds to a change that was made a replacement, since `--replace` or `replace_triggered_by` asked for it, what goes with

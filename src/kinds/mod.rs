@@ -36,8 +36,9 @@ pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
 pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at_drain, lost_with, named};
 pub use former::{Former, Sealing};
 pub use kind::{
-    Ahead, Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding,
-    Kind, Named, Observed, Outlook, Owner, Prepare, Preview, Prior, REVERT_DRIFT, Recovered, Step, Undo,
+    Ahead, Applied, BEING_DELETED, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference,
+    FieldChange, Finding, GoesOn, Kind, Named, Observed, Outlook, Owner, Prepare, Preview, Prior, REVERT_DRIFT,
+    Recovered, Sole, Step, Undo, WrittenAt,
 };
 pub use marks::{Marks, address_of_tag, is_given_tag, is_mark, is_own_tag, physical_stack_name, release_name};
 pub use probe::{Measurement, probe, probe_cluster, probe_defaults, probe_needs_cluster};

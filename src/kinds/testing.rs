@@ -173,6 +173,7 @@ impl Bench {
                 self.prior(address).map_or(crate::base::Value::NULL, |prior| prior.inputs),
                 Arc::new(seal),
             ),
+            planning: false,
             plan_outputs: Arc::new(|plan| Ok((plan == "other").then(|| Value::object([("a", Value::from("b"))])))),
             seen: Seen::default(),
             written: crate::base::Value::NULL,

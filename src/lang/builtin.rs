@@ -4,15 +4,15 @@
 use crate::lang::schema::{AttributeSchema, BlockSchema, NestedSchema, Shape};
 
 const fn attribute(name: &'static str, shape: Shape, doc: &'static str) -> AttributeSchema {
-    AttributeSchema { name, shape, required: false, sensitive: false, one_of: &[], doc }
+    AttributeSchema { name, shape, required: false, sensitive: false, one_of: &[], doc, reads: None }
 }
 
 const fn required(name: &'static str, shape: Shape, doc: &'static str) -> AttributeSchema {
-    AttributeSchema { name, shape, required: true, sensitive: false, one_of: &[], doc }
+    AttributeSchema { name, shape, required: true, sensitive: false, one_of: &[], doc, reads: None }
 }
 
 const fn one_of(name: &'static str, one_of: &'static [&'static str], doc: &'static str) -> AttributeSchema {
-    AttributeSchema { name, shape: Shape::String, required: false, sensitive: false, one_of, doc }
+    AttributeSchema { name, shape: Shape::String, required: false, sensitive: false, one_of, doc, reads: None }
 }
 
 const fn block(name: &'static str, block: &'static BlockSchema) -> NestedSchema {

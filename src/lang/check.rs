@@ -188,6 +188,7 @@ static DYNAMIC: BlockSchema = BlockSchema {
             sensitive: false,
             one_of: &[],
             doc: "What a block is made for each of.",
+            reads: None,
         },
         AttributeSchema {
             name: "iterator",
@@ -196,6 +197,7 @@ static DYNAMIC: BlockSchema = BlockSchema {
             sensitive: false,
             one_of: &[],
             doc: "The name under which `content` knows the element. By default the block's name.",
+            reads: None,
         },
         AttributeSchema {
             name: "labels",
@@ -204,6 +206,7 @@ static DYNAMIC: BlockSchema = BlockSchema {
             sensitive: false,
             one_of: &[],
             doc: "The labels of each block.",
+            reads: None,
         },
     ],
     blocks: &[NestedSchema { name: "content", labels: 0, repeated: false, required: true, block: &ANYTHING }],
@@ -277,6 +280,13 @@ fn check_value(schema: &AttributeSchema, expr: &Expr, diagnostics: &mut Diagnost
         && let Some(Err(error)) = value.as_str().map(parse_duration)
     {
         diagnostics.push(Diagnostic::error("wrong_value", error.to_string()).at(&expr.span, ""));
+    }
+    if let Some(reads) = schema.reads
+        && let Some(Err(why)) = value.as_str().map(reads)
+    {
+        let mut diagnostic = Diagnostic::error("wrong_value", format!("`{}` cannot be read", schema.name));
+        diagnostic = diagnostic.at(&expr.span, "").because(why);
+        diagnostics.push(diagnostic);
     }
     if let Some(text) = value.as_str().filter(|text| !schema.one_of.is_empty() && !schema.one_of.contains(text)) {
         let mut diagnostic =

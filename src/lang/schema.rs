@@ -25,6 +25,9 @@ pub enum Shape {
     Reference,
 }
 
+/// Reads a text: `Err` says what is wrong with it.
+pub type Reads = fn(&str) -> Result<(), String>;
+
 /// One attribute.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct AttributeSchema {
@@ -40,6 +43,9 @@ pub struct AttributeSchema {
     pub one_of: &'static [&'static str],
     /// What it means, its unit, its default.
     pub doc: &'static str,
+    /// Reads a text that is written as it is, where it has a language of its own (a regular expression): what is wrong with it.
+    #[serde(skip)]
+    pub reads: Option<Reads>,
 }
 
 /// A nested block.

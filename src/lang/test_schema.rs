@@ -5,7 +5,7 @@ use crate::lang::schema::{
 };
 
 const fn a(name: &'static str, shape: Shape) -> AttributeSchema {
-    AttributeSchema { name, shape, required: false, sensitive: false, one_of: &[], doc: "" }
+    AttributeSchema { name, shape, required: false, sensitive: false, one_of: &[], doc: "", reads: None }
 }
 
 const fn r(name: &'static str, shape: Shape) -> AttributeSchema {

@@ -139,14 +139,3 @@ fn another(connection: &ClusterConnection, recorded: &str, found: &str, of: Opti
          `terrace state rm` forgets what was in it",
     )
 }
-
-/// Whether a cluster is gone by the word of whoever makes it: EKS has none of that name, or one that is being deleted or
-/// never came to be. That it does not answer is never such a word.
-///
-/// # Errors
-/// EKS does not answer.
-pub async fn is_gone(subject: &Subject, cluster: &ClusterConnection) -> Outcome<bool> {
-    let ClusterConnection::Eks { name, aws, .. } = cluster else { return Ok(false) };
-    let found = subject.world.aws(aws)?.eks.describe_cluster(name).await?;
-    Ok(found.is_none_or(|cluster| matches!(cluster.status.as_str(), "DELETING" | "FAILED" | "CREATING")))
-}

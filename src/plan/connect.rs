@@ -220,6 +220,7 @@ pub fn context(
         written: Value::NULL,
         outlook: Outlook::default(),
         former: Former::new(inputs, Arc::new(move |plain| seal.seal(plain))),
+        planning: false,
         progress,
     })
 }

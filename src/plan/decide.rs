@@ -2,7 +2,7 @@
 
 use crate::{
     base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Span, Value},
-    kinds::{Cause, Change, ConditionEffect, Difference, FieldChange, Observed, Owner, Preview, Prior, Undo},
+    kinds::{Cause, Change, ConditionEffect, Difference, FieldChange, GoesOn, Observed, Owner, Preview, Prior, Undo},
     lang::configuration::Lifecycle,
     plan::{Drift, Moment, Planned, instance::Instance},
     state::{Resource, SealKey, Status},
@@ -101,7 +101,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
         problems.push(problem);
     }
     let mut change = change(facts);
-    let own = change.action;
+    let mut own = change.action;
     let forced = change.action != ActionWord::Replace;
     let condition = facts.observed.and_then(|o| o.condition.clone());
     if let Some(condition) = &condition {
@@ -112,7 +112,12 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
         }
     }
     if facts.remembered.is_some_and(|r| r.status == Status::Tainted) {
-        force_replace(&mut change, "its creation failed and could not be taken back".to_owned());
+        if facts.instance.kind.goes_on() == GoesOn::Always {
+            go_on(&mut change);
+            own = change.action;
+        } else {
+            force_replace(&mut change, "its creation failed and could not be taken back".to_owned());
+        }
     }
     if facts.replace_asked {
         force_replace(&mut change, "--replace asks for it".to_owned());
@@ -228,6 +233,16 @@ fn force_replace(change: &mut Change, reason: String) {
     if matches!(change.action, ActionWord::NoOp | ActionWord::Update | ActionWord::Replace) {
         change.action = ActionWord::Replace;
         change.reasons.push(reason);
+    }
+}
+
+/// Does again what came half-way, also where nothing is left but to wait for it.
+fn go_on(change: &mut Change) {
+    if change.action == ActionWord::NoOp {
+        change.action = ActionWord::Update;
+    }
+    if change.action == ActionWord::Update {
+        change.reasons.push("the last apply of it failed half-way: it is gone on with".to_owned());
     }
 }
 

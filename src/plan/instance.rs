@@ -54,6 +54,8 @@ pub enum Prepared {
         waits_for: Vec<Address>,
         /// As far as it could be evaluated.
         evaluated: Box<Evaluated>,
+        /// As the kind sees it, as far as it is known.
+        desired: Box<Desired>,
     },
 }
 
@@ -77,19 +79,6 @@ pub fn prepare(
         probes.into_iter().any(|probe| crate::graph::probe_needs_cluster(&subject.configuration, probe));
     // A check may take a cluster, and needs one only where its probe asks one.
     let need = if resource.role == Role::Check && !probes_need_cluster { ConnectionNeed::None } else { need };
-    let connections = match connections(subject, evaluator, evaluated.connection.as_ref(), need, probes_need_cluster)? {
-        Ok(connections) => connections,
-        Err(waiting) if need == ConnectionNeed::Kubernetes || resource.role == Role::Check => {
-            return Ok(Prepared::Waits {
-                reason: DeferReason::Connection { connection: waiting.connection },
-                waits_for: waiting.for_,
-                evaluated: Box::new(evaluated),
-            });
-        }
-        // Only its probes need the cluster, and they run after it is applied.
-        Err(_) => Connections { aws: subject.aws.clone(), cluster: None },
-    };
-    let moved_elsewhere = upgrade::parameters_of(&subject.configuration, evaluator, address)?;
     let marks = subject.marks();
     let places = &evaluated.places;
     let header = resource.span.clone();
@@ -105,6 +94,20 @@ pub fn prepare(
         marks: &marks,
         fixed,
     })?;
+    let connections = match connections(subject, evaluator, evaluated.connection.as_ref(), need, probes_need_cluster)? {
+        Ok(connections) => connections,
+        Err(waiting) if need == ConnectionNeed::Kubernetes || resource.role == Role::Check => {
+            return Ok(Prepared::Waits {
+                reason: DeferReason::Connection { connection: waiting.connection },
+                waits_for: waiting.for_,
+                evaluated: Box::new(evaluated),
+                desired: Box::new(desired),
+            });
+        }
+        // Only its probes need the cluster, and they run after it is applied.
+        Err(_) => Connections { aws: subject.aws.clone(), cluster: None },
+    };
+    let moved_elsewhere = upgrade::parameters_of(&subject.configuration, evaluator, address)?;
     Ok(Prepared::Ready(Box::new(Instance {
         address: address.clone(),
         kind,

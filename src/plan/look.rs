@@ -32,6 +32,8 @@ pub struct How {
     pub preview: bool,
     /// In all.
     pub timeout: Duration,
+    /// Whether a plan is made, and nothing done yet.
+    pub planning: bool,
 }
 
 /// Looks.
@@ -58,6 +60,7 @@ pub async fn look(
     }
     let mut context = connect::context(subject, &instance.address, &instance.connections, how.timeout, quiet())?;
     context.outlook.clone_from(&instance.outlook);
+    context.planning = how.planning;
     context.written = instance.evaluated.inputs.clone();
     if let Some(resource) = remembered {
         // It may have been remembered by another address.

@@ -9,6 +9,7 @@ pub mod decide;
 pub mod envelope;
 mod file;
 mod fresh;
+pub mod gone;
 pub mod instance;
 pub mod look;
 mod make;

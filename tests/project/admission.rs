@@ -84,3 +84,29 @@ fn a_quota_that_is_used_up_refuses_with_what_is_used() {
     assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
     assert!(said.words().contains("exceeded quota: few"), "{}{}", said.out, said.err);
 }
+
+#[test]
+fn a_webhook_that_does_not_answer_is_named_soon_when_planning() {
+    let (Some(server), Some(cluster)) = (support::ministack(), support::cluster()) else { return };
+    let namespace = cluster.namespace("rule");
+    let name = format!("{namespace}.example.com");
+    let nobody = support::server::free_port();
+    let hook = json!({"metadata": {"name": namespace}, "webhooks": [{
+        "name": name, "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Fail", "timeoutSeconds": 2,
+        "clientConfig": {"url": format!("https://127.0.0.1:{nobody}/admit")},
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}]}]});
+    let hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    cluster.post(hooks, &hook).ok();
+    until_refused(cluster, &namespace, &json!({"metadata": {"name": "try"}}), "failed calling webhook");
+    let project = project(server, cluster);
+    let map =
+        |n: usize| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: m{n}, namespace: {namespace} }}\n");
+    project.write("maps.yaml", &(0..60).map(map).collect::<Vec<_>>().join("---\n"));
+    let begun = Instant::now();
+    let said = project.ends(&["plan"], 1).words();
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert!(said.contains(&format!("the admission webhook {name} does not answer")), "{said}");
+    assert!(said.contains(&format!("see whether the pods behind {name} are ready")), "{said}");
+    cluster.delete(&format!("{hooks}/{namespace}")).ok();
+}

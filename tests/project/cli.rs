@@ -210,6 +210,37 @@ fn everything_wrong_is_shown_at_once_with_its_place() {
 }
 
 #[test]
+fn validate_reads_what_a_probe_is_written_in() {
+    let probe = |name: &str, inside: &str| {
+        format!("check \"{name}\" {{\n  http {{\n    url = \"http://127.0.0.1:1\"\n    {inside}\n  }}\n}}\n")
+    };
+    let condition = |name: &str, inside: &str| {
+        format!(
+            "check \"{name}\" {{\n  condition {{\n    api_version = \"v1\"\n    kind = \"Pod\"\n    name = \"a\"\n    {inside}\n  }}\n}}\n"
+        )
+    };
+    let good = [
+        probe("regex", "body_matches = \"^ok\""),
+        probe("path", "json_path = \"data.items[0]\""),
+        condition("cel", "cel = \"object.status.phase == 'Running'\""),
+        "kubernetes \"main\" {\n  in_cluster {}\n}\n".to_owned(),
+    ];
+    let project = Project::new("");
+    project.write("plans/app/app.hcl", &good.concat());
+    project.stdout(&["validate"], 0);
+    let bad = good
+        .concat()
+        .replace("^ok", "(ok")
+        .replace("data.items[0]", "data.items[")
+        .replace("object.status.phase == 'Running'", "object.status.phase ==");
+    project.write("plans/app/app.hcl", &bad);
+    let said = project.stderr(&["validate"], 1);
+    for (at, what) in [("4:20", "no regular expression"), ("10:17", "no JSONPath"), ("18:11", "no CEL expression")] {
+        assert!(said.contains(&format!("app.hcl:{at}")) && said.contains(what), "{at} {what}: {said}");
+    }
+}
+
+#[test]
 fn validate_looks_into_templates_and_into_every_environment() {
     let project = with_stack();
     project.write("plans/app/queue.yaml", "Resources:\n  Queue:\n    Type: AWS::SQS::Queue\n    DependsOn: Nowhere\n");

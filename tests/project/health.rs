@@ -143,6 +143,11 @@ fn a_probe_that_is_wrong_itself_ends_at_once_and_drift_that_is_put_back_cannot_b
     let project =
         project(&server.account(), cluster, &format!("manifest \"web\" {{\n  yaml = \"web.yaml\"\n{verify}}}\n"));
     project.write("web.yaml", &web(&namespace, 2));
+    let said = project.ends(&["plan"], 1).words();
+    assert!(said.contains("wrong_value") && said.contains("CEL"), "what is written as it is, is read first: {said}");
+    let word =
+        |text: &str| text.replace("\"object.spec.replicas = 2\"", "join(\" = \", [\"object.spec.replicas\", \"2\"])");
+    project.edit(word);
     let said = project.ends(&["apply", "--auto-approve"], 1).words();
     assert!(said.contains("verify \"sum\" did not pass") && said.contains("CEL"), "{said}");
     let said = project.ends(&["status"], 0).words();

@@ -28,6 +28,8 @@ mod kubernetes;
 #[cfg(test)]
 mod ledgers;
 #[cfg(test)]
+mod objects;
+#[cfg(test)]
 mod platform;
 #[cfg(test)]
 mod readme;

@@ -56,6 +56,12 @@ impl Project {
         fs::write(path, text).unwrap();
     }
 
+    /// Changes the plan's declarations.
+    pub(crate) fn edit(&self, change: impl Fn(&str) -> String) {
+        let path = "plans/app/app.hcl";
+        self.write(path, &change(&fs::read_to_string(self.path().join(path)).unwrap()));
+    }
+
     /// The program with these words, with nothing in its environment but what leads to the account.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_terrace"));

@@ -45,16 +45,16 @@ impl<'r> Executor<'r> {
                     unwind.done(&address);
                     continue;
                 };
-                if !self.started.contains_key(&address) {
+                let open = self.history(&address).open;
+                // What is drained first says itself when that is over.
+                if planned.facts.contains_key(DRAIN) && open.is_none() {
+                    let now = self.now();
+                    self.started.entry(address.clone()).or_insert(now);
+                } else {
                     self.begin(&address, &remembered.phase, planned.action);
                 }
                 self.running += 1;
-                let removal = Removal {
-                    desk: self.desk,
-                    planned,
-                    remembered: remembered.clone(),
-                    open: self.history(&address).open,
-                };
+                let removal = Removal { desk: self.desk, planned, remembered: remembered.clone(), open };
                 let slots = self.slots(crate::kinds::kind(address.kind()).map_or("local", |k| k.service()));
                 let phase = remembered.phase.clone();
                 jobs.push(Box::pin(async move {
@@ -104,7 +104,8 @@ impl<'r> Executor<'r> {
             if self.stop.is_some() || self.history(address).open.is_some() {
                 continue;
             }
-            self.begin(address, &remembered.phase, planned.action);
+            let now = self.now();
+            self.started.insert(address.clone(), now);
             self.running += 1;
             waits += 1;
             let (desk, planned, address, remembered) = (self.desk, *planned, address.clone(), remembered.clone());

@@ -260,7 +260,7 @@ impl<'r> Executor<'r> {
                 let slots = self.slots(instance.kind.service());
                 Box::pin(async move {
                     let _slot = slots.acquire().await;
-                    let how = How { offline: false, preview: false, timeout: READ_TIMEOUT };
+                    let how = How { offline: false, preview: false, timeout: READ_TIMEOUT, planning: false };
                     let seen = look(desk.subject, &instance, None, None, how).await;
                     let seen = seen.map(|l| l.observed).map_err(|f| work::tell(&f));
                     Back::Read { id, instance, seen }

@@ -8,6 +8,7 @@ mod events;
 mod failures;
 mod faults;
 mod lives;
+mod manifests;
 mod platforms;
 mod rules;
 mod secrets;

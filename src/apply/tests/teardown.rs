@@ -1,12 +1,16 @@
 //! A cluster is drained before its stack goes: what is listed, in which order it goes, and what stops a run.
 
 use crate::{
-    apply::testing::Lab,
-    base::{ActionWord, NoEvents, RunEnd},
+    apply::{run, testing::Lab},
+    base::{ActionWord, Event, Events, NoEvents, RunEnd},
     plan::{self, Made, Mode, Planned, Request},
-    world::{ApplyOptions, ClusterHandle, ObjectRef, World as _},
+    world::{
+        ApplyOptions, ClusterHandle, ObjectRef, World as _,
+        sandbox::{Drift, Fault, FaultKind},
+    },
 };
 use serde_json::{Value as Json, json};
+use std::sync::{Arc, Mutex};
 
 const PLAN: &str = r#"
 stack "cluster" {
@@ -244,4 +248,97 @@ manifest "type" {{
     assert_eq!(children, [("CustomResourceDefinition teams.example.com", true), ("Team default/a", true)]);
     assert!(definition.reasons.iter().any(|r| r.contains("1 custom resources along that others made")));
     assert_eq!(lab.apply_made(made).await.unwrap().end, RunEnd::Succeeded);
+}
+
+/// What a plan that is refused is refused for.
+async fn refused(lab: &Lab, request: &Request) -> String {
+    format!("{:#?}", plan::make(&lab.subject().await, request, &NoEvents).await.expect_err("it is refused"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_with_something_in_it_is_not_replaced() {
+    let mut lab = lab().await;
+    let replacing = Request { replace: vec!["stack.cluster".parse().unwrap()], ..Request::default() };
+    let said = refused(&lab, &replacing).await;
+    assert!(said.contains("cluster_not_empty") && said.contains("of this plan, manifest.web"), "{said}");
+    assert!(said.contains("terrace destroy --target 'manifest.web'"), "{said}");
+
+    put(&lab, service("foreign", &[])).await;
+    let alone = PLAN.split("manifest").next().unwrap().to_owned();
+    let hand = cluster(&lab).await;
+    lab.write(&alone);
+    lab.applied().await;
+    // A property that replaces the cluster inside the stack is no other thing than replacing the stack.
+    let other = alone.replace("ClusterName = \"c\"", "ClusterName = \"d\"");
+    lab.write(&other);
+    for request in [&replacing, &Request::default()] {
+        let said = refused(&lab, request).await;
+        assert!(said.contains("cluster_not_empty") && said.contains("Service default/foreign"), "{said}");
+        assert!(!said.contains("manifest.web"), "{said}");
+    }
+    let foreign = ObjectRef::of(&service("foreign", &[])).unwrap();
+    hand.kubernetes.delete(&foreign, None).await.unwrap();
+    lab.applied().await;
+    assert!(lab.changes().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_gone_only_where_its_stack_says_so_too() {
+    let lab = lab().await;
+    // Somebody deleted it by hand, or we look into another account: who knows.
+    let gone = Drift { target: "stack/p-dev-cluster/Cluster".to_owned(), delete: true, ..Drift::default() };
+    lab.world.drift(&gone).unwrap();
+    let blind = Fault::new("cloudformation:DetectStackDrift", FaultKind::Deny).times(None);
+    lab.world.add_fault(&blind).unwrap();
+    let said = refused(&lab, &Request { mode: Mode::Destroy, ..Request::default() }).await;
+    let what = "EKS has no such cluster, and its stack p-dev-cluster says that Cluster is CREATE_COMPLETE";
+    assert!(said.contains(what), "{said}");
+    // Once the stack itself finds out that it is gone, it is.
+    lab.world.clear_faults(None).unwrap();
+    let made = destroying(&lab).await;
+    assert_eq!(node(&made, "manifest.web").action, ActionWord::Forget);
+    assert_eq!(lab.apply_made(made).await.unwrap().end, RunEnd::Succeeded);
+}
+
+/// Keeps the lines of what is told.
+#[derive(Default)]
+struct Lines(Mutex<Vec<String>>);
+
+impl Events for Lines {
+    fn emit(&self, event: Event) {
+        let line = match event {
+            Event::DrainStarted { address, cluster, total } => format!("{address} drains {total} of {cluster}"),
+            Event::Drained { object, left, .. } => format!("{object} drained, {left} left"),
+            Event::NodeStarted { address, .. } => format!("{address} begins"),
+            Event::NodeEnded { address, .. } => format!("{address} ends"),
+            _ => return,
+        };
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_drained_is_told_before_what_stood_on_it_is_destroyed() {
+    let lab = lab().await;
+    put(&lab, service("foreign", &[])).await;
+    put(&lab, claim("data", "gp2")).await;
+    let made = destroying(&lab).await;
+    let saved = plan::saved(made.plan, made.attachment).unwrap();
+    let lines = Arc::new(Lines::default());
+    let report = run(lab.subject().await, saved, lab.store().await, Lab::options(), lines.clone()).await.unwrap();
+    assert_eq!(report.end, RunEnd::Succeeded, "{:#?}", (report.failures, report.beyond));
+    let told = lines.0.lock().unwrap().clone();
+    assert_eq!(
+        told,
+        [
+            "stack.cluster drains 1 of the cluster c",
+            "Service default/foreign drained, 0 left",
+            "manifest.web begins",
+            "manifest.web ends",
+            "stack.cluster drains 1 of the cluster c",
+            "PersistentVolumeClaim default/data drained, 0 left",
+            "stack.cluster begins",
+            "stack.cluster ends",
+        ]
+    );
 }

@@ -7,13 +7,17 @@ use super::{
 };
 use crate::{
     apply::journal::Desk,
-    base::ActionWord,
+    base::{ActionWord, Event},
     kinds::{self, Context, Drain, Drained},
-    plan::{DRAIN, Planned, clusters, connect::Connections},
+    plan::{DRAIN, Planned, connect::Connections, gone},
     state::{Intent, Outcome as Ended, Purpose, Record, Resource},
     world::{Class, ClusterConnection, Failure, ObjectRef},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 /// How long the controllers of a cluster have to clear away what they made, unless `timeouts { delete }` of the stack gives longer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -89,7 +93,13 @@ async fn clear(
         Some(id) => id,
         None => begin(desk, planned, remembered, &connections, &context).await?,
     };
-    match kinds::drain(&context, wanted).await {
+    let (events, left) = (&desk.events, AtomicUsize::new(wanted.len()));
+    events.emit(Event::DrainStarted { address: address.clone(), cluster: kinds::named(cluster), total: wanted.len() });
+    let gone = |object: &ObjectRef| {
+        let left = left.fetch_sub(1, Ordering::Relaxed).saturating_sub(1);
+        events.emit(Event::Drained { address: address.clone(), object: object.to_string(), left });
+    };
+    match kinds::drain(&context, wanted, &gone).await {
         Ok(()) => {
             let note = format!("{} objects drained", wanted.len());
             settle(desk, Some(intent), Ended::Done { note }).await
@@ -110,8 +120,9 @@ fn end_of(failure: &Failure) -> End {
 
 /// A cluster that is gone needs no draining; one that cannot be asked is no such cluster.
 async fn gone_or(desk: &Desk<'_>, cluster: &ClusterConnection, end: End) -> Result<(), End> {
-    match clusters::is_gone(desk.subject, cluster).await {
+    match gone::is_gone(desk.subject, cluster).await {
         Ok(true) => Ok(()),
+        Err(failure) if failure.class == Class::Conflict => Err(End::Failed(tell(&failure))),
         _ => Err(end),
     }
 }

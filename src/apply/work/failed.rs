@@ -4,14 +4,15 @@ use super::{Task, connect::context, end::End};
 use crate::{
     apply::journal::{Ending, Undone},
     base::{ActionWord, Value},
+    kinds::GoesOn,
     state::{Record, Resource, Status},
 };
 use serde_json::Value as Json;
 
 impl Task<'_> {
     /// What a failed effect left behind is remembered together with its end. A create that left something, or of which that
-    /// could not be found out, is tainted, so that it is planned as a replacement (rule 20); an update that came half-way may
-    /// have made parts that state does not know yet.
+    /// could not be found out, is tainted, so that it is planned as a replacement, or gone on with (rule 20); an update that came
+    /// half-way may have made parts that state does not know yet.
     pub(super) async fn after_failure(&self, action: ActionWord, ending: Ending) -> End {
         let mut records = Vec::new();
         if !matches!(ending.undone, Undone::State(_))
@@ -19,13 +20,23 @@ impl Task<'_> {
         {
             if action == ActionWord::Create {
                 records.extend(self.tainted(identity, &ending.undone).await);
-            } else if let Some(former) = &self.remembered
-                && let Some(both) = with_parts(&former.identity, identity)
-            {
-                records.push(Record::Resource(Box::new(Resource { identity: both, ..former.clone() })));
+            } else if let Some(former) = &self.remembered {
+                records.extend(self.half_updated(former, identity));
             }
         }
         self.desk.failed(ending, records).await.into()
+    }
+
+    /// What is remembered of an update that failed, where that is more than before: parts that it may have made, and that the next
+    /// apply goes on with it.
+    fn half_updated(&self, former: &Resource, identity: &Json) -> Option<Record> {
+        let parts = with_parts(&former.identity, identity);
+        let again = self.instance.kind.goes_on() == GoesOn::Always;
+        (again || parts.is_some()).then(|| {
+            let identity = parts.unwrap_or_else(|| former.identity.clone());
+            let status = if again { Status::Tainted } else { former.status };
+            Record::Resource(Box::new(Resource { identity, status, ..former.clone() }))
+        })
     }
 
     pub(super) async fn tainted(&self, identity: &Json, undone: &Undone) -> Option<Record> {
@@ -52,7 +63,7 @@ impl Task<'_> {
         } else {
             return None;
         };
-        let status = if kind.goes_on() { Status::Applied } else { Status::Tainted };
+        let status = if kind.goes_on() == GoesOn::WhereItDiffers { Status::Applied } else { Status::Tainted };
         Some(Record::Resource(Box::new(self.resource(&identity, &exports, status))))
     }
 }

@@ -113,7 +113,7 @@ impl Task<'_> {
         }
         let planned = self.planned;
         let again = self.looks_again() || lost;
-        let how = How { offline: false, preview: again, timeout: self.read_timeout };
+        let how = How { offline: false, preview: again, timeout: self.read_timeout, planning: false };
         let subject = self.desk.subject;
         let mut seen = look(subject, &self.instance, self.remembered.as_ref(), planned.import.as_ref(), how)
             .await

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     apply::journal::{Desk, Effect},
-    base::{ActionWord, Value},
-    plan::{Planned, clusters, connect::Connections},
+    base::{ActionWord, Event, Value},
+    plan::{DRAIN, Planned, connect::Connections, gone},
     state::{Intent, Record, Resource},
     world::Class,
 };
@@ -67,6 +67,11 @@ impl Removal<'_> {
         }
         if self.open.is_none() {
             drain::last(self.desk, self.planned, &self.remembered).await?;
+            if self.planned.facts.contains_key(DRAIN) {
+                let phase = self.remembered.phase.clone();
+                let action = self.planned.action;
+                self.desk.events.emit(Event::NodeStarted { address: address.clone(), phase, action });
+            }
         }
         let connection = connection(&connections);
         let facts = BTreeMap::new();
@@ -94,6 +99,6 @@ impl Removal<'_> {
 
     async fn place_is_gone(&self, connections: &Connections) -> Result<bool, End> {
         let Some(cluster) = &connections.cluster else { return Ok(true) };
-        clusters::is_gone(self.desk.subject, cluster).await.map_err(|failure| End::Failed(tell(&failure)))
+        gone::is_gone(self.desk.subject, cluster).await.map_err(|failure| End::Failed(tell(&failure)))
     }
 }

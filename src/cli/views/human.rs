@@ -149,6 +149,20 @@ impl State {
                     Running { action, since: now, message: String::new(), said: String::new(), told: now },
                 );
             }
+            Event::DrainStarted { address, cluster, total } => {
+                let now = Instant::now();
+                let message = format!("draining {cluster}: {total} to go");
+                self.running.insert(
+                    address,
+                    Running { action: ActionWord::Delete, since: now, message, said: String::new(), told: now },
+                );
+            }
+            Event::Drained { address, left: 0, .. } => drop(self.running.remove(&address)),
+            Event::Drained { address, left, .. } => {
+                if let Some(running) = self.running.get_mut(&address) {
+                    running.message = format!("draining: {left} to go");
+                }
+            }
             Event::NodeProgress { address, message } => {
                 if let Some(running) = self.running.get_mut(&address) {
                     running.message = message;

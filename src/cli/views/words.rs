@@ -21,6 +21,14 @@ pub(crate) fn of(event: &Event, drawn: bool) -> Option<String> {
         Event::NodeStarted { address, action, .. } if !drawn => {
             format!("{:>5} {address}: {}", sign(*action), doing(*action))
         }
+        Event::DrainStarted { address, cluster, total } if !drawn => {
+            let objects = if *total == 1 { "1 object".to_owned() } else { format!("{total} objects") };
+            format!("{:>5} {address}: draining {} first ({objects})", sign(ActionWord::Delete), clean(cluster))
+        }
+        Event::Drained { object, left, .. } => {
+            let left = if *left == 0 { String::new() } else { dim(format!(" ({left} left)")) };
+            format!("      {} drained{left}", clean(object))
+        }
         Event::NodeRetried { address, attempt, after, why } => format!(
             "      {address}: {} (try {attempt}, again in {}): {}",
             yellow("failed for now"),
@@ -104,5 +112,19 @@ mod tests {
         );
         let because = Address::root("stack", "net");
         assert_eq!(line(NodeEnd::Skipped { because }), "    + helm.loki: skipped because stack.net failed");
+    }
+
+    #[test]
+    fn what_is_drained_is_told_one_by_one() {
+        let plain = |event: Event, drawn| of(&event, drawn).map(|l| anstream::adapter::strip_str(&l).to_string());
+        let address = Address::root("stack", "cluster");
+        let started =
+            || Event::DrainStarted { address: address.clone(), cluster: "the cluster c".to_owned(), total: 2 };
+        let line = plain(started(), false);
+        assert_eq!(line.as_deref(), Some("    - stack.cluster: draining the cluster c first (2 objects)"));
+        assert_eq!(plain(started(), true), None, "the bars show it");
+        let gone = |left| Event::Drained { address: address.clone(), object: "Service shop/web".to_owned(), left };
+        assert_eq!(plain(gone(1), false).as_deref(), Some("      Service shop/web drained (1 left)"));
+        assert_eq!(plain(gone(0), true).as_deref(), Some("      Service shop/web drained"));
     }
 }

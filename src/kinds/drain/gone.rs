@@ -11,12 +11,12 @@ use serde_json::Value as Json;
 use std::{collections::BTreeMap, time::Duration};
 
 /// Deletes these and waits until they are gone: routes before the services behind them, claims last. Made again after a kill, it
-/// goes on where it was.
+/// goes on where it was. `gone` hears of each that is gone.
 ///
 /// # Errors
 /// `Conflict` where one was made anew since it was planned; `Stuck` where the deadline passes, with the finalizer that holds it
 /// and who clears that.
-pub async fn drain(context: &Context, objects: &[Drained]) -> Outcome<()> {
+pub async fn drain(context: &Context, objects: &[Drained], gone: &(dyn Fn(&ObjectRef) + Sync)) -> Outcome<()> {
     let mut ranks: BTreeMap<u8, Vec<Drained>> = BTreeMap::new();
     for drained in objects {
         let rank = match drained.object.kind.as_str() {
@@ -33,7 +33,11 @@ pub async fn drain(context: &Context, objects: &[Drained]) -> Outcome<()> {
             .try_collect::<()>()
             .await?;
         stream::iter(group)
-            .map(|drained| async move { until_gone(context, &drained.object, Some(&drained.uid)).await })
+            .map(|drained| async move {
+                until_gone(context, &drained.object, Some(&drained.uid)).await?;
+                gone(&drained.object);
+                Ok(())
+            })
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;

@@ -1,8 +1,8 @@
 //! From what is written in a `manifest` block to objects by name.
 
 use crate::{
-    base::{Data, Diagnostic, Diagnostics, Path, Value},
-    kinds::{Desired, Prepare, yaml},
+    base::{Data, Diagnostic, Diagnostics, Digest, Path, Value},
+    kinds::{Desired, Prepare, Sole, yaml},
     lang::{Sources, normalize},
     world::ObjectRef,
 };
@@ -36,11 +36,11 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     let namespace = given("namespace").cloned().unwrap_or_else(|| DEFAULT_NAMESPACE.into());
 
     let mut known = true;
-    let mut objects: Vec<(Value, Path)> = Vec::new();
+    let mut objects: Vec<Declared> = Vec::new();
     let root = Path::default();
     if let Some(object) = given("object") {
         known &= !object.is_unknown();
-        objects.push((object.clone(), root.key("object")));
+        objects.push(Declared { object: object.clone(), path: root.key("object"), origin: None });
     }
     match given("yaml").map(|yaml| (yaml, yaml.data())) {
         None => {}
@@ -75,17 +75,18 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
 
     let mut by_key: BTreeMap<Arc<str>, Value> = BTreeMap::new();
     let mut references = Vec::new();
-    for (object, path) in &objects {
+    for Declared { object, path, origin } in &objects {
         if object.is_unknown() {
             continue;
         }
+        let from = origin.as_deref().map(|origin| format!(" (in {origin})")).unwrap_or_default();
         match reference(object, &namespace) {
             Ok(Some(reference)) => {
                 let key = reference.to_string();
                 let key =
                     if by_key.contains_key(key.as_str()) { format!("{} {key}", reference.api_version) } else { key };
                 if references.contains(&reference) {
-                    let problem = Diagnostic::error("object_twice", format!("{reference} is declared twice"));
+                    let problem = Diagnostic::error("object_twice", format!("{reference} is declared twice{from}"));
                     problems.push(at(request, path, problem));
                 }
                 by_key.insert(key.as_str().into(), secret_marked(object));
@@ -96,7 +97,7 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
                 by_key.insert(format!("unnamed {}", by_key.len()).into(), secret_marked(object));
             }
             Err(why) => {
-                let problem = Diagnostic::error("no_object", format!("this is no Kubernetes object: {why}"))
+                let problem = Diagnostic::error("no_object", format!("this is no Kubernetes object: {why}{from}"))
                     .because("an object has `apiVersion`, `kind` and `metadata.name`");
                 problems.push(at(request, path, problem));
             }
@@ -116,6 +117,15 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     Ok(Desired { inputs, documents: BTreeMap::new(), identity: known.then(|| json!({ "objects": references })) })
 }
 
+/// An object as it is declared.
+struct Declared {
+    object: Value,
+    /// The input that it is in.
+    path: Path,
+    /// Where in that, of several: `document 2 of manifests/app.yaml`.
+    origin: Option<String>,
+}
+
 /// The references of an identity.
 pub(super) fn references(identity: &Json) -> Vec<ObjectRef> {
     serde_json::from_value(identity["objects"].clone()).unwrap_or_default()
@@ -131,6 +141,26 @@ pub(super) fn known_objects(inputs: &Value) -> Vec<(String, ObjectRef, Json)> {
             Some((key.to_string(), reference, object.to_json()?))
         })
         .collect()
+}
+
+/// Each object whose name is known: of one group and kind, in whatever version.
+pub(super) fn soles(inputs: &Value) -> Vec<Sole> {
+    let namespace = inputs.get("namespace").cloned().unwrap_or_else(|| DEFAULT_NAMESPACE.into());
+    let objects = inputs.get("objects").and_then(Value::as_map).into_iter().flat_map(|m| m.values());
+    let sole = |object: &Value| {
+        let reference = reference(object, &namespace).ok().flatten()?;
+        let group = reference.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        let key = json!([group, reference.kind, reference.namespace, reference.name]);
+        Some(Sole {
+            key: Digest::of(key.to_string().as_bytes()),
+            problem: Diagnostic::error("object_twice", format!("declare {reference}"))
+                .because(
+                    "each would take the other one's fields away, and removing one would delete the object of both",
+                )
+                .hint("declare it in one of them only; what the other one needs of it, it can refer to"),
+        })
+    };
+    objects.filter_map(sole).collect()
 }
 
 /// `None` where a part of the name is not known yet.
@@ -186,7 +216,7 @@ fn read(
     text: &str,
     sensitive: bool,
     place: &Path,
-    objects: &mut Vec<(Value, Path)>,
+    objects: &mut Vec<Declared>,
     problems: &mut Diagnostics,
 ) {
     if text.trim().is_empty() {
@@ -194,16 +224,35 @@ fn read(
             .hint("name a file, a folder, a glob, or write the YAML itself");
         return problems.push(at(request, place, problem));
     }
-    let texts =
-        if text.contains('\n') { Ok(vec![("yaml".to_owned(), text.to_owned())]) } else { files(request.sources, text) };
+    let is_text = text.contains('\n');
+    let texts = if is_text { Ok(vec![("the text".to_owned(), text.to_owned())]) } else { files(request.sources, text) };
     let found = texts.and_then(|texts| {
         texts
             .into_iter()
-            .map(|(file, text)| yaml::documents(&text).map_err(|why| format!("{file}: {why}")))
+            .map(|(file, text)| match yaml::documents(&text) {
+                Ok(documents) => Ok((file, documents)),
+                Err(why) if is_text => Err(why),
+                Err(why) => Err(format!("{file}: {why}")),
+            })
             .collect::<Result<Vec<_>, _>>()
     });
     match found {
-        Ok(documents) => take(documents.into_iter().flatten(), sensitive, place, objects),
+        Ok(texts) if texts.iter().all(|(_, documents)| documents.is_empty()) => {
+            let summary = if is_text {
+                "there is no object in `yaml`".to_owned()
+            } else {
+                format!("there is no object in {text}")
+            };
+            let problem = Diagnostic::error("manifest_yaml", summary)
+                .because("it holds nothing but comments and empty documents")
+                .hint("write an object, or take it out of `yaml`");
+            problems.push(at(request, place, problem));
+        }
+        Ok(texts) => {
+            for (file, documents) in texts {
+                take(documents, sensitive, place, &file, objects);
+            }
+        }
         Err(why) => {
             let problem = Diagnostic::error("manifest_yaml", "the YAML cannot be read").because(why);
             problems.push(at(request, place, problem));
@@ -217,7 +266,7 @@ fn built(
     path: &str,
     sensitive: bool,
     place: &Path,
-    objects: &mut Vec<(Value, Path)>,
+    objects: &mut Vec<Declared>,
     problems: &mut Diagnostics,
 ) {
     let found = normalize("", path)
@@ -226,7 +275,7 @@ fn built(
         .and_then(|bytes| String::from_utf8(bytes.to_vec()).map_err(|_| "what it makes is no UTF-8 text".to_owned()))
         .and_then(|text| yaml::documents(&text));
     match found {
-        Ok(documents) => take(documents, sensitive, place, objects),
+        Ok(documents) => take(documents, sensitive, place, &format!("what {path} makes"), objects),
         Err(why) => {
             let problem = Diagnostic::error("manifest_kustomize", "the kustomization cannot be built").because(why);
             problems.push(at(request, place, problem));
@@ -234,16 +283,21 @@ fn built(
     }
 }
 
-/// The objects of documents; those of a list one by one.
-fn take(documents: impl IntoIterator<Item = Json>, sensitive: bool, place: &Path, objects: &mut Vec<(Value, Path)>) {
-    for document in documents {
+/// The objects of the documents of one text; those of a list one by one.
+fn take(documents: Vec<Json>, sensitive: bool, path: &Path, file: &str, objects: &mut Vec<Declared>) {
+    for (n, document) in documents.into_iter().enumerate() {
         // A list has no name of its own, whatever type it is a list of.
         let is_list = document["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
         let items = match document.get("items").and_then(Json::as_array).filter(|_| is_list) {
             Some(items) => items.clone(),
             None => vec![document],
         };
-        objects.extend(items.iter().map(|o| (Value::from_json(o).with_mark(sensitive), place.clone())));
+        let declared = |object: &Json| Declared {
+            object: Value::from_json(object).with_mark(sensitive),
+            path: path.clone(),
+            origin: Some(format!("document {} of {file}", n + 1)),
+        };
+        objects.extend(items.iter().map(declared));
     }
 }
 
@@ -261,7 +315,11 @@ pub(super) fn files(sources: &dyn Sources, path: &str) -> Result<Vec<(String, St
             Ok(_) => Ok(vec![one(&path)?]),
             Err(error) => {
                 let names = sources.list(&path).map_err(|_| error.to_string())?;
-                names.iter().filter(|n| is_yaml(n)).map(|n| one(&format!("{path}/{n}"))).collect()
+                let found: Vec<_> = names.iter().filter(|n| is_yaml(n)).collect();
+                if found.is_empty() {
+                    return Err(format!("the folder {path} has no file that ends with .yaml, .yml or .json"));
+                }
+                found.into_iter().map(|n| one(&format!("{path}/{n}"))).collect()
             }
         };
     }

@@ -3,7 +3,8 @@
 use crate::{
     base::{Digest, Hidden, Value},
     kinds::{
-        Context, Desired, Observed, Owner,
+        BEING_DELETED, Condition, ConditionEffect, Context, Desired, Observed, Owner,
+        drain::held_by,
         manifest::desired::{known_objects, references},
         objects::{MANAGER, clean, marked_like, normal, value_of},
     },
@@ -123,11 +124,32 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         exports: exports(&there, first, &hidden),
         owner: whose,
         fingerprint: Digest::of(json!(contents).to_string().as_bytes()),
-        condition: None,
+        condition: going(&there),
         image,
     };
     context.seen.keep(Seen { types, asked: wanted, there });
     Ok(Some(observed))
+}
+
+/// Says which of the objects are being deleted, and what holds them. In a namespace that goes nothing can be made; any other
+/// object is only missed once it is gone.
+fn going(there: &BTreeMap<ObjectRef, Json>) -> Option<Condition> {
+    let going = there.iter().filter(|(_, object)| !object["metadata"]["deletionTimestamp"].is_null());
+    let words: Vec<String> = going
+        .clone()
+        .map(|(reference, object)| {
+            let since = object["metadata"]["deletionTimestamp"].as_str().unwrap_or_default();
+            let held = held_by(object).map(|by| format!(", held by {by}")).unwrap_or_default();
+            format!("{reference} since {since}{held}")
+        })
+        .collect();
+    let is_namespace = |r: &ObjectRef| r.kind == "Namespace" && r.api_version == "v1";
+    let blocks = going.map(|(reference, _)| reference).any(is_namespace);
+    (!words.is_empty()).then(|| Condition {
+        word: format!("{BEING_DELETED}: {}", words.join("; ")),
+        effect: if blocks { ConditionEffect::Blocks } else { ConditionEffect::Note },
+        hint: Some("wait until it is gone, or clear what holds it, and plan again".to_owned()),
+    })
 }
 
 /// What a fingerprint is made of: the object, and of a Secret its version in the place of its content.

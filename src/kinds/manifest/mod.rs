@@ -19,8 +19,8 @@ pub(super) use schema::SCHEMA;
 use crate::{
     base::{ActionWord, Diagnostics, Value},
     kinds::{
-        Applied, Change, Context, Desired, Difference, Kind, Observed, Prepare, Preview, Prior, Recovered, Step,
-        Written,
+        Applied, Change, Context, Desired, Difference, GoesOn, Kind, Observed, Prepare, Preview, Prior, Recovered,
+        Sole, Step, Written,
     },
     lang::schema::KindSchema,
     world::{ObjectRef, Outcome},
@@ -62,6 +62,15 @@ impl Kind for ManifestKind {
         _token: &str,
     ) -> Outcome<Option<Preview>> {
         preview::preview(context, desired, observed).await
+    }
+
+    /// Applying is idempotent, and deleting what is only not ready yet would lose it.
+    fn goes_on(&self) -> GoesOn {
+        GoesOn::Always
+    }
+
+    fn sole(&self, desired: &Desired) -> Vec<Sole> {
+        desired::soles(&desired.inputs)
     }
 
     fn leave_ignored(&self, desired: &Desired, observed: &Observed, ignore: &[String]) -> Desired {

@@ -4,7 +4,7 @@
 use crate::{
     base::{ActionWord, Diagnostic, Hidden, Path},
     kinds::{
-        ChildChange, Context, Desired, Observed, Owner, Preview,
+        ChildChange, Context, Desired, Observed, Owner, Preview, WrittenAt,
         manifest::{
             desired::{known_objects, references},
             live::{Seen, Types, objects, owner},
@@ -18,10 +18,15 @@ use crate::{
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// How many objects are tried at once.
 pub(super) const AT_ONCE: usize = 48;
+/// For how long a dry run that fails in passing is tried again while a plan is made.
+const TRYING: Duration = Duration::from_secs(10);
 /// How many wrong objects are told of.
 const TOLD: usize = 20;
 
@@ -32,7 +37,7 @@ enum Tried {
     /// It changes.
     Changes(ChildChange),
     /// Its type, or its namespace, is not there yet.
-    Needs(ChildChange, String),
+    Needs(ChildChange, String, WrittenAt),
     /// The server refuses it.
     Refused(Path, Diagnostic),
 }
@@ -67,15 +72,15 @@ pub(super) async fn preview(
         wanted.iter().map(|(_, reference, object)| trying.one(reference, object, there.get(reference))).collect();
     let tried: Vec<Tried> = stream::iter(jobs).buffered(AT_ONCE).try_collect().await?;
     let mut children = Vec::new();
-    let mut needs: BTreeSet<String> = BTreeSet::new();
+    let mut needs: BTreeMap<String, WrittenAt> = BTreeMap::new();
     let mut remarks: Vec<(Path, Diagnostic)> = Vec::new();
     for tried in tried {
         match tried {
             Tried::Same => {}
             Tried::Changes(child) => children.push(child),
-            Tried::Needs(child, what) => {
+            Tried::Needs(child, what, place) => {
                 if !brings.contains(&what) {
-                    needs.insert(what);
+                    needs.entry(what).or_insert(place);
                 }
                 children.push(child);
             }
@@ -121,7 +126,8 @@ impl Trying<'_> {
             |next: &Json| three_ways(reference, &ThreeWays { last: None, live: None, next: Some(next), hidden });
         let Some(found) = types.resolved(reference) else {
             let what = type_of(reference);
-            return Ok(created(object).map_or(Tried::Same, |child| Tried::Needs(child, what)));
+            let written = || written(context, reference, object);
+            return Ok(created(object).map_or(Tried::Same, |child| Tried::Needs(child, what, written())));
         };
         let request = marked(context, object, &found);
         // What was applied like this and still is needs no word of the server: apply would leave it alone, too.
@@ -130,7 +136,7 @@ impl Trying<'_> {
         }
         let ours = live.is_some_and(|l| matches!(owner(context, l), Owner::Ours(_)));
         let options = ApplyOptions { manager: parts::MANAGER.to_owned(), force: *force || ours, dry_run: true };
-        let failure = match context.patiently(|| kubernetes.apply(&request, &options)).await {
+        let failure = match context.at_most(TRYING, || kubernetes.apply(&request, &options)).await {
             Ok(next) => {
                 // The server's answer is the whole object: what is live and not in it goes.
                 let ways = ThreeWays { last: live, live, next: Some(&next), hidden };
@@ -143,7 +149,9 @@ impl Trying<'_> {
             Class::NotFound if live.is_none() => {
                 let namespace = found.namespace.as_deref().filter(|n| is_missing(&failure, n));
                 let needs = |child| match namespace {
-                    Some(namespace) => Tried::Needs(child, format!("Namespace {namespace}")),
+                    Some(namespace) => {
+                        Tried::Needs(child, format!("Namespace {namespace}"), written(context, reference, object))
+                    }
                     None => Tried::Changes(child),
                 };
                 Ok(created(object).map_or(Tried::Same, needs))
@@ -167,13 +175,34 @@ impl Trying<'_> {
                 let (path, problem) = refused(context, reference, object, &conflict_hint(failure));
                 Ok(Tried::Refused(path, problem))
             }
-            _ => Err(failure),
+            _ => Err(about(reference, failure)),
         }
     }
 
     fn makes_namespace(&self, reference: &ObjectRef) -> bool {
         reference.namespace.as_deref().is_some_and(|namespace| self.namespaces.contains(namespace))
     }
+}
+
+/// A failure of trying an object, with the webhook that did not answer where that is why.
+fn about(reference: &ObjectRef, mut failure: Failure) -> Failure {
+    if failure.subject.is_empty() {
+        failure.subject = reference.to_string();
+    }
+    let called = failure.message.split_once("failed calling webhook \"").and_then(|(_, rest)| rest.split_once('"'));
+    let Some((webhook, _)) = called else { return failure };
+    let webhook = webhook.to_owned();
+    failure.message = format!("the admission webhook {webhook} does not answer: {}", failure.message);
+    failure.hint(format!(
+        "see whether the pods behind {webhook} are ready; `kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations` \
+         names its service"
+    ))
+}
+
+/// Where an object is written.
+fn written(context: &Context, reference: &ObjectRef, object: &Json) -> WrittenAt {
+    let place = place::of_failure(context, reference, object, "");
+    WrittenAt { path: place.path, span: place.span }
 }
 
 /// What the server refuses, at the place in the plan's files where it is written.

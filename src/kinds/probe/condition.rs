@@ -58,9 +58,7 @@ pub(super) async fn measure(context: &Context, body: &Value) -> Outcome<Measurem
 /// An expression that cannot be read, or whose result is neither true nor false; in words that follow it.
 fn holds(expression: &str, object: &Json) -> Result<bool, String> {
     use cel::{ExecutionError, Value as Cel};
-    // A parser that gives up on some text must not take the run with it.
-    let compiled = catch_unwind(|| Program::compile(expression)).map_err(|_| "is no CEL expression".to_owned())?;
-    let program = compiled.map_err(|error| format!("is no CEL expression: {error}"))?;
+    let program = compiled(expression)?;
     let mut variables = cel::Context::with_env(Arc::new(Env::stdlib()));
     variables.add_variable("object", object.clone()).map_err(|error| format!("cannot be asked: {error}"))?;
     match program.execute(&variables) {
@@ -69,6 +67,20 @@ fn holds(expression: &str, object: &Json) -> Result<bool, String> {
         Err(ExecutionError::NoSuchKey(_)) => Ok(false),
         Err(error) => Err(format!("cannot be asked: {error}")),
     }
+}
+
+fn compiled(expression: &str) -> Result<Program, String> {
+    // A parser that gives up on some text must not take the run with it.
+    let compiled = catch_unwind(|| Program::compile(expression)).map_err(|_| "is no CEL expression".to_owned())?;
+    compiled.map_err(|error| format!("is no CEL expression: {error}"))
+}
+
+/// Reads an expression, without asking anything by it.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn is_expression(expression: &str) -> Result<(), String> {
+    compiled(expression).map(drop).map_err(|why| format!("`{expression}` {why}"))
 }
 
 #[cfg(test)]

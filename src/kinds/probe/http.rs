@@ -79,6 +79,14 @@ fn judge(body: &Value, answer: &HttpAnswer) -> Measurement {
     Measurement::of(true, format!("status {status}"))
 }
 
+/// Reads a regular expression, without asking anything by it.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn is_regex(pattern: &str) -> Result<(), String> {
+    regex::Regex::new(pattern).map(drop).map_err(|error| format!("{pattern:?} is no regular expression: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

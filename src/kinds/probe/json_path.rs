@@ -9,7 +9,7 @@ use serde_json_path::JsonPath;
 /// # Errors
 /// In what it does not hold, in words that follow "but".
 pub(super) fn holds(json: &Json, way: &str, wanted: Option<&Json>) -> Result<(), String> {
-    let path = JsonPath::parse(&whole(way)).map_err(|error| format!("`{way}` is no JSONPath: {error}"))?;
+    let path = parse(way)?;
     let found = path.query(json).all();
     match (found.first(), wanted) {
         (None, _) => Err(format!("there is no {way}")),
@@ -20,6 +20,18 @@ pub(super) fn holds(json: &Json, way: &str, wanted: Option<&Json>) -> Result<(),
             many => format!("none of the {many} at {way} is {wanted}; the first is {first}"),
         }),
     }
+}
+
+/// Reads a way, without asking anything by it.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn is_path(way: &str) -> Result<(), String> {
+    parse(way).map(drop)
+}
+
+fn parse(way: &str) -> Result<JsonPath, String> {
+    JsonPath::parse(&whole(way)).map_err(|error| format!("`{way}` is no JSONPath: {error}"))
 }
 
 /// The way as RFC 9535 writes it.

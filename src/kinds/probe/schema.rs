@@ -1,7 +1,10 @@
 //! What may be written in a probe: the one block inside `verify` and `check` that asks.
 
 use crate::{
-    kinds::attribute::{block, choice, nested, optional, required},
+    kinds::{
+        attribute::{block, choice, nested, optional, read_by, required},
+        probe::{condition::is_expression, http::is_regex, json_path::is_path},
+    },
     lang::schema::{BlockSchema, NestedSchema, Shape},
 };
 
@@ -17,9 +20,19 @@ const HTTP: BlockSchema = BlockSchema {
         optional("headers", Shape::StringMap, "Extra headers."),
         optional("status", Shape::Any, "The status that passes, or a list of them. Default: any from 200 to 299."),
         optional("body_contains", Shape::String, "A text that the body must contain."),
-        optional("body_matches", Shape::String, "A regular expression that the body must match somewhere."),
+        read_by(
+            optional("body_matches", Shape::String, "A regular expression that the body must match somewhere."),
+            is_regex,
+        ),
         optional("response_headers", Shape::StringMap, "Headers that the answer must have, with these values."),
-        optional("json_path", Shape::String, "A JSONPath into the body, like `data.items[0].state`; it must exist."),
+        read_by(
+            optional(
+                "json_path",
+                Shape::String,
+                "A JSONPath into the body, like `data.items[0].state`; it must exist.",
+            ),
+            is_path,
+        ),
         optional("json_value", Shape::Any, "What must be found at `json_path`."),
         optional("timeout", Shape::Duration, "How long one request may take. Default: `10s`."),
     ],
@@ -63,9 +76,15 @@ const CONDITION: BlockSchema = BlockSchema {
         required("name", Shape::String, "Name of the object."),
         optional("type", Shape::String, "Type of a condition in its status, like `Available`."),
         optional("status", Shape::String, "What that condition's status must be. Default: `True`."),
-        optional("json_path", Shape::String, "A JSONPath into the object, like `.status.phase`; it must exist."),
+        read_by(
+            optional("json_path", Shape::String, "A JSONPath into the object, like `.status.phase`; it must exist."),
+            is_path,
+        ),
         optional("value", Shape::Any, "What must be found at `json_path`."),
-        optional("cel", Shape::String, "A CEL expression that must be true, with the object as `object`."),
+        read_by(
+            optional("cel", Shape::String, "A CEL expression that must be true, with the object as `object`."),
+            is_expression,
+        ),
     ],
     blocks: &[],
     exactly_one: &["type", "json_path", "cel"],

@@ -15,8 +15,11 @@ mod schema;
 pub(super) use schema::SCHEMA;
 
 use crate::{
-    base::{ActionWord, Diagnostics, Digest, Value},
-    kinds::{Applied, Change, Context, Desired, Difference, Kind, Observed, Prepare, Preview, Prior, Recovered, Step},
+    base::{ActionWord, Diagnostic, Diagnostics, Value},
+    kinds::{
+        Applied, Change, Context, Desired, Difference, GoesOn, Kind, Observed, Prepare, Preview, Prior, Recovered,
+        Sole, Step,
+    },
     lang::schema::KindSchema,
     world::{Class, Failure, Outcome},
 };
@@ -84,8 +87,8 @@ impl Kind for TerraformKind {
         context.terraform.discard(key, name).await
     }
 
-    fn goes_on(&self) -> bool {
-        true
+    fn goes_on(&self) -> GoesOn {
+        GoesOn::WhereItDiffers
     }
 
     fn stays_part_way(&self) -> bool {
@@ -97,8 +100,16 @@ impl Kind for TerraformKind {
         desired.clone()
     }
 
-    fn sole(&self, desired: &Desired) -> Option<(Digest, String)> {
-        desired::state_of(desired)
+    fn sole(&self, desired: &Desired) -> Vec<Sole> {
+        let alone = |(key, what)| Sole {
+            key,
+            problem: Diagnostic::error("state_twice", format!("have {what}"))
+                .because(
+                    "each would take what the other one made for its own, and destroy what is not in its own inputs",
+                )
+                .hint("give each its own `workspace`, or `backend` settings of its own"),
+        };
+        desired::state_of(desired).map(alone).into_iter().collect()
     }
 
     fn replaced(&self, change: Change, observed: &Observed) -> Change {

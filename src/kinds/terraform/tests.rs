@@ -2,7 +2,7 @@
 
 use super::{children::read, *};
 use crate::{
-    base::{Address, Hidden},
+    base::{Address, Digest, Hidden},
     kinds::{
         Cause, Undo,
         testing::{any_value, marks, seal},
@@ -227,7 +227,7 @@ fn a_state_that_is_not_to_be_found_is_not_a_root_that_is_gone() {
 
 #[test]
 fn a_state_is_known_by_root_workspace_and_settings_of_the_backend() {
-    let of = |more: Vec<(&'static str, Value)>| TerraformKind.sole(&prepare(&root(more), None).unwrap()).unwrap().0;
+    let of = |more: Vec<(&'static str, Value)>| TerraformKind.sole(&prepare(&root(more), None).unwrap()).remove(0).key;
     let backend = |path: &str| ("backend", Value::object([("path", Value::from(path).sensitive())]));
     let plain = of(Vec::new());
     assert_eq!(of(vec![("inputs", Value::object([("x", 1.into())])), ("program", "tofu".into())]), plain);
@@ -235,7 +235,7 @@ fn a_state_is_known_by_root_workspace_and_settings_of_the_backend() {
     assert_ne!(of(vec![("workspace", "other".into())]), plain);
     assert_ne!(of(vec![backend("a")]), of(vec![backend("b")]));
     let unknown = prepare(&root(vec![("workspace", Value::UNKNOWN)]), None).unwrap();
-    assert!(TerraformKind.sole(&unknown).is_none());
+    assert!(TerraformKind.sole(&unknown).is_empty());
 }
 
 #[test]

@@ -21,6 +21,7 @@ const AWS: AttributeSchema = AttributeSchema {
     sensitive: false,
     one_of: &[],
     doc: "The account and region it is in: aws.NAME. By default the environment's.",
+    reads: None,
 };
 
 const KUBERNETES: AttributeSchema =

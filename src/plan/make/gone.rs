@@ -2,9 +2,10 @@
 
 use crate::plan::make::{Maker, Seen, Work, blank, observe_remembered, remembered_connections};
 use crate::{
-    base::{ActionWord, Address, Event},
+    base::{ActionWord, Address, Diagnostic, Event},
+    kinds::BEING_DELETED,
     lang::Declaration,
-    plan::{Moment, Planned, Subject, clusters, connect, look::Look, removal, subject::world_problem},
+    plan::{Moment, Planned, Subject, connect, gone, look::Look, removal},
     world::{Class, ClusterConnection, Failure, Outcome},
 };
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -15,7 +16,7 @@ impl<'s> Maker<'s> {
     pub(super) async fn removals(&mut self) {
         let let_go: BTreeSet<Declaration> =
             self.subject.configuration.removed().iter().map(Declaration::from).collect();
-        let mut gone: Vec<(Address, removal::Why)> = Vec::new();
+        let mut lost: Vec<(Address, removal::Why)> = Vec::new();
         for address in self.state.resources.keys() {
             let declaration = Declaration::from(address);
             if self.declared.contains(address) || self.patterns.contains(&declaration) {
@@ -38,9 +39,9 @@ impl<'s> Maker<'s> {
             } else {
                 removal::Why::NotDeclared
             };
-            gone.push((address.clone(), why));
+            lost.push((address.clone(), why));
         }
-        self.remove(gone).await;
+        self.remove(lost).await;
     }
 
     pub(super) async fn destroy(&mut self) {
@@ -99,6 +100,12 @@ impl<'s> Maker<'s> {
                 let read = !self.request.offline;
                 let place = connect::elsewhere(self.subject, &remembered_connections(self.subject, resource));
                 let mut planned = removal::planned(resource, look.observed.as_ref(), why, read);
+                if let Some(condition) = planned.condition.as_ref().filter(|c| c.word.starts_with(BEING_DELETED)) {
+                    let summary = format!("{address} is being deleted already, and does not go");
+                    let mut problem = Diagnostic::warning("namespace_held", summary).because(condition.word.clone());
+                    problem.hint = Some("see whether that controller still runs: its deletion waits for it".to_owned());
+                    self.problems.push(problem);
+                }
                 if look.gone_along {
                     planned.reasons = vec!["it is gone with its cluster".to_owned()];
                 }
@@ -111,7 +118,10 @@ impl<'s> Maker<'s> {
             {
                 self.nodes.push(removal::planned(resource, None, why, false));
             }
-            Err(failure) => self.problems.push(world_problem(address, &failure)),
+            Err(failure) => {
+                let lives = remembered_connections(self.subject, resource).cluster;
+                self.unread(address, lives.as_ref(), &failure);
+            }
         }
     }
 }
@@ -119,7 +129,7 @@ impl<'s> Maker<'s> {
 /// A cluster that is gone took along what was in it; but only the word of whoever makes clusters says that it is gone.
 async fn gone_along(subject: &Subject, lives: Option<&ClusterConnection>, failure: Failure) -> Outcome<Look> {
     match lives {
-        Some(cluster) if clusters::is_gone(subject, cluster).await? => Ok(Look { gone_along: true, ..Look::default() }),
+        Some(cluster) if gone::is_gone(subject, cluster).await? => Ok(Look { gone_along: true, ..Look::default() }),
         _ => Err(failure),
     }
 }

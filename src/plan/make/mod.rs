@@ -12,8 +12,10 @@ mod import;
 mod later;
 mod needs;
 mod refresh;
+mod replaced;
 mod revert;
 mod seen;
+mod silent;
 mod sole;
 mod teardown;
 
@@ -129,14 +131,16 @@ struct Maker<'s> {
     off: BTreeSet<Address>,
     /// Declarations whose instances are not all known.
     patterns: BTreeSet<Declaration>,
-    /// What only one declaration may have, with the first that has it.
-    sole: BTreeMap<Digest, Address>,
+    /// What only one declaration may have, by cluster, with the first that has it.
+    sole: BTreeMap<(String, Digest), Address>,
     /// Imports by address.
     imports: BTreeMap<Address, Json>,
     /// Clusters whose Kubernetes version this plan moves or makes, by name.
     clusters: BTreeMap<String, Ahead>,
     /// What manifests need of their clusters that is not there.
     needs: needs::Needs,
+    /// Clusters that could not be asked.
+    silent: silent::Silent,
     slots: Arc<Semaphore>,
 }
 
@@ -193,6 +197,7 @@ impl<'s> Maker<'s> {
             imports: BTreeMap::new(),
             clusters: BTreeMap::new(),
             needs: needs::Needs::default(),
+            silent: silent::Silent::new(),
             slots: Arc::new(Semaphore::new(request.parallelism.max(1))),
         })
     }
@@ -237,6 +242,7 @@ impl<'s> Maker<'s> {
         if self.request.mode == Mode::Normal {
             self.removals().await;
         }
+        self.replaced_clusters().await;
         Ok(())
     }
 
@@ -302,13 +308,20 @@ impl<'s> Maker<'s> {
                 self.problems.extend(problems);
                 None
             }
-            Ok(Prepared::Waits { reason, waits_for, evaluated }) => {
+            Ok(Prepared::Waits { reason, waits_for, evaluated, desired }) => {
+                if let (Some(kind), DeferReason::Connection { connection }) = (kind(address.kind()), &reason)
+                    && let Err(problems) = self.alone(address, kind, &desired, connection)
+                {
+                    self.problems.extend(problems);
+                    return None;
+                }
                 self.defer(address, reason, waits_for, &evaluated.inputs, evaluated.controls.clone());
                 None
             }
             Ok(Prepared::Ready(mut instance)) => {
-                if let Err(problem) = self.alone(&instance) {
-                    self.problems.push(problem);
+                let place = sole::place(&instance.connections);
+                if let Err(problems) = self.alone(address, instance.kind, &instance.desired, &place) {
+                    self.problems.extend(problems);
                     return None;
                 }
                 instance.outlook.clusters = self.clusters_ahead(address);
@@ -332,6 +345,7 @@ impl<'s> Maker<'s> {
                         && !self.request.offline
                         && !(self.request.mode == Mode::Import && instance.kind.drifts_inside()),
                     timeout: self.request.read_timeout,
+                    planning: true,
                 };
                 let remembered = self.state.resources.get(address).cloned();
                 let slots = self.slots.clone();

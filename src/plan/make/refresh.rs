@@ -1,9 +1,9 @@
 //! Refresh-only: what is live is taken over into state.
 
-use crate::plan::make::{Maker, blank, observe_remembered};
+use crate::plan::make::{Maker, blank, observe_remembered, remembered_connections};
 use crate::{
     base::{ActionWord, Event},
-    plan::{Planned, Subject, subject::world_problem},
+    plan::{Planned, Subject},
     state::{self},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
@@ -29,7 +29,10 @@ impl Maker<'_> {
         for (resource, look) in seen {
             self.events.emit(Event::Observed { address: resource.address.clone() });
             match look {
-                Err(failure) => self.problems.push(world_problem(&resource.address, &failure)),
+                Err(failure) => {
+                    let lives = remembered_connections(subject, &resource).cluster;
+                    self.unread(&resource.address, lives.as_ref(), &failure);
+                }
                 Ok(look) => self.nodes.extend(refreshed(subject, &resource, look.observed)),
             }
         }

@@ -3,13 +3,13 @@
 use crate::plan::make::{Maker, blank};
 use crate::{
     base::{ActionWord, Address, Diagnostic, Path},
+    kinds::WrittenAt,
     lang::{Declaration, configuration::Resource, evaluate::Conditions, schema::Role},
     plan::{
         DeferReason, Drift, Left, connect,
         decide::{self, Facts},
         instance::{self, Instance},
         look::Look,
-        subject::world_problem,
     },
     state::Verdict,
     world::{Class, Failure, Outcome},
@@ -60,7 +60,13 @@ impl Maker<'_> {
             self.problems.push(remark.at(place.unwrap_or(&resource.span), ""));
         }
         let cluster = instance.connections.cluster.as_ref();
-        self.needs.note(address, &resource.span, cluster, look.preview.as_ref());
+        let place = |written: &WrittenAt| {
+            let places = &instance.evaluated.places;
+            let input =
+                || (0..=written.path.0.len()).rev().find_map(|n| places.get(&Path(written.path.0[..n].to_vec())));
+            written.span.clone().or_else(|| input().cloned())
+        };
+        self.needs.note(address, &resource.span, cluster, look.preview.as_ref(), &place);
         let decided = decide::decide(&facts);
         // What was left in the world is known before anything is refused, so that a refusal takes it away.
         if let Some(attachment) = look.preview.and_then(|p| p.attachment) {
@@ -118,11 +124,7 @@ impl Maker<'_> {
             let controls = instance.evaluated.controls.clone();
             return self.defer(address, reason, vec![pending], &instance.desired.inputs, controls);
         }
-        let mut problem = world_problem(address, failure);
-        if let Some(resource) = self.subject.configuration.resource(&address.into()) {
-            problem = problem.at(&resource.span, "declared here");
-        }
-        self.problems.push(problem);
+        self.unread(address, instance.connections.cluster.as_ref(), failure);
     }
 
     /// `verify` blocks whose last recorded result is not a pass (rule 20). Nothing is due for what was never applied.

@@ -1,35 +1,70 @@
-//! What only one declaration may have: the state of a Terraform root. Two with one would be planned as two creations, and then
-//! undo each other's work.
+//! What only one declaration may have: the state of a Terraform root, an object of a cluster. Two with one would be planned as two
+//! creations, and then undo each other's work.
 
 use crate::{
-    base::{Diagnostic, Span},
+    base::{Address, Diagnostic, Diagnostics, Span},
+    kinds::{Desired, Kind},
     lang::Declaration,
-    plan::{instance::Instance, make::Maker},
+    plan::{connect::Connections, make::Maker},
+    world::ClusterConnection,
 };
 
+/// How many of those that two declare are told one by one.
+const TOLD: usize = 5;
+
 impl Maker<'_> {
-    /// Notes what an instance has to have alone; told with both addresses where another one has it.
-    pub(super) fn alone(&mut self, instance: &Instance) -> Result<(), Diagnostic> {
-        let Some((key, what)) = instance.kind.sole(&instance.desired) else { return Ok(()) };
-        let first = self.sole.entry(key).or_insert_with(|| instance.address.clone()).clone();
-        if first == instance.address {
-            return Ok(());
+    /// Notes what an instance has to have alone; told with both addresses where another one has it. `place` is the cluster that
+    /// it lives in, as far as that is known.
+    pub(super) fn alone(
+        &mut self,
+        address: &Address,
+        kind: &dyn Kind,
+        desired: &Desired,
+        place: &str,
+    ) -> Result<(), Diagnostics> {
+        let mut problems = Diagnostics::new();
+        let mut more = 0_usize;
+        for sole in kind.sole(desired) {
+            let first = self.sole.entry((place.to_owned(), sole.key)).or_insert_with(|| address.clone()).clone();
+            if first == *address {
+                continue;
+            }
+            if problems.0.len() >= TOLD {
+                more += 1;
+                continue;
+            }
+            let mut both = [&first, address];
+            both.sort();
+            let mut problem = sole.problem;
+            problem.summary = format!("{} and {} both {}", both[0], both[1], problem.summary);
+            let (here, there) = (Declaration::from(address), Declaration::from(&first));
+            let span = |declaration: &Declaration| -> Option<Span> {
+                self.subject.configuration.resource(declaration).map(|r| r.span.clone())
+            };
+            if let Some(span) = span(&here) {
+                problem = problem.at(&span, "declared here");
+            }
+            if let Some(span) = span(&there).filter(|_| here != there) {
+                problem = problem.at(&span, "and here");
+            }
+            problems.push(problem);
         }
-        let (here, there) = (Declaration::from(&instance.address), Declaration::from(&first));
-        let mut both = [&first, &instance.address];
-        both.sort();
-        let mut problem = Diagnostic::error("state_twice", format!("{} and {} both have {what}", both[0], both[1]))
-            .because("each would take what the other one made for its own, and destroy what is not in its own inputs")
-            .hint("give each its own `workspace`, or `backend` settings of its own");
-        let place = |declaration: &Declaration| -> Option<Span> {
-            self.subject.configuration.resource(declaration).map(|r| r.span.clone())
-        };
-        if let Some(span) = place(&here) {
-            problem = problem.at(&span, "declared here");
+        if more > 0 {
+            let what = format!("{address}: {more} more of what it declares is declared elsewhere, too");
+            problems.push(Diagnostic::error("object_twice", what));
         }
-        if let Some(span) = place(&there).filter(|_| here != there) {
-            problem = problem.at(&span, "and here");
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+/// The cluster of these connections: the same text for one cluster under two names or as two people.
+pub(super) fn place(connections: &Connections) -> String {
+    match &connections.cluster {
+        None => String::new(),
+        Some(ClusterConnection::Eks { name, aws, .. }) => format!("eks {} {} {name}", aws.account_id, aws.region),
+        Some(ClusterConnection::Kubeconfig { path, context, .. }) => {
+            format!("kubeconfig {path} {}", context.as_deref().unwrap_or_default())
         }
-        Err(problem)
+        Some(ClusterConnection::InCluster { .. }) => "in_cluster".to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     graph::Node,
     kinds::{self, Drain, Removed},
     lang::{Declaration, evaluate::ConnectionRef, schema::ConnectionNeed},
-    plan::{Mode, Subject, clusters, connect, look, subject::world_problem},
+    plan::{Mode, Subject, connect, gone, look, subject::world_problem},
     state::Resource,
     world::{Class, ClusterConnection, Outcome},
 };
@@ -30,12 +30,7 @@ impl Maker<'_> {
         if going.is_empty() {
             return;
         }
-        let lives: BTreeMap<Address, ClusterConnection> = self
-            .state
-            .resources
-            .iter()
-            .filter_map(|(address, r)| Some((address.clone(), remembered_connections(self.subject, r).cluster?)))
-            .collect();
+        let lives = self.lives();
         for (at, manifest) in going.iter().filter(|(_, a)| a.kind() == "manifest") {
             self.custom_resources(*at, manifest, &lives).await;
         }
@@ -120,7 +115,7 @@ impl Maker<'_> {
     }
 
     /// By declaration of what its `kubernetes` block refers to, the clusters of that block.
-    fn declared_clusters(
+    pub(super) fn declared_clusters(
         &mut self,
         lives: &BTreeMap<Address, ClusterConnection>,
     ) -> BTreeMap<Declaration, BTreeSet<ClusterConnection>> {
@@ -168,7 +163,7 @@ impl Maker<'_> {
         let removed = self.removed_in(cluster, lives);
         let found = match kinds::look_at_drain(&context, &removed).await {
             Ok(found) => found,
-            Err(failure) if failure.class == Class::NotFound && clusters::is_gone(subject, cluster).await? => {
+            Err(failure) if failure.class == Class::NotFound && gone::is_gone(subject, cluster).await? => {
                 return Ok(None);
             }
             Err(failure) => return Err(failure),
@@ -187,7 +182,7 @@ impl Maker<'_> {
 }
 
 /// Whether two connections lead to one cluster, as far as they say.
-fn same(one: &ClusterConnection, other: &ClusterConnection) -> bool {
+pub(super) fn same(one: &ClusterConnection, other: &ClusterConnection) -> bool {
     let place = |c: &ClusterConnection| match c {
         ClusterConnection::Eks { name, aws, .. } => Some((name.clone(), aws.account_id.clone(), aws.region.clone())),
         _ => None,
@@ -197,7 +192,7 @@ fn same(one: &ClusterConnection, other: &ClusterConnection) -> bool {
 
 /// The clusters that a stack makes, among those that this plan knows how to reach: those that its `kubernetes` blocks lead to, and
 /// those that things of it live in.
-async fn clusters_of(
+pub(super) async fn clusters_of(
     subject: &Subject,
     stack: &Resource,
     refers: BTreeSet<ClusterConnection>,

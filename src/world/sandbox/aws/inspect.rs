@@ -2,7 +2,7 @@
 
 use super::{
     Scope,
-    eks::{AddonRecord, ClusterRecord, InsightRecord, NodegroupRecord},
+    eks::{self, AddonRecord, ClusterRecord, InsightRecord, NodegroupRecord},
     loose,
     record::{ResourceRecord, StackRecord},
     secrets::{ParameterRecord, SecretRecord},
@@ -125,6 +125,12 @@ fn drift_stack(tx: &mut Tx<'_>, drift: &Drift, name: &str) -> Outcome<()> {
         .ok_or_else(|| fail(drift, Class::NotFound, format!("the stack `{stack}` has no resource `{logical}`")))?;
     if drift.delete {
         record.gone = true;
+        // What is in a cluster goes with it, whoever deletes it.
+        if record.resource_type == "AWS::EKS::Cluster"
+            && let Some(stack) = tx.get::<StackRecord>("stack", &id)
+        {
+            eks::remove_cluster(tx, &stack.scope.key(&record.physical));
+        }
     } else {
         let mut live = record.live.take().unwrap_or_else(|| record.properties.clone());
         set_all(&mut live, drift)?;
