@@ -4,7 +4,7 @@ use crate::{
     base::Address,
     kinds::{Finding, Named, kind},
     plan::{self, Subject, connect, look},
-    state::{Intent, Run},
+    state::{Intent, Outcome as Ended, Run, Snapshot},
     world::{LockOwner, Outcome},
 };
 use futures::{StreamExt as _, stream};
@@ -17,6 +17,8 @@ pub struct Diagnosis {
     pub lock: Option<LockOwner>,
     /// A run that was cut off, with the effects whose end is not known.
     pub open: Option<(Run, Vec<Intent>)>,
+    /// What the last run could not bring to an end: why, and the command that helps. Empty while a run is open.
+    pub stuck: Vec<(Address, String, String)>,
     /// Stuck live things.
     pub findings: Vec<(Address, Finding)>,
     /// What could not be examined, and why.
@@ -29,7 +31,11 @@ impl Diagnosis {
     /// True where nothing is wrong.
     #[must_use]
     pub fn healthy(&self) -> bool {
-        self.open.is_none() && self.findings.is_empty() && self.unknown.is_empty() && self.leftovers.is_empty()
+        self.open.is_none()
+            && self.stuck.is_empty()
+            && self.findings.is_empty()
+            && self.unknown.is_empty()
+            && self.leftovers.is_empty()
     }
 }
 
@@ -41,6 +47,7 @@ pub async fn doctor(subject: &Subject, parallelism: usize) -> Outcome<Diagnosis>
     let state = &subject.state;
     let mut diagnosis = Diagnosis {
         lock: subject.ledger.holder().await?,
+        stuck: stuck(state),
         open: state.open_run().map(|run| (run.clone(), state.journal.open().cloned().collect())),
         leftovers: look::left(&*subject.ledger).await?,
         ..Diagnosis::default()
@@ -63,6 +70,25 @@ pub async fn doctor(subject: &Subject, parallelism: usize) -> Outcome<Diagnosis>
         }
     }
     Ok(diagnosis)
+}
+
+/// What the last run left stuck, each thing by its last word. What a run does after that begins with a new journal.
+fn stuck(state: &Snapshot) -> Vec<(Address, String, String)> {
+    if state.open_run().is_some() {
+        return Vec::new();
+    }
+    let mut last: BTreeMap<&Address, Option<(&String, &String)>> = BTreeMap::new();
+    for entry in &state.journal.entries {
+        let word = match &entry.outcome {
+            Some(Ended::Stuck { why, command }) => Some((why, command)),
+            _ => None,
+        };
+        last.insert(&entry.intent.address, word);
+    }
+    let told = |(address, word): (&Address, Option<(&String, &String)>)| {
+        word.map(|(why, command)| (address.clone(), why.clone(), command.clone()))
+    };
+    last.into_iter().filter_map(told).collect()
 }
 
 /// Does the mends that need no judgement and those that `named` decides for an address, and takes leftovers away. Returns what

@@ -37,6 +37,12 @@ impl Former {
         Self::new(inputs, self.seal.clone())
     }
 
+    /// Whether anything was applied.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !self.inputs.is_null()
+    }
+
     /// The seals of all secrets that were applied last.
     fn seals(&self) -> &BTreeSet<Arc<str>> {
         self.seals.get_or_init(|| {

@@ -15,7 +15,7 @@ use crate::{
         variables,
         views::json::answer,
     },
-    kinds::Named,
+    kinds::{Finding, Named},
 };
 use serde_json::json;
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -35,6 +35,10 @@ pub(crate) struct Args {
     /// With --fix: a resource that deleting a stack leaves behind, where somebody agrees to that
     #[arg(long, value_name = "[ADDR=]LOGICAL_ID", requires = "fix")]
     retain: Vec<String>,
+    /// With --fix: mend this too, which needs a person's judgement: a release that another helm left pending, once it is known
+    /// that this helm is gone
+    #[arg(long, value_name = "ADDR", requires = "fix")]
+    decide: Vec<String>,
     /// Agree to what --retain leaves behind
     #[arg(long, requires = "retain")]
     auto_approve: bool,
@@ -119,6 +123,15 @@ fn named(args: &Args, diagnosis: &Diagnosis) -> Result<BTreeMap<Address, Named>>
             of.push(logical_id.to_owned());
         }
     }
+    for text in &args.decide {
+        let open = |(address, finding): &&(Address, Finding)| address.as_str() == text && !finding.automatic;
+        let Some((address, _)) = diagnosis.findings.iter().find(open).filter(|(address, _)| address.kind() == "helm")
+        else {
+            let why = format!("--decide {text}: nothing of it waits for a person to decide");
+            return Err(Error::usage("not_stuck", why).hint("terrace doctor shows what does"));
+        };
+        out.entry(address.clone()).or_default();
+    }
     Ok(out)
 }
 
@@ -151,9 +164,24 @@ fn text(diagnosis: &Diagnosis, state: &crate::state::Snapshot) -> String {
             owner.id
         );
     }
-    if diagnosis.open.is_some() {
-        let _ = writeln!(out, "{}", super::resume::tell(state));
-        out.push_str("terrace resume goes on with it, terrace resume --rollback takes it back\n");
+    match (&diagnosis.open, &diagnosis.lock) {
+        (Some((run, _)), Some(owner)) => {
+            let _ = writeln!(
+                out,
+                "The run {} of `{}` from {} has not ended: it is at work, or its process is gone; then terrace unlock {}, and \
+                 terrace resume",
+                run.id, run.command, run.started, owner.id
+            );
+        }
+        (Some(_), None) => {
+            let _ = writeln!(out, "{}", super::resume::tell(state));
+            out.push_str("terrace resume goes on with it, terrace resume --rollback takes it back\n");
+        }
+        (None, _) => {}
+    }
+    for (address, why, command) in &diagnosis.stuck {
+        let _ = writeln!(out, "{} {}: {}", red("stuck"), bold(address), clean(why));
+        let _ = writeln!(out, "    then: {}", clean(command));
     }
     for (address, finding) in &diagnosis.findings {
         let how = if finding.automatic { "--fix does this" } else { "a person decides" };
@@ -182,9 +210,14 @@ fn as_json(diagnosis: &Diagnosis) -> serde_json::Value {
         diagnosis.findings.iter().map(|(address, f)| json!({ "address": address, "finding": f })).collect();
     let unknown: Vec<_> = diagnosis.unknown.iter().map(|(a, why)| json!({ "address": a, "why": why })).collect();
     let leftovers: Vec<_> = diagnosis.leftovers.iter().map(|(a, left)| json!({ "address": a, "left": left })).collect();
+    let stuck: Vec<_> = diagnosis
+        .stuck
+        .iter()
+        .map(|(address, why, command)| json!({ "address": address, "why": why, "command": command }))
+        .collect();
     let open = diagnosis.open.as_ref().map(|(run, intents)| json!({ "run": run, "intents": intents }));
     json!({
         "healthy": diagnosis.healthy(), "lock": diagnosis.lock, "open": open,
-        "findings": findings, "unknown": unknown, "leftovers": leftovers,
+        "stuck": stuck, "findings": findings, "unknown": unknown, "leftovers": leftovers,
     })
 }

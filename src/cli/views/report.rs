@@ -21,7 +21,8 @@ pub(crate) fn render(report: &Report, rest: Option<&str>, width: usize) -> Strin
     // What was cut off in its middle is in no count, and may have changed something.
     let nothing = match report.end {
         RunEnd::Succeeded | RunEnd::RolledBack => "nothing was changed",
-        _ => "nothing was finished",
+        _ if report.failures.is_empty() && report.stuck.is_empty() => "nothing was finished",
+        _ => "nothing was finished, and what had begun may have changed a part",
     };
     let did = if did.is_empty() { nothing.to_owned() } else { did.join(", ") };
     let time = format_duration(report.elapsed);

@@ -4,7 +4,7 @@ use crate::{
     base::{ActionWord, Path, Value},
     kinds::{
         Cause, Change, ChildChange, Comparison, ConditionEffect, Difference, FieldChange, Observed, Sides, Undo,
-        objects::sealed,
+        objects::{is_stateful, sealed},
     },
 };
 
@@ -37,14 +37,23 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
 
     let mut fields = compare(difference, Some(live));
     let another_chart = fields.iter().any(|field| field.path == "chart");
-    if let Some(field) = another_digest(difference).filter(|_| !another_chart) {
+    if let Some(field) = another_digest(difference, live).filter(|_| !another_chart) {
         fields.push(field);
     }
+    // Of what was taken over nobody knows by which content of its chart it was made: what it renders now tells.
+    // Where templates ask the cluster, a plan renders other fields than an apply does, but hardly other objects.
+    let (unknown, asks) = (known_digest(difference).is_none(), looks_up(difference));
+    let other = |child: &ChildChange| {
+        let declared = child.fields.iter().any(|field| field.cause != Cause::Drift);
+        child.action == ActionWord::Delete || declared && (!asks || child.action == ActionWord::Create)
+    };
+    let renders_else = unknown && children.iter().any(other);
     fields.sort_by(|a, b| a.path.cmp(&b.path));
     let ignores_all = Comparison::from(difference).ignores_all();
-    let children = if fields.is_empty() { children.into_iter().filter_map(drifted).collect() } else { children };
+    let only_drift = fields.is_empty() && !renders_else;
+    let children = if only_drift { children.into_iter().filter_map(drifted).collect() } else { children };
     if ignores_all || (fields.is_empty() && children.is_empty()) {
-        let digest = prior.and_then(|p| p.exports.get("digest")).cloned();
+        let digest = prior.and_then(|p| p.exports.get("digest")).filter(|digest| !digest.is_unknown()).cloned();
         let digest = digest.or_else(|| preview.and_then(|p| p.exports.as_ref()?.get("digest").cloned()));
         let mut exports = live.exports.as_map().map(|m| (**m).clone()).unwrap_or_default();
         exports.insert("digest".into(), digest.unwrap_or(Value::UNKNOWN));
@@ -52,7 +61,12 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
     }
     let mut change = Change::new(ActionWord::Update, exports(difference));
     if fields.is_empty() {
-        change.reasons.push("live objects differ from what the release made".to_owned());
+        let why = if renders_else {
+            "the chart renders something else than the release holds, which Terrace never applied"
+        } else {
+            "live objects differ from what the release made"
+        };
+        change.reasons.push(why.to_owned());
     }
     change.stateful = loses_data(&children);
     change.undo = if change.stateful {
@@ -62,6 +76,29 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
     };
     change.fields = fields;
     change.children = children;
+    change
+}
+
+/// What uninstalling takes away: all that the release made and that is live, but what its chart keeps.
+pub(super) fn removal(observed: Option<&Observed>) -> Change {
+    let objects = observed.and_then(|o| o.image.get("objects")).and_then(Value::as_seq);
+    let child = |object: &Value| {
+        let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let flag = |name: &str| object.get(name).and_then(Value::as_bool).unwrap_or_default();
+        ChildChange {
+            name: text("name"),
+            kind: text("type"),
+            action: if flag("kept") { ActionWord::Forget } else { ActionWord::Delete },
+            maybe_replace: false,
+            policy: flag("kept").then(|| "Retain".to_owned()),
+            stateful: is_stateful(text("type").rsplit(' ').next().unwrap_or_default()),
+            fields: Vec::new(),
+        }
+    };
+    let mut change = Change::new(ActionWord::Delete, Value::NULL);
+    change.undo = Undo::None("an uninstalled release is not brought back; its CRDs stay".to_owned());
+    change.children = objects.into_iter().flat_map(|s| s.iter()).map(child).collect();
+    change.stateful = loses_data(&change.children);
     change
 }
 
@@ -109,19 +146,35 @@ fn compare(difference: &Difference<'_>, live: Option<&Observed>) -> Vec<FieldCha
         .fields(&Path::default(), Sides { desired: Some(&desired), live: live.as_ref(), prior: prior.as_ref() })
 }
 
+/// The digest by which the release was made, where Terrace made it.
+fn known_digest<'d>(difference: &Difference<'d>) -> Option<&'d str> {
+    difference.prior?.exports.get("digest")?.as_str()
+}
+
+/// Whether the chart's templates ask the cluster, so that a plan renders something else than an apply does.
+fn looks_up(difference: &Difference<'_>) -> bool {
+    difference.preview.is_none_or(|preview| preview.facts.contains_key("lookup"))
+}
+
 /// A chart that has another content under what is declared: another version in a folder, or other bytes under a version.
-fn another_digest(difference: &Difference<'_>) -> Option<FieldChange> {
+fn another_digest(difference: &Difference<'_>, live: &Observed) -> Option<FieldChange> {
     let (former, now) = (&difference.prior?.exports, difference.preview?.exports.as_ref()?);
     let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).map(str::to_owned);
-    let (before, after) = (text(former, "digest")?, text(now, "digest")?);
+    let after = text(now, "digest")?;
     let same = text(&difference.prior?.inputs, "version") == text(&difference.desired.inputs, "version");
     let ignored = Comparison::from(difference).ignores(&Path::default().key("chart"));
-    if before == after || !same || ignored {
+    let before = known_digest(difference);
+    if before == Some(after.as_str()) || !same || ignored {
         return None;
     }
-    let versions = text(former, "version").zip(text(now, "version")).filter(|(before, after)| before != after);
+    // What was taken over has the version that its record tells.
+    let held = if before.is_some() { text(former, "version") } else { text(&live.inputs, "version") };
+    let versions = held.zip(text(now, "version")).filter(|(before, after)| before != after);
     let because = versions.is_none().then(|| "another content under the same version".to_owned());
-    let (path, (before, after)) = versions.map_or(("chart.digest", (before, after)), |v| ("chart.version", v));
+    let (path, (before, after)) = match versions {
+        Some(versions) => ("chart.version", versions),
+        None => ("chart.digest", (before?.to_owned(), after)),
+    };
     Some(FieldChange {
         path: path.to_owned(),
         before: Some(before.into()),

@@ -1,7 +1,7 @@
 //! What a release made and what is live of it: read once in a look, for the fingerprint and for the preview.
 
 use crate::{
-    base::Hidden,
+    base::{Hidden, Value},
     kinds::{
         Context,
         helm::live::revisions,
@@ -12,6 +12,9 @@ use crate::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
+
+/// What a chart says of an object that an uninstall leaves. Source: helm.sh/docs/howto/charts_tips_and_tricks.
+const POLICY: &str = "helm.sh/resource-policy";
 
 /// The objects of the revision that was deployed last.
 #[derive(Default)]
@@ -41,6 +44,19 @@ impl Deployed {
             Some(release) => Self::read(context, &release).await,
             None => Ok(Self::default()),
         }
+    }
+
+    /// What is live of it: name, type, and whether its chart keeps it where the release is uninstalled.
+    pub(super) fn parts(&self) -> Vec<Value> {
+        let live = self.last.iter().filter(|(reference, _)| self.live.contains_key(reference));
+        live.map(|(reference, object)| {
+            Value::object([
+                ("name", Value::from(reference.to_string().as_str())),
+                ("type", objects::type_of(reference).into()),
+                ("kept", Value::from(object["metadata"]["annotations"][POLICY] == "keep")),
+            ])
+        })
+        .collect()
     }
 
     /// What was changed behind our back in what the release made: a word for each field, without secrets. Part of the

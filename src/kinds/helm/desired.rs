@@ -85,10 +85,15 @@ fn chart(request: &Prepare<'_>, inputs: &mut BTreeMap<Arc<str>, Value>, problems
     }
     let folder = normalize("", chart).map_err(|e| e.to_string());
     let found = folder.and_then(|folder| {
-        request.sources.read(&format!("{folder}/Chart.yaml")).map(|_| folder).map_err(|e| e.to_string())
+        request.sources.read(&format!("{folder}/Chart.yaml")).map(|file| (folder, file)).map_err(|e| e.to_string())
     });
     match found {
-        Ok(folder) => drop(inputs.insert("chart".into(), folder.into())),
+        Ok((folder, file)) => {
+            if let Some(problem) = another_version(&file, &folder, given("version").and_then(Value::as_str)) {
+                problems.push(at(request, "version", problem));
+            }
+            inputs.insert("chart".into(), folder.into());
+        }
         Err(why) => {
             let problem = Diagnostic::error("chart", format!("`{chart}` is no chart of the project"))
                 .because(why)
@@ -96,6 +101,20 @@ fn chart(request: &Prepare<'_>, inputs: &mut BTreeMap<Arc<str>, Value>, problems
             problems.push(at(request, "chart", problem));
         }
     }
+}
+
+/// Where a folder holds another version of its chart than is declared beside it: nothing could be pinned by that.
+fn another_version(file: &[u8], folder: &str, declared: Option<&str>) -> Option<Diagnostic> {
+    let declared = declared?;
+    let metadata = yaml::documents(&String::from_utf8_lossy(file)).ok()?.into_iter().next()?;
+    let held = metadata["version"].as_str()?;
+    let plain = |version: &str| version.trim_start_matches('v').to_owned();
+    (plain(held) != plain(declared)).then(|| {
+        let what = format!("the chart in `{folder}` is version {held}, and {declared} is declared");
+        Diagnostic::error("chart_version", what)
+            .because("a chart of the project is whatever its folder holds")
+            .hint(format!("leave `version` out, or bring it and {folder}/Chart.yaml together"))
+    })
 }
 
 /// Files in order, then `values`, then `sensitive_values`; maps are merged, everything else is replaced.

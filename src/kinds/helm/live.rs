@@ -52,14 +52,14 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         ("version", base.version.as_str().into()),
         ("values", given.get("values").cloned().unwrap_or(Value::NULL)),
     ]);
-    let drifted = match &deployed {
+    let (drifted, objects) = match &deployed {
         Some(release) if !newest.is_pending() => {
             let deployed = Deployed::read(context, release).await?;
-            let drifted = deployed.drifted();
+            let seen = (deployed.drifted(), deployed.parts());
             context.seen.keep(deployed);
-            drifted
+            seen
         }
-        _ => Vec::new(),
+        _ => (Vec::new(), Vec::new()),
     };
     // Values may hold secrets, and none of them changes without a new revision.
     let marks = json!([newest.revision, newest.status, newest.version, newest.labels, drifted]);
@@ -72,7 +72,9 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         owner: context.marks.owner_by_labels(&newest.labels, &context.address),
         fingerprint,
         condition: condition(context, &newest, deployed.as_ref()),
-        image: deployed.map_or(Value::NULL, |r| Value::object([("revision", Value::from(i64::from(r.revision)))])),
+        image: deployed.map_or(Value::NULL, |r| {
+            Value::object([("revision", Value::from(i64::from(r.revision))), ("objects", Value::tuple(objects))])
+        }),
     }))
 }
 
@@ -116,6 +118,20 @@ pub(super) fn exports(release: &Release, digest: Value) -> Value {
     ])
 }
 
+/// What helps: `terrace doctor` knows the releases that state remembers, and no stranger's.
+fn pending_hint(context: &Context, pending: &Release) -> String {
+    if context.former.is_known() {
+        return "wait until its helm has ended; where that is gone, `terrace doctor` marks the revision as failed"
+            .to_owned();
+    }
+    let Release { name, namespace, .. } = pending;
+    let end = match pending.status.as_str() {
+        "pending-install" | "uninstalling" => format!("helm uninstall {name} --namespace {namespace}"),
+        _ => format!("helm rollback {name} --namespace {namespace}"),
+    };
+    format!("Terrace did not make this release: wait until its helm has ended; where that is gone, `{end}` ends it")
+}
+
 fn condition(context: &Context, newest: &Release, deployed: Option<&Release>) -> Option<Condition> {
     if newest.is_pending() {
         let age = context.clock.now().duration_since(newest.updated);
@@ -123,9 +139,7 @@ fn condition(context: &Context, newest: &Release, deployed: Option<&Release>) ->
         return Some(Condition {
             word: words,
             effect: ConditionEffect::Blocks,
-            hint: Some(
-                "another helm may be at work; where none is, `terrace doctor` marks the revision as failed".to_owned(),
-            ),
+            hint: Some(pending_hint(context, newest)),
         });
     }
     match (newest.status.as_str(), deployed) {

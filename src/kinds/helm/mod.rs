@@ -17,7 +17,7 @@ use crate::{
     base::{ActionWord, Diagnostics, Value},
     kinds::{
         Applied, Change, Context, Desired, Difference, Finding, Kind, Observed, Prepare, Preview, Prior, Recovered,
-        Step, Undo,
+        Step,
     },
     lang::schema::KindSchema,
     world::Outcome,
@@ -65,9 +65,8 @@ impl Kind for HelmKind {
         change::diff(difference)
     }
 
-    fn removal(&self, _prior: Option<&Prior>, _observed: Option<&Observed>) -> Change {
-        let undo = Undo::None("an uninstalled release is not brought back; its CRDs stay".to_owned());
-        Change { undo, ..Change::new(ActionWord::Delete, Value::NULL) }
+    fn removal(&self, _prior: Option<&Prior>, observed: Option<&Observed>) -> Change {
+        change::removal(observed)
     }
 
     async fn apply(&self, context: &Context, step: &Step<'_>) -> Outcome<Applied> {

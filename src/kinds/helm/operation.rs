@@ -315,14 +315,24 @@ pub(super) async fn examine(context: &Context, identity: &Json) -> Outcome<Vec<F
         let mend = "nothing yet: its helm is at work on this machine; wait until it has ended".to_owned();
         return Ok(vec![Finding { what, mend, automatic: false }]);
     }
+    let automatic = at_work == Some(false) || age >= UNDO_TIMEOUT;
+    let when = if automatic {
+        String::new()
+    } else {
+        let limit = format_duration(UNDO_TIMEOUT);
+        format!(
+            "; at {limit} of age --fix does it, before that `terrace doctor --fix --decide {}` where its helm is gone",
+            context.address
+        )
+    };
     let then = match &deployed {
         Some(former) => format!("; revision {} stays what is deployed", former.revision),
         None => "; it is then installed anew by the next apply".to_owned(),
     };
     Ok(vec![Finding {
         what,
-        mend: format!("mark revision {} as failed, which keeps the history{then}", newest.revision),
-        automatic: at_work == Some(false) || age >= UNDO_TIMEOUT,
+        mend: format!("mark revision {} as failed, which keeps the history{then}{when}", newest.revision),
+        automatic,
     }])
 }
 

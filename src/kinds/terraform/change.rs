@@ -31,10 +31,24 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
     if change.action != ActionWord::NoOp {
         change.undo = Undo::None(NO_UNDO.to_owned());
     }
+    change.fields.extend(written_by_others(difference));
     if let Some(preview) = preview {
         take(&mut change, preview, difference);
     }
     change
+}
+
+/// Where the root's state was written since it was applied here: somebody else applied it, or moved things in it.
+fn written_by_others(difference: &Difference<'_>) -> Option<FieldChange> {
+    let (ours, now) = (&difference.prior?.identity["serial"], &difference.observed?.identity["serial"]);
+    (ours.is_number() && now.is_number() && ours != now).then(|| FieldChange {
+        path: "state.serial".to_owned(),
+        before: Some(Value::from_json(now)),
+        after: Some(Value::from_json(ours)),
+        cause: Cause::DriftLeft,
+        forces_replacement: false,
+        because: Some("another apply, or a command that writes state".to_owned()),
+    })
 }
 
 /// What the root's plan says, with its secrets sealed.

@@ -120,7 +120,10 @@ fn told(identity: &Json) -> Value {
 /// Adds to an identity which state it is.
 pub(super) fn note_state(identity: &mut Json, state: &RootState) {
     match &state.lineage {
-        Some(lineage) => identity["lineage"] = json!(lineage),
+        Some(lineage) => {
+            identity["lineage"] = json!(lineage);
+            identity["serial"] = json!(state.serial);
+        }
         None => identity["empty"] = json!(true),
     }
 }

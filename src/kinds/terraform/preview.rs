@@ -7,7 +7,7 @@ use crate::{
         ChildChange, Context, Desired, Observed, Preview,
         terraform::{children, live},
     },
-    world::{Kept, Outcome, RootAim},
+    world::{Class, Failure, Kept, Outcome, RootAim},
 };
 use serde_json::{Value as Json, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -28,7 +28,10 @@ pub(super) async fn preview(
     let none = Json::Null;
     let root = live::root(context, observed.map_or(&none, |o| &o.identity), Some(desired))?;
     let limit = context.time_left().max(AT_LEAST);
-    let plan = context.terraform.plan(&root, RootAim::Declared, token, limit).await?;
+    let plan = match context.terraform.plan(&root, RootAim::Declared, token, limit).await {
+        Ok(plan) => plan,
+        Err(failure) => return wrong_input(desired, failure),
+    };
     let shown = plan.shown.expose();
     // What was given as a secret is somewhere in what the root made of it.
     let before = context.former.marked(&Value::from_json(&json!([shown["prior_state"], shown["resource_drift"]])));
@@ -83,6 +86,25 @@ pub(super) async fn preview(
         attachment: Some(attachment),
         ..Preview::default()
     }))
+}
+
+/// A value that the root refuses is told at the input that gives it; any other failure keeps the root from being known.
+fn wrong_input(desired: &Desired, failure: Failure) -> Outcome<Option<Preview>> {
+    let names = |block: &'static str| {
+        let entries = desired.inputs.get(block).and_then(Value::as_map).into_iter().flat_map(|m| m.keys());
+        entries.map(move |name| (block, name.to_string()))
+    };
+    let about = |(_, name): &(&str, String)| {
+        let words = failure.message.split(|c: char| c.is_whitespace() || matches!(c, ',' | ':' | ';' | '(' | ')'));
+        words.clone().any(|word| word == format!("var.{name}") || word == format!("`{name}`"))
+    };
+    let found = names("inputs").chain(names("sensitive_inputs")).find(about);
+    let Some((block, name)) = found.filter(|_| failure.class == Class::Invalid) else { return Err(failure) };
+    let what = Hidden::of([&desired.inputs]).out_of(&failure.message);
+    let mut problem =
+        Diagnostic::error("terraform_input", format!("the root refuses the input `{name}`")).because(what);
+    problem.hint = failure.hint;
+    Ok(Some(Preview { remarks: vec![(Path::default().key(block).key(&name), problem)], ..Preview::default() }))
 }
 
 /// The digest of all that is shown of a plan and no secret: the same on every machine.

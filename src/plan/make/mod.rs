@@ -209,7 +209,9 @@ impl<'s> Maker<'s> {
         let keep = |id: Id| self.targets.as_ref().is_none_or(|t| t.has(id));
         let total =
             graph.inner.node_indices().filter(|id| graph.inner[*id].declaration().is_some() && keep(*id)).count();
-        self.events.emit(Event::ObserveStarted { total });
+        if !self.request.offline {
+            self.events.emit(Event::ObserveStarted { total });
+        }
         let mut walk = Walk::new(&graph, &keep, &|_| 1);
         // Nothing waits for what drifted inside things, and finding out is slow: it is begun for all at once.
         let mut jobs: FuturesUnordered<BoxFuture<'s, Seen>> = self.detections().into_iter().collect();

@@ -49,6 +49,8 @@ impl Live {
     }
 
     fn over(aws: aws::Connections) -> Outcome<Arc<Self>> {
+        // The first random bytes of a process take the library tens of milliseconds: they are had while plan files are read.
+        std::thread::spawn(|| rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut [0; 1]));
         let (clusters, helm) = (Mutex::default(), Arc::default());
         Ok(Arc::new(Self { aws, clusters, helm, machine: Arc::new(Machine::new()?) }))
     }

@@ -9,7 +9,7 @@ mod process;
 mod words;
 
 use crate::{
-    base::{Digest, Secret},
+    base::{Digest, Hidden, Secret, Value},
     world::{
         Class, Failure, Kept, Outcome, Progress, Root, RootAim, RootEnd, RootLock, RootPlan, RootState, Terraform,
     },
@@ -200,12 +200,14 @@ impl Terraform for Roots {
         arguments.push(format!("-out={}", saved.display()));
         arguments.extend(more);
         let end = logged(&Call { root, place: &place, arguments, limit }).await?;
-        let said = words::in_events(&end.out);
+        let mut said = words::in_events(&end.out);
+        let given = brief.0.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // The file that hands the values over is ours, and gone by now: it is no place to look at.
+        said.iter_mut().filter(|said| said.place.contains(&given)).for_each(|said| said.place.clear());
         if !matches!(end.code, Some(0 | 2)) {
             let _ = std::fs::remove_file(&saved);
             return Err(failure(root, "plan", Class::Invalid, &said, &end));
         }
-        let given = brief.0.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let mut unknown = said.iter().filter_map(|said| words::undeclared(said, &given));
         if let Some(name) = unknown.next().filter(|_| aim == RootAim::Declared) {
             let _ = std::fs::remove_file(&saved);
@@ -256,7 +258,7 @@ impl Terraform for Roots {
         let saved = place.saved(name).display().to_string();
         let arguments = ["apply", "-input=false", "-json", "-lock-timeout=0s", &saved].map(str::to_owned).into();
         let end = Call { root, place: &place, arguments, limit }.log(&run.join("log.jsonl"), progress).await?;
-        Ok(settled(&run, ending(root, &end, started)))
+        Ok(settled(root, &run, ending(root, &end, started)))
     }
 
     async fn ended(&self, root: &Root, token: &str, progress: Progress<'_>, limit: Duration) -> Outcome<RootEnd> {
@@ -271,7 +273,7 @@ impl Terraform for Roots {
             return Ok(RootEnd::Done { note });
         }
         let end = End { code: None, out: whole(&log)?, err: whole(&log.with_extension("err"))?, stopped: false };
-        Ok(settled(&run, ending(root, &end, started)))
+        Ok(settled(root, &run, ending(root, &end, started)))
     }
 
     async fn lock(&self, root: &Root, limit: Duration) -> Outcome<Option<RootLock>> {
@@ -296,12 +298,34 @@ impl Terraform for Roots {
     }
 }
 
-/// Puts a word of success in the place of the log, which may tell values of outputs that the root does not know to be secret.
-fn settled(run: &Path, end: RootEnd) -> RootEnd {
-    let RootEnd::Done { note } = &end else { return end };
-    let written = private_file(&run.join("done")).is_ok_and(|mut file| file.write_all(note.as_bytes()).is_ok());
-    if written {
-        let _ = std::fs::remove_file(run.join("log.jsonl"));
+/// Takes from the log what nobody asks it for any more, once it was read: it may tell values of outputs, or what a provisioner
+/// printed, that the root does not know to be secret. Of a success a word stays, of anything else what it can be told by again.
+fn settled(root: &Root, run: &Path, end: RootEnd) -> RootEnd {
+    let log = run.join("log.jsonl");
+    if let RootEnd::Done { note } = &end {
+        let written = private_file(&run.join("done")).is_ok_and(|mut file| file.write_all(note.as_bytes()).is_ok());
+        if written {
+            let _ = std::fs::remove_file(log);
+        }
+        return end;
+    }
+    let given = serde_json::from_str::<Json>(root.variables.expose()).unwrap_or_default();
+    let others =
+        root.environment.values().chain(root.backend.values()).map(|value| Json::from(value.expose().as_str()));
+    let given =
+        Value::tuple([given].into_iter().chain(others).map(|json| Value::from_json(&json).sensitive()).collect());
+    let hidden = Hidden::of([&given]);
+    // In its place at once: a log that is gone would say that nothing was begun.
+    let instead = |path: &Path, text: String| {
+        let new = path.with_extension("new");
+        let written = private_file(&new).is_ok_and(|mut file| file.write_all(text.as_bytes()).is_ok());
+        if written {
+            let _ = std::fs::rename(new, path);
+        }
+    };
+    for (path, bare) in [(log.clone(), true), (log.with_extension("err"), false)] {
+        let Ok(text) = whole(&path) else { continue };
+        instead(&path, if bare { words::bare(&text, &hidden) } else { hidden.out_of(&text) });
     }
     end
 }

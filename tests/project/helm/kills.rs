@@ -145,3 +145,37 @@ fn a_release_that_another_machine_left_pending_is_told_with_its_age_and_mended_b
     assert_eq!(releases.statuses("web").len(), 3);
     assert!(releases.planned().contains("No changes."));
 }
+
+#[test]
+fn a_release_that_another_helm_left_pending_is_decided_by_a_person_before_its_time() {
+    let Some(releases) = Releases::new("helm4", WEB) else { return };
+    let by_hand = |name: &str| {
+        let mut helm = releases.cluster.helm3().unwrap();
+        helm.args(["install", name]).arg(releases.project.path().join("charts/web"));
+        assert!(helm.args(["--namespace", &releases.namespace]).output().unwrap().status.success());
+    };
+    let pending = |name: &str| {
+        let now = jiff::Timestamp::now().to_string();
+        releases.cluster.leave_pending(&releases.namespace, name, "pending-upgrade", &now);
+    };
+    by_hand("web");
+    let id = format!("{}/web", releases.namespace);
+    releases.project.ends(&["import", "helm.web", &id, "--auto-approve"], 0);
+    pending("web");
+    let found = releases.project.ends(&["doctor"], 1).words();
+    assert!(found.contains("begun by a helm that is not Terrace's") && found.contains("a person decides"), "{found}");
+    assert!(found.contains("terrace doctor --fix --decide helm.web"), "{found}");
+    releases.project.ends(&["doctor", "--fix"], 1);
+    assert_eq!(releases.statuses("web"), ["pending-upgrade"]);
+    releases.project.ends(&["doctor", "--fix", "--decide", "helm.other"], 64);
+    releases.project.ends(&["doctor", "--fix", "--decide", "helm.web"], 0);
+    assert_eq!(releases.statuses("web"), ["failed"]);
+
+    // Of what it does not know, doctor has nothing to say, and nothing else is promised.
+    by_hand("other");
+    pending("other");
+    releases.declare(&WEB.replace("\"web\"", "\"other\""));
+    let refused = releases.project.run(&["plan"]);
+    assert!(refused.code != Some(0) && !refused.words().contains("terrace doctor"), "{refused:?}");
+    assert!(refused.words().contains("helm rollback other --namespace"), "{refused:?}");
+}

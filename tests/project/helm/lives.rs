@@ -116,6 +116,58 @@ helm "web" {
     releases.applied();
     assert_eq!(releases.statuses("by-hand"), ["deployed"], "nothing was installed anew");
     assert!(releases.planned().contains("No changes."));
+    another_content_is_seen(&releases);
+}
+
+/// What was taken over is changed with its folder like what was made.
+fn another_content_is_seen(releases: &Releases) {
+    let chart = |version: &str| {
+        let text = format!("apiVersion: v2\nname: web\nversion: {version}\nappVersion: \"7\"\n");
+        releases.project.write("charts/web/Chart.yaml", &text);
+    };
+    chart("1.0.1");
+    let plan = releases.planned();
+    assert!(plan.contains("chart.version") && plan.contains("1.0.1"), "{plan}");
+    chart("1.0.0");
+    releases
+        .project
+        .write("charts/web/templates/more.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: more }\n");
+    let plan = releases.planned();
+    assert!(plan.contains("ConfigMap") && plan.contains("more"), "{plan}");
+    releases.applied();
+    assert!(releases.planned().contains("No changes."));
+}
+
+#[test]
+fn a_release_taken_over_by_command_is_changed_with_its_folder() {
+    let Some(releases) = Releases::new("helm4", WEB) else { return };
+    let mut helm = releases.cluster.helm3().unwrap();
+    helm.args(["install", "web"]).arg(releases.project.path().join("charts/web"));
+    assert!(helm.args(["--namespace", &releases.namespace]).output().unwrap().status.success());
+    releases.declare(&WEB.replace("replicas = 1", ""));
+    let id = format!("{}/web", releases.namespace);
+    releases.project.ends(&["import", "helm.web", &id, "--auto-approve"], 0);
+    assert!(releases.planned().contains("No changes."));
+    another_content_is_seen(&releases);
+}
+
+#[test]
+fn what_an_uninstall_takes_away_is_told_by_its_plan() {
+    let Some(releases) = Releases::new("helm3", WEB) else { return };
+    let kept =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: kept\n  annotations: { helm.sh/resource-policy: keep }\n";
+    releases.project.write("charts/web/templates/kept.yaml", kept);
+    releases.applied();
+    let plan = releases.project.ends(&["plan", "--destroy"], 0).out;
+    for part in ["3 objects", "- Deployment", "- ConfigMap", "/kept"] {
+        assert!(plan.contains(part), "{part}: {plan}");
+    }
+    releases.declare("");
+    let plan = releases.planned();
+    assert!(plan.contains("- Deployment") && plan.contains("ConfigMap"), "{plan}");
+    releases.applied();
+    assert_eq!(releases.live("configmaps", "web")["reason"], "NotFound");
+    assert_eq!(releases.live("configmaps", "kept")["metadata"]["name"], "kept");
 }
 
 #[test]

@@ -39,6 +39,20 @@ fn a_chart_that_does_not_render_is_told_by_template_and_line_with_helm_4() {
 }
 
 #[test]
+fn a_version_beside_a_folder_that_holds_another_is_refused_with_both() {
+    let Some(releases) = Releases::new("helm4", WEB) else { return };
+    let with = |version: &str| WEB.replace("  values ", &format!("  version = \"{version}\"\n  values "));
+    let text = refused(&releases, &with("1.0.7"));
+    assert!(text.contains("is version 1.0.0, and 1.0.7 is declared"), "{text}");
+    let line = text.lines().find(|line| line.contains("-->")).unwrap_or_default().to_owned();
+    let written = std::fs::read_to_string(releases.project.path().join("plans/app/app.hcl")).unwrap();
+    let at = written.lines().position(|line| line.contains("version =")).unwrap() + 1;
+    assert!(line.contains(&format!("app.hcl:{at}:")), "{at}: {text}");
+    releases.declare(&with("1.0.0"));
+    releases.project.ends(&["plan"], 0);
+}
+
+#[test]
 fn a_helm_that_is_missing_or_too_old_is_told_with_what_to_do() {
     let Some(releases) = Releases::new("helm3", WEB) else { return };
     releases.project.write("terrace.toml", "name = \"test\"\n[helm]\nprogram = \"bin/none\"\n");

@@ -46,6 +46,9 @@ fn a_chart_of_a_repository_is_pinned_by_its_digest() {
     let missing = releases.project.run(&["plan"]);
     assert!(missing.code != Some(0), "{missing:?}");
     assert!(missing.err.contains("no version 1.3.0") && missing.err.contains("1.2.0, 1.1.0"), "{}", missing.err);
+    let written = std::fs::read_to_string(releases.project.path().join("plans/app/app.hcl")).unwrap();
+    let at = written.lines().position(|line| line.contains("version =")).unwrap() + 1;
+    assert!(missing.err.contains(&format!("app.hcl:{at}:")), "{at}: {}", missing.err);
 }
 
 #[test]

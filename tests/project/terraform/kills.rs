@@ -66,6 +66,9 @@ pub(super) fn both_killed_are_never_applied_a_second_time_blindly(bed: &Bed) {
     let all = format!("{}{}", said.out, said.err);
     assert!(all.contains("terraform_data.slow (create)"), "{all}");
     assert_eq!(bed.read("made"), "x\n");
+    let found = bed.ends(&["doctor", "app", "--env", "dev"], 1).words();
+    assert!(found.contains("stuck terraform.") && found.contains("terraform_data.slow (create)"), "{found}");
+    assert!(!found.contains("healthy"), "{found}");
     // What is left is planned like anything else.
     bed.ends(&["plan", "app", "--env", "dev"], 0);
 }

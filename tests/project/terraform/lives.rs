@@ -37,6 +37,8 @@ pub(super) fn a_root_is_shown_resource_by_resource_applied_changed_and_destroyed
     let said = bed.ends(&["plan", "app", "--env", "dev"], 0).out;
     assert!(said.contains("+ terraform.dns") && said.contains("2 resources:"), "{said}");
     assert!(said.contains("+ terraform_data.zone") && said.contains("! cannot be undone: Terraform"), "{said}");
+    // What it is created with is shown, and what is not known yet is counted.
+    assert!(said.contains("one.example") && said.contains("known after apply"), "{said}");
     // A mere plan writes no state.
     assert!(bed.files("infra").len() <= 1, "{:?}", bed.files("infra"));
     bed.apply(0);
@@ -233,4 +235,19 @@ pub(super) fn a_secret_that_is_no_longer_declared_as_one_is_shown_by_nothing(bed
             assert!(!String::from_utf8_lossy(&bytes).contains("hunter-two"), "{}", file.display());
         }
     }
+}
+
+pub(super) fn an_apply_by_others_is_drift_until_it_is_taken_over(bed: &Bed) {
+    bed.root("infra", ROOT);
+    bed.plan(&declared("one.example"));
+    bed.apply(0);
+    let drift = ["drift", "app", "--env", "dev", "--detailed-exitcode"];
+    assert!(!bed.ends(&drift, 0).out.contains("state.serial"));
+    assert!(bed.by_hand("infra", &["init"]).output().unwrap().status.success());
+    let words = ["apply", "-auto-approve", "-input=false", "-var=zone=one.example", "-var=password=other"];
+    assert!(bed.by_hand("infra", &words).output().unwrap().status.success());
+    let said = bed.ends(&drift, 2).out;
+    assert!(said.contains("terraform.dns") && said.contains("state.serial"), "{said}");
+    bed.apply(0);
+    assert!(!bed.ends(&drift, 0).out.contains("state.serial"));
 }

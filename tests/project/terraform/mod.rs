@@ -34,6 +34,7 @@ on_both_programs! {
         a_saved_plan_is_applied_exactly_and_refused_where_the_state_moved,
         a_saved_plan_of_another_machine_is_made_again_and_held_against_what_was_approved,
         no_secret_is_left_in_clear_and_nothing_lies_in_the_roots_own_folder,
+        an_apply_by_others_is_drift_until_it_is_taken_over,
         a_secret_that_is_no_longer_declared_as_one_is_shown_by_nothing,
         inputs_that_are_not_known_yet_are_planned_when_their_turn_comes,
         a_moved_resource_and_a_failing_check_are_told,
@@ -45,7 +46,9 @@ on_both_programs! {
         a_resource_that_fails_is_named_first_and_the_next_apply_goes_on,
         a_rollback_names_it_as_what_cannot_be_undone,
         what_its_own_prevent_destroy_protects_is_not_destroyed,
-        a_destroy_that_fails_is_called_one;
+        a_destroy_that_fails_is_called_one,
+        the_log_of_a_failed_apply_keeps_no_secret,
+        an_input_of_a_wrong_type_is_told_where_it_is_written;
     places:
         a_state_that_cannot_be_found_is_an_error_and_nothing_is_let_go_of,
         two_roots_with_one_state_are_refused_with_both_addresses,

@@ -103,3 +103,36 @@ pub(super) fn a_destroy_that_fails_is_called_one(bed: &Bed) {
     assert!(!said.status.success() && told.contains("exit status 3"), "{told}");
     assert!(told.contains(" destroy on infra") && !told.contains(" apply on infra"), "{told}");
 }
+
+pub(super) fn the_log_of_a_failed_apply_keeps_no_secret(bed: &Bed) {
+    bed.root(
+        "infra",
+        "variable \"password\" {}\nresource \"terraform_data\" \"a\" {\n  provisioner \"local-exec\" {\n    \
+         command = \"echo ${var.password}; exit 3\"\n  }\n}\n",
+    );
+    bed.plan(
+        "terraform \"a\" {\n  root = \"${path.project}/infra\"\n  sensitive_inputs = { password = var.password }\n}\n\
+         variable \"password\" {\n  type = string\n  sensitive = true\n}\n",
+    );
+    let words = ["apply", "app", "--env", "dev", "--auto-approve", "--var", "password=hunter-two-secret"];
+    let said = bed.ends(&words, 1);
+    assert!(said.err.contains("exit status 3") && !said.err.contains("hunter-two"), "{}", said.err);
+    let logs: Vec<_> = bed.files(".terrace").into_iter().filter(|f| f.ends_with("log.jsonl")).collect();
+    assert_eq!(logs.len(), 1, "what its end is told by stays");
+    for file in bed.files(".terrace") {
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+        assert!(!text.contains("hunter-two"), "{}: {text}", file.display());
+    }
+    assert!(std::fs::read_to_string(&logs[0]).unwrap().contains("exit status 3"));
+}
+
+pub(super) fn an_input_of_a_wrong_type_is_told_where_it_is_written(bed: &Bed) {
+    bed.root("infra", "variable \"count_of\" {\n  type = number\n}\n");
+    bed.plan("terraform \"a\" {\n  root = \"${path.project}/infra\"\n  inputs = {\n    count_of = \"many\"\n  }\n}\n");
+    let said = bed.ends(&["plan", "app", "--env", "dev"], 1).words();
+    assert!(said.contains("terraform_input") && said.contains("number is required"), "{said}");
+    let written = bed.read("plans/app/plan.hcl");
+    let at = |word: &str| written.lines().position(|line| line.contains(word)).unwrap() + 1;
+    let placed = ["inputs = {", "count_of"].iter().any(|word| said.contains(&format!("plan.hcl:{}", at(word))));
+    assert!(placed && !said.contains("tfvars"), "{said}");
+}

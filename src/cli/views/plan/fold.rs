@@ -8,8 +8,6 @@ use std::collections::BTreeMap;
 
 /// In so many objects a change is told once.
 const COMMON: usize = 4;
-/// So many objects that change are shown with their fields.
-const SHOWN: usize = 30;
 
 /// Objects with what they have in common taken out.
 #[derive(Default)]
@@ -20,8 +18,6 @@ pub(super) struct Folded {
     pub(super) rest: Vec<ChildChange>,
     /// How many change in nothing else.
     pub(super) nothing_else: usize,
-    /// How many change and are not shown, by type.
-    pub(super) more: BTreeMap<String, usize>,
 }
 
 /// Folds what many objects have in common.
@@ -38,7 +34,6 @@ pub(super) fn fold(children: &[ChildChange]) -> Folded {
     let mut out = Folded::default();
     let is_common = |field: &FieldChange| seen.get(&key(field)).is_some_and(|count| *count >= COMMON);
     let mut told: Vec<String> = Vec::new();
-    let mut shown = 0;
     for child in children {
         if !is_update(child) {
             out.rest.push(child.clone());
@@ -55,10 +50,7 @@ pub(super) fn fold(children: &[ChildChange]) -> Folded {
         }
         if own.is_empty() && !child.fields.is_empty() {
             out.nothing_else += 1;
-        } else if shown >= SHOWN {
-            *out.more.entry(child.kind.clone()).or_default() += 1;
         } else {
-            shown += 1;
             out.rest.push(ChildChange { fields: own, ..child.clone() });
         }
     }
@@ -122,12 +114,5 @@ mod tests {
         assert_eq!((common, folded.nothing_else), (vec![("labels.version", 50)], 49));
         assert_eq!(folded.rest.len(), 1);
         assert_eq!(folded.rest[0].fields, [field("data.text", "new")]);
-    }
-
-    #[test]
-    fn more_objects_than_fit_a_screen_are_counted_by_type() {
-        let own = |at: usize| child(at, vec![field("data.text", &at.to_string())]);
-        let folded = fold(&(0..50).map(own).collect::<Vec<_>>());
-        assert_eq!((folded.rest.len(), folded.more["v1 ConfigMap"], folded.nothing_else), (30, 20, 0));
     }
 }

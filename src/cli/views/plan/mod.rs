@@ -6,6 +6,7 @@ mod drift;
 mod field;
 mod fold;
 mod node;
+mod screen;
 mod summary;
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,15 @@
 use super::{
     Page, field,
     fold::{Folded, fold},
+    screen::Screen,
 };
 use crate::{
-    base::ActionWord,
+    base::{ActionWord, Value},
     cli::{
         style::{bold, clean, cyan, dim, of_action, red, sign, width, yellow},
         views::{diagnostics::plural, value::inline},
     },
-    kinds::{Cause, ChildChange, ConditionEffect, Undo},
+    kinds::{Cause, ChildChange, ConditionEffect, FieldChange, Undo},
     plan::{DeferReason, Deferral, Planned},
 };
 use std::collections::BTreeMap;
@@ -18,6 +19,10 @@ use std::fmt::Write as _;
 
 /// So many parts that are only created, or only deleted, are listed; more are counted by type.
 const CHILDREN_LISTED: usize = 40;
+/// So many of a big chart, of which more than that changes.
+const FEW: usize = 10;
+/// So many lines are shown of what a resource is created with.
+const ATTRIBUTES: usize = 10;
 /// So many names are listed in a row.
 const NAMES_LISTED: usize = 12;
 
@@ -137,9 +142,13 @@ fn children(node: &Planned, page: &mut Page) {
     } else {
         Folded { rest: node.children.clone(), ..Folded::default() }
     };
+    let mut screen = Screen::new(node.address.kind() == "helm");
     for (field, count) in &folded.common {
-        page.line(&format!("        {} {}", of_action(ActionWord::Update, "  ~"), dim(format!("in {count} objects:"))));
-        field::plain(std::slice::from_ref(field), 14, page);
+        let head = format!("        {} {}", of_action(ActionWord::Update, "  ~"), dim(format!("in {count} objects:")));
+        screen.lines(page, false, &|page| {
+            page.line(&head);
+            field::plain(std::slice::from_ref(field), 14, page);
+        });
     }
     if folded.nothing_else > 0 {
         let verb = if folded.nothing_else == 1 { "object changes" } else { "objects change" };
@@ -148,16 +157,21 @@ fn children(node: &Planned, page: &mut Page) {
     }
     let listed = |c: &&ChildChange| !(many_created && plain(c) || many_dropped && dropped(c));
     for child in folded.rest.iter().filter(listed) {
-        one_child(child, page);
+        let details = node.address.kind() == "terraform" && child.action == ActionWord::Create;
+        screen.part(child, page, &|child, page| {
+            one_child(child, page);
+            if details {
+                attributes(child, page);
+            }
+        });
     }
-    for (kind, count) in &folded.more {
-        page.line(&format!("        {} {count} more x {}", of_action(ActionWord::Update, "  ~"), clean(kind)));
-    }
+    screen.end(page);
 }
 
 /// Counts these parts by type where they are too many to be listed, and says whether they are.
 fn counted(node: &Planned, action: ActionWord, those: &dyn Fn(&&ChildChange) -> bool, page: &mut Page) -> bool {
-    if node.children.iter().filter(those).count() <= CHILDREN_LISTED {
+    let many = node.address.kind() == "helm" && node.children.len() > CHILDREN_LISTED;
+    if node.children.iter().filter(those).count() <= if many { FEW } else { CHILDREN_LISTED } {
         return false;
     }
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
@@ -193,6 +207,27 @@ fn one_child(child: &ChildChange, page: &mut Page) {
     page.line(&text);
     if matches!(action, ActionWord::Update | ActionWord::Replace | ActionWord::NoOp | ActionWord::Import) {
         field::write(&child.fields, 14, page);
+    }
+}
+
+/// What a resource is created with, as far as it is known, in a few lines.
+fn attributes(child: &ChildChange, page: &mut Page) {
+    let (later, known): (Vec<FieldChange>, Vec<FieldChange>) =
+        child.fields.iter().cloned().partition(|field| field.after.as_ref().is_some_and(Value::is_unknown));
+    let mut own = Page { text: String::new(), width: page.width };
+    field::plain(&known, 14, &mut own);
+    let lines: Vec<&str> = own.text.lines().collect();
+    let shown = if lines.len() > ATTRIBUTES { ATTRIBUTES - 1 } else { lines.len() };
+    lines[..shown].iter().for_each(|line| page.line(line));
+    let mut rest = Vec::new();
+    if shown < lines.len() {
+        rest.push(format!("{} more lines", lines.len() - shown));
+    }
+    if !later.is_empty() {
+        rest.push(format!("{} known after apply", plural(later.len(), "attribute")));
+    }
+    if !rest.is_empty() {
+        page.line(&format!("              {}", dim(format!("... and {}", rest.join(", ")))));
     }
 }
 

@@ -134,34 +134,43 @@ impl Repository {
     }
 }
 
-/// The versions of one chart in an index: only its part of the text is read as YAML, since indexes have tens of megabytes.
+/// The versions of one chart in an index: only its part of the text is read as YAML, since indexes have tens of megabytes. What is
+/// not found so is looked for in the whole, read as YAML.
 pub(super) fn versions_of(index: &str, chart: &str) -> Result<Vec<Json>, String> {
     let list = |json: &Json| json.as_array().cloned().unwrap_or_default();
     if index.trim_start().starts_with('{') {
         let index: Json = serde_json::from_str(index).map_err(|e| e.to_string())?;
         return Ok(list(&index["entries"][chart]));
     }
-    // As helm writes it: `entries:`, then each chart's name two columns in, its versions as a list at the same column.
-    let mut lines = index.lines().skip_while(|line| line.trim_end() != "entries:").skip(1);
-    let is_name = |line: &str| line.strip_prefix("  ").is_some_and(|l| !l.starts_with([' ', '-', '#']));
-    let is_ours = |line: &str| {
-        let name = line.trim().strip_suffix(':').map(|name| name.trim_matches(['"', '\'']));
-        is_name(line) && name == Some(chart)
-    };
-    if lines.by_ref().any(is_ours) {
-        let part: Vec<&str> =
-            lines.take_while(|line| line.trim().is_empty() || (line.starts_with(' ') && !is_name(line))).collect();
-        let found = yaml::documents(&part.join("\n"))?.into_iter().next().unwrap_or(Json::Null);
+    if let Some(found) = part_of(index, chart).and_then(|part| yaml::documents(&part).ok()?.into_iter().next())
+        && found.is_array()
+    {
         return Ok(list(&found));
-    }
-    if index.lines().any(|line| line.trim_end() == "entries:" || line.trim_end() == "entries: {}") {
-        return Ok(Vec::new());
     }
     let whole = yaml::documents(index)?.into_iter().next().unwrap_or(Json::Null);
     if whole["entries"].is_null() {
         return Err("it is no index of charts".to_owned());
     }
     Ok(list(&whole["entries"][chart]))
+}
+
+/// What stands below a chart's name in `entries:`. The names are as far in as the first of them, and no other line of a block is
+/// but an element of a list.
+fn part_of(index: &str, chart: &str) -> Option<String> {
+    let mut lines = index.lines().skip_while(|line| line.trim_end() != "entries:").skip(1);
+    let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let depth_of = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let mut first = lines.by_ref().skip_while(|line| blank(line)).take(1).peekable();
+    let depth = depth_of(first.peek()?);
+    let is_name = |line: &str| !blank(line) && depth_of(line) == depth && !line[depth..].starts_with('-');
+    let is_ours = |line: &str| {
+        let name = line.trim().strip_suffix(':').map(|name| name.trim_end().trim_matches(['"', '\'']));
+        is_name(line) && name == Some(chart)
+    };
+    let inside = |line: &str| blank(line) || (depth_of(line) >= depth && depth > 0);
+    let ours = first.next().is_some_and(is_ours) || lines.by_ref().take_while(|line| inside(line)).any(is_ours);
+    let part = || lines.take_while(|line| inside(line) && !is_name(line)).collect::<Vec<_>>().join("\n");
+    ours.then(part)
 }
 
 #[cfg(test)]
@@ -184,5 +193,26 @@ mod tests {
         let flow = "entries: {web: [{version: 4.0.0}]}\n";
         assert_eq!(versions_of(flow, "web").unwrap()[0]["version"], "4.0.0");
         assert!(versions_of("<html></html>", "web").is_err());
+        assert!(versions_of("entries: {}\n", "web").unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_index_is_read_however_far_its_names_are_in() {
+        let deeper = "apiVersion: v1\nentries:\n    # Ours.\n    other:\n        - version: 9.9.9\n\n    \"web\":\n        - version: 1.1.0\n          description: |\n            zeta:\n        - version: 1.0.0\n    zeta: [{version: 2.0.0}]\ngenerated: \"2026\"\n";
+        for (text, by) in [(deeper, "as it is"), (&deeper.replace('\n', "\r\n"), "with carriage returns")] {
+            let versions = |chart: &str| -> Vec<String> {
+                versions_of(text, chart).unwrap().iter().map(|v| v["version"].as_str().unwrap().to_owned()).collect()
+            };
+            assert_eq!(versions("other"), ["9.9.9"], "{by}");
+            assert_eq!(versions("web"), ["1.1.0", "1.0.0"], "{by}");
+            assert_eq!(versions("zeta"), ["2.0.0"], "{by}");
+            assert_eq!(versions("none"), Vec::<String>::new(), "{by}");
+        }
+        let flush = "entries:\n web:\n - version: 1.0.0\n other: &o\n - version: 2.0.0\n alias: *o\n";
+        assert_eq!(versions_of(flush, "web").unwrap().len(), 1);
+        assert_eq!(versions_of(flush, "other").unwrap()[0]["version"], "2.0.0");
+        // Elements of no list, and a name within a text, are no names of charts.
+        let text = "entries:\n  a:\n  - description: |-\n      web:\n    version: 1.0.0\n";
+        assert!(versions_of(text, "web").unwrap().is_empty());
     }
 }

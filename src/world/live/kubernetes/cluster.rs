@@ -1,6 +1,7 @@
 //! One cluster: the one path that every request takes.
 
 use super::{
+    client::client,
     discovery::Types,
     exec,
     failure::{Call, Refused, unsent},
@@ -9,7 +10,7 @@ use super::{
 use crate::world::{Class, ClusterConnection, Failure, Outcome};
 use futures::TryStreamExt as _;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use kube::client::{Body, Client, ClientBuilder};
+use kube::client::{Body, Client};
 use serde_json::Value as Json;
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -140,7 +141,7 @@ impl Cluster {
                     }
                     request
                 });
-                ClientBuilder::try_from(config).map(|builder| builder.with_layer(&layer).build())
+                client(config, &layer)
             });
             let client = built
                 .await

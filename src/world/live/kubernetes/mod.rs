@@ -6,6 +6,7 @@
 
 mod api;
 mod capabilities;
+mod client;
 mod cluster;
 mod discovery;
 mod exec;

@@ -19,7 +19,7 @@ use std::{
 /// The name of the only cluster, user and context.
 const NAME: &str = "terrace";
 /// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// Where a pod's service account is. Source: "Accessing the Kubernetes API from a Pod".
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 

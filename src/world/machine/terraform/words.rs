@@ -1,7 +1,10 @@
 //! What the programs say, read: diagnostics as JSON and as text, lock infos, events of an apply. Pure.
 
-use crate::world::{Class, Failure, RootLock};
-use serde_json::Value as Json;
+use crate::{
+    base::Hidden,
+    world::{Class, Failure, RootLock},
+};
+use serde_json::{Value as Json, json};
 
 /// So many problems are told; more are counted.
 const TOLD: usize = 3;
@@ -283,6 +286,34 @@ pub(super) fn story(log: &str) -> Story {
         }
     }
     story
+}
+
+/// A log with nothing but what its end is told by: which resources were begun and ended, and the problems without what is hidden
+/// and without the lines of source that they quote.
+pub(super) fn bare(log: &str, hidden: &Hidden) -> String {
+    let plain = |json: &Json| json.as_str().map(|text| hidden.out_of(text));
+    let events = log.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
+    let kept = events.filter_map(|event| {
+        let kind = event["type"].as_str()?;
+        let line = match kind {
+            "diagnostic" => {
+                let said = &event["diagnostic"];
+                let (summary, detail) = (plain(&said["summary"]), plain(&said["detail"]));
+                json!({ "type": kind, "diagnostic": {
+                    "severity": said["severity"], "summary": summary, "detail": detail,
+                    "address": said["address"], "range": said["range"],
+                }})
+            }
+            "apply_start" | "apply_complete" | "apply_errored" => {
+                let (address, action) = (&event["hook"]["resource"]["addr"], &event["hook"]["action"]);
+                json!({ "type": kind, "hook": { "resource": { "addr": address }, "action": action } })
+            }
+            "change_summary" => json!({ "type": kind, "changes": event["changes"] }),
+            _ => return None,
+        };
+        Some(format!("{line}\n"))
+    });
+    kept.collect()
 }
 
 /// What of an event is worth saying while it runs.
