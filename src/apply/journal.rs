@@ -2,7 +2,7 @@
 
 use crate::{
     base::{ActionWord, Address, Event, Events, Hidden, Value},
-    kinds::{Applied, Context, Kind, Recovered, Step, backoff},
+    kinds::{Applied, Context, Kind, REVERT_FIELDS, Recovered, Step, backoff},
     plan::Subject,
     state::{Intent, Outcome as Ended, Purpose, Record, Resource, RunId, StateError, Store},
     world::{Class, Failure},
@@ -111,7 +111,7 @@ impl Desk<'_> {
             address: effect.address.clone(),
             phase: effect.phase.clone(),
             action: step.action,
-            purpose: Purpose::Apply,
+            purpose: if step.facts.contains_key(REVERT_FIELDS) { Purpose::Revert } else { Purpose::Apply },
             identity: identity.cloned().unwrap_or(Json::Null),
             connection: effect.connection.clone(),
             image: effect.image.map(|i| self.subject.seal.seal_value(i)),

@@ -130,6 +130,7 @@ impl Comparison<'_> {
             cause,
             forces_replacement: false,
             because: None,
+            owner: None,
         });
     }
 }

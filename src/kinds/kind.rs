@@ -5,7 +5,7 @@
 //! reads a file but by the context's sources. Retrying effects, journaling and verifying are the executor's work.
 
 use crate::{
-    base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Path, Span, Value},
+    base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Path, SourceMap, Span, Value},
     kinds::{Context, Marks, keep_ignored},
     lang::{Sources, schema::KindSchema},
     world::Outcome,
@@ -181,6 +181,36 @@ pub struct FieldChange {
     /// What made it change, where the platform tells: a parameter, another resource.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub because: Option<String>,
+    /// Who set it, where the platform keeps books of that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<FieldOwner>,
+}
+
+/// Who set a field of an object, by the server's books. Source: "Server-Side Apply", managed fields.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FieldOwner {
+    /// What it calls itself: `kubectl-edit`.
+    pub manager: String,
+    /// `Apply` or `Update`.
+    pub operation: String,
+    /// The part of the API that it wrote to, where that is not the object itself: `scale`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subresource: Option<String>,
+    /// When, as the server writes it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time: Option<String>,
+    /// Whether the field is ours as well. Where not, only force takes it back.
+    pub ours: bool,
+}
+
+/// `kubectl-edit (Update at 2026-08-03T00:00:00Z; we do not own it any more)`.
+impl std::fmt::Display for FieldOwner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let of = self.subresource.as_ref().map(|sub| format!(" of {sub}")).unwrap_or_default();
+        let at = self.time.as_ref().map(|time| format!(" at {time}")).unwrap_or_default();
+        let owned = if self.ours { "we own it too" } else { "we do not own it any more" };
+        write!(f, "{} ({}{of}{at}; {owned})", self.manager, self.operation)
+    }
 }
 
 /// Why a field differs (rule 8).
@@ -406,6 +436,34 @@ impl Change {
 /// The fact of a plan's node that asks for nothing but putting back drift: how that is done, by the kind's own words.
 pub const REVERT_DRIFT: &str = "revert_drift";
 
+/// The fact of a plan's node that puts back single fields and touches nothing else: a list of [`FieldName`]s, which
+/// [`Kind::apply`] and [`Kind::recover`] find again in [`Step::facts`].
+pub const REVERT_FIELDS: &str = "revert_fields";
+
+/// A field of a thing, or a part of it as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct FieldName {
+    /// The part that it is in, as [`ChildChange::name`] says it; the thing itself where `None`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub part: Option<Arc<str>>,
+    /// Where in it, as [`FieldChange::path`] says it; all of the part where `None`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub path: Option<Arc<str>>,
+}
+
+impl FieldName {
+    /// As `ignore_changes` would name it: `["Deployment shop/web"].spec.replicas`.
+    #[must_use]
+    pub fn as_path(&self) -> Path {
+        let root = self.part.as_ref().map_or_else(Path::default, |part| Path::default().key(part));
+        let Some(text) = &self.path else { return root };
+        match crate::kinds::parse_path(text) {
+            Some(inner) => Path(root.0.into_iter().chain(inner.0).collect()),
+            None => root.key(text),
+        }
+    }
+}
+
 /// A kind. All methods may be called many times and from many tasks.
 #[async_trait]
 pub trait Kind: Send + Sync {
@@ -554,6 +612,25 @@ pub trait Kind: Send + Sync {
     /// what [`Kind::look_at_revert`] planned puts it back.
     fn drifts_inside(&self) -> bool {
         false
+    }
+
+    /// Whether single fields of its parts can be put back, taken for right and left alone: a step whose facts bear
+    /// [`REVERT_FIELDS`] touches just those, and `ignore_changes` names them as [`FieldName::as_path`] does.
+    fn drifts_by_field(&self) -> bool {
+        false
+    }
+
+    /// What was applied last, with a field of a part as somebody made it (`field.after`), or without that part where there is
+    /// no field. `None` where what was applied last does not hold its parts. Pure.
+    fn take_over(&self, inputs: &Value, part: &str, field: Option<&FieldChange>) -> Option<Value> {
+        let _ = (inputs, part, field);
+        None
+    }
+
+    /// Where a field of a part is written: in its block, or in a file that was read with it. Empty where that cannot be said.
+    fn written_at(&self, body: &crate::lang::ast::Body, texts: &SourceMap, field: &FieldName) -> Vec<Span> {
+        let _ = (body, texts, field);
+        Vec::new()
     }
 
     /// What somebody changed inside a thing behind our back, where finding out is slow and never part of

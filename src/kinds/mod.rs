@@ -15,6 +15,7 @@ mod drain;
 mod eks_addon;
 mod eks_upgrade;
 mod former;
+mod graft;
 mod helm;
 mod kind;
 mod manifest;
@@ -37,10 +38,11 @@ pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at
 pub use former::{Former, Sealing};
 pub use kind::{
     Ahead, Applied, BEING_DELETED, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference,
-    FieldChange, Finding, GoesOn, Kind, Named, Observed, Outlook, Owner, Prepare, Preview, Prior, REVERT_DRIFT,
-    Recovered, Sole, Step, Undo, WrittenAt,
+    FieldChange, FieldName, FieldOwner, Finding, GoesOn, Kind, Named, Observed, Outlook, Owner, Prepare, Preview,
+    Prior, REVERT_DRIFT, REVERT_FIELDS, Recovered, Sole, Step, Undo, WrittenAt,
 };
 pub use marks::{Marks, address_of_tag, is_given_tag, is_mark, is_own_tag, physical_stack_name, release_name};
+pub use objects::sealed;
 pub use probe::{Measurement, probe, probe_cluster, probe_defaults, probe_needs_cluster};
 pub use written::{Block, Written};
 

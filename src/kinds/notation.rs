@@ -113,6 +113,7 @@ mod tests {
             cause,
             forces_replacement: false,
             because: None,
+            owner: None,
         }
     }
 

@@ -192,6 +192,13 @@ fn by_name(items: &[Value]) -> Option<BTreeMap<&str, &Value>> {
     (!items.is_empty() && named.len() == items.len()).then_some(named)
 }
 
+/// Where the element of a list is that a path names, as [`normal`] names elements.
+pub(super) fn element(items: &[Value], name: &str) -> Option<usize> {
+    let named = keyed(items)?;
+    let found = *named.get(name)?;
+    items.iter().position(|item| std::ptr::eq(item, found))
+}
+
 /// What tells one element of a list from the others.
 type Way<'w> = &'w dyn Fn(&Value) -> Option<String>;
 
@@ -262,7 +269,8 @@ pub(super) fn three_ways(reference: &ObjectRef, ways: &ThreeWays<'_>) -> Option<
         // Where nothing but the live object tells what was applied last, whoever compares knows what is drift.
         let told = ways.last.is_some_and(|last| !std::ptr::eq(last, live));
         for field in fields.iter_mut().filter(|f| !told || f.cause == Cause::Drift) {
-            field.because = parse_path(&field.path).and_then(|path| ownership::set_by(live, &path));
+            field.owner = parse_path(&field.path).and_then(|path| ownership::set_by(live, &path));
+            field.because = field.owner.as_ref().map(ToString::to_string);
         }
     }
     let action = match (ways.live, ways.next) {
@@ -300,7 +308,8 @@ fn hidden(json: &Json) -> Arc<str> {
 }
 
 /// The same parts with what is secret sealed by the state's key.
-pub(super) fn sealed(children: Vec<ChildChange>, seal: &dyn Fn(&Json) -> Arc<str>) -> Vec<ChildChange> {
+#[must_use]
+pub fn sealed(children: Vec<ChildChange>, seal: &dyn Fn(&Json) -> Arc<str>) -> Vec<ChildChange> {
     let again = |value: Value| match value.data() {
         Data::Sealed(text) => Value::from(Data::Sealed(seal(&Json::String(text.to_string())))).sensitive(),
         _ => value.sealed(seal),

@@ -1,14 +1,17 @@
-//! Who set a field of an object, and when, by the server's books. Source: "Server-Side Apply", managed fields and the format
+//! Who set a field of an object, and when, and which fields are whose, by the server's books. Source: "Server-Side Apply", managed fields and the format
 //! `FieldsV1`.
 
-use crate::base::{Path, Step};
-use serde_json::{Map, Value as Json};
+use crate::{
+    base::{Path, Step},
+    kinds::FieldOwner,
+};
+use serde_json::{Map, Value as Json, json};
 
 /// What owns a field on our behalf.
 const OURS: [&str; 2] = [super::objects::MANAGER, "helm"];
 
-/// Who owns what lies at a path of a live object, in words; `None` where only we do, or nobody does by the books.
-pub(super) fn set_by(live: &Json, path: &Path) -> Option<String> {
+/// Who owns what lies at a path of a live object; `None` where only we do, or nobody does by the books.
+pub(super) fn set_by(live: &Json, path: &Path) -> Option<FieldOwner> {
     let sets = live["metadata"]["managedFields"].as_array()?;
     let owners: Vec<&Json> =
         sets.iter().filter(|set| set["fieldsV1"].as_object().is_some_and(|fields| holds(fields, &path.0))).collect();
@@ -16,15 +19,14 @@ pub(super) fn set_by(live: &Json, path: &Path) -> Option<String> {
     let ours = owners.iter().any(|set| is_ours(&set));
     // Of several, the last one.
     let last = owners.iter().filter(|set| !is_ours(set)).max_by(|a, b| a["time"].as_str().cmp(&b["time"].as_str()))?;
-    let text = |key: &str| last[key].as_str().filter(|text| !text.is_empty());
-    let of = text("subresource").map(|sub| format!(" of {sub}")).unwrap_or_default();
-    let at = text("time").map(|time| format!(" at {time}")).unwrap_or_default();
-    let owned = if ours { "we own it too" } else { "we do not own it any more" };
-    Some(format!(
-        "{} ({}{of}{at}; {owned})",
-        text("manager").unwrap_or("somebody"),
-        text("operation").unwrap_or("Update")
-    ))
+    let text = |key: &str| last[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    Some(FieldOwner {
+        manager: text("manager").unwrap_or_else(|| "somebody".to_owned()),
+        operation: text("operation").unwrap_or_else(|| "Update".to_owned()),
+        subresource: text("subresource"),
+        time: text("time"),
+        ours,
+    })
 }
 
 /// Whether a set of fields holds what lies at a path: it, or something around it as a whole.
@@ -44,6 +46,63 @@ fn holds(set: &Map<String, Json>, steps: &[Step]) -> bool {
     })
 }
 
+/// The set of fields that a manager applied.
+pub(super) fn applied_by<'o>(object: &'o Json, manager: &str) -> Option<&'o Map<String, Json>> {
+    let own = |s: &&Json| s["manager"] == manager && s["operation"] == "Apply" && s["subresource"].is_null();
+    object["metadata"]["managedFields"].as_array()?.iter().find(own)?["fieldsV1"].as_object()
+}
+
+/// A part of an object, with what says which object it is.
+pub(super) fn named(mut part: Json, object: &Json) -> Json {
+    if let Some(top) = part.as_object_mut() {
+        for key in ["apiVersion", "kind"] {
+            top.insert(key.to_owned(), object[key].clone());
+        }
+        let metadata = top.entry("metadata").or_insert_with(|| json!({}));
+        for key in ["name", "namespace"] {
+            if let (Some(metadata), false) = (metadata.as_object_mut(), object["metadata"][key].is_null()) {
+                metadata.insert(key.to_owned(), object["metadata"][key].clone());
+            }
+        }
+    }
+    part
+}
+
+/// The part of a value that a set of managed fields names.
+pub(super) fn owned(value: &Json, set: &Map<String, Json>) -> Json {
+    let inside = |value: &Json, set: &Json| match set.as_object() {
+        Some(set) if set.keys().any(|k| k != ".") => owned(value, set),
+        _ => value.clone(),
+    };
+    match value {
+        Json::Object(entries) => Json::Object(
+            set.iter()
+                .filter_map(|(key, set)| {
+                    let name = key.strip_prefix("f:")?;
+                    Some((name.to_owned(), inside(entries.get(name)?, set)))
+                })
+                .collect(),
+        ),
+        Json::Array(items) => Json::Array(
+            items
+                .iter()
+                .filter_map(|item| {
+                    set.iter().find_map(|(key, set)| {
+                        if let Some(keys) = key.strip_prefix("k:") {
+                            let keys: Map<String, Json> = serde_json::from_str(keys).ok()?;
+                            keys.iter().all(|(k, v)| item[k] == *v).then(|| inside(item, set))
+                        } else {
+                            let value: Json = serde_json::from_str(key.strip_prefix("v:")?).ok()?;
+                            (value == *item).then(|| item.clone())
+                        }
+                    })
+                })
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,7 +118,7 @@ mod tests {
             {"manager": "kubectl-edit", "operation": "Update", "time": "2026-08-03T00:00:00Z", "fieldsV1": {
                 "f:metadata": {"f:annotations": {}},
                 "f:spec": {"f:paused": {}, "f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"web\"}": {"f:command": {}}}}}}}}]}});
-        set_by(&live, &parse_path(path).unwrap())
+        set_by(&live, &parse_path(path).unwrap()).map(|owner| owner.to_string())
     }
 
     #[test]

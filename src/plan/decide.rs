@@ -2,9 +2,12 @@
 
 use crate::{
     base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Span, Value},
-    kinds::{Cause, Change, ConditionEffect, Difference, FieldChange, GoesOn, Observed, Owner, Preview, Prior, Undo},
+    kinds::{
+        Cause, Change, ConditionEffect, Difference, FieldChange, GoesOn, Observed, Owner, Preview, Prior,
+        REVERT_FIELDS, Undo,
+    },
     lang::configuration::Lifecycle,
-    plan::{Drift, Moment, Planned, instance::Instance},
+    plan::{Drift, Moment, Planned, instance::Instance, selection},
     state::{Resource, SealKey, Status},
 };
 use serde_json::Value as Json;
@@ -63,17 +66,30 @@ pub fn prior(resource: &Resource) -> Prior {
     }
 }
 
-/// The change of an instance by its kind, before the rules that hold for every kind.
-fn change(facts: &Facts<'_>) -> Change {
+/// The change of an instance by its kind, before the rules that hold for every kind. True where it puts back some of its drift
+/// and leaves the rest alone: only what a kind does as a whole, such as an upgrade of a release, takes that along.
+fn change(facts: &Facts<'_>) -> (Change, bool) {
     let prior = facts.remembered.map(prior);
-    facts.instance.kind.diff(&Difference {
-        desired: &facts.instance.desired,
-        prior: prior.as_ref(),
-        observed: facts.observed,
-        preview: facts.preview,
-        ignore: &facts.instance.ignore,
-        seal: &|plain| facts.seal.seal(plain),
-    })
+    let diff = |preview: Option<&Preview>| {
+        facts.instance.kind.diff(&Difference {
+            desired: &facts.instance.desired,
+            prior: prior.as_ref(),
+            observed: facts.observed,
+            preview,
+            ignore: &facts.instance.ignore,
+            seal: &|plain| facts.seal.seal(plain),
+        })
+    };
+    let whole = diff(facts.preview);
+    let only_drift = whole.action == ActionWord::Update && whole.fields.is_empty();
+    match facts.instance.without_what_is_left(facts.preview, facts.seal).filter(|_| only_drift) {
+        Some(preview) => {
+            let rest = diff(Some(&preview));
+            let some = rest.action == ActionWord::Update;
+            (rest, some)
+        }
+        None => (whole, false),
+    }
 }
 
 /// What an instance would export if there were none yet.
@@ -100,7 +116,10 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
     {
         problems.push(problem);
     }
-    let mut change = change(facts);
+    let (mut change, by_field) = change(facts);
+    if by_field {
+        change.undo = Undo::None("what somebody changed by hand is not brought back".to_owned());
+    }
     let mut own = change.action;
     let forced = change.action != ActionWord::Replace;
     let condition = facts.observed.and_then(|o| o.condition.clone());
@@ -170,6 +189,10 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
     };
     let seal = |value: &Value| facts.seal.seal_value(value);
     let desired = &facts.instance.desired;
+    let mut told = facts.preview.map(|p| p.facts.clone()).unwrap_or_default();
+    if by_field && let Ok(names) = serde_json::to_value(selection::names(&change.children)) {
+        told.insert(REVERT_FIELDS.to_owned(), names);
+    }
     Ok(Decided {
         own,
         exports: change.exports,
@@ -182,7 +205,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
             reasons: change.reasons,
             fields: change.fields.iter().map(|f| seal_field(f, facts.seal)).collect(),
             children: change.children,
-            facts: facts.preview.map(|p| p.facts.clone()).unwrap_or_default(),
+            facts: told,
             undo: change.undo,
             stateful: change.stateful,
             condition,
@@ -224,6 +247,7 @@ fn protection(facts: &Facts<'_>, change: &mut Change) {
             cause: Cause::Declared,
             forces_replacement: false,
             because: None,
+            owner: None,
         });
     }
 }

@@ -1,8 +1,10 @@
 //! One instance of a declaration, evaluated and prepared: what the plan and the executor both begin with.
 
 use crate::{
-    base::{Address, Diagnostic, Diagnostics, Digest, Path, Value},
-    kinds::{Desired, Kind, Outlook, Prepare, kind},
+    base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Path, Value},
+    kinds::{
+        Cause, ChildChange, Comparison, Desired, FieldChange, FieldName, Kind, Outlook, Prepare, Preview, kind, sealed,
+    },
     lang::{
         Declaration,
         configuration::Resource,
@@ -10,13 +12,17 @@ use crate::{
         schema::{ConnectionNeed, Role},
     },
     plan::{
-        DeferReason, Subject,
+        DeferReason, Subject, accepted_part,
         connect::{Connections, connections},
         upgrade,
     },
+    state::{IgnoredField, SealKey, Snapshot},
 };
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// An instance that is ready to be compared with the world.
 pub struct Instance {
@@ -38,8 +44,56 @@ pub struct Instance {
     pub declaration: Digest,
     /// Paths that are left as they are: its `ignore_changes`, and what another declaration moves in its place.
     pub ignore: Vec<String>,
+    /// Drift inside it that somebody took for right, sealed: each part and field with both its values.
+    pub accepted: BTreeSet<Arc<str>>,
     /// What the plan knows beside it.
     pub outlook: Outlook,
+}
+
+impl Instance {
+    /// Takes in what somebody decided about its drift: fields that are left alone are as good as named in `ignore_changes`.
+    pub fn heed(&mut self, state: &Snapshot) {
+        if let Some(fields) = state.ignored_fields.get(&self.address) {
+            let path = |f: &IgnoredField| FieldName { part: f.part.clone(), path: Some(f.path.clone()) }.as_path();
+            self.ignore.extend(fields.iter().map(|field| path(field).to_string()));
+        }
+        if self.kind.drifts_by_field()
+            && let Some(accepted) = state.accepted.get(&self.address)
+        {
+            self.accepted.clone_from(&accepted.what);
+        }
+    }
+
+    /// A look ahead without the drift that is left alone, or taken for right; `None` where there is none of that.
+    #[must_use]
+    pub fn without_what_is_left(&self, preview: Option<&Preview>, seal: &SealKey) -> Option<Preview> {
+        let preview =
+            preview.filter(|_| self.kind.drifts_by_field() && !(self.accepted.is_empty() && self.ignore.is_empty()))?;
+        let comparison = Comparison { seal: &|plain| seal.seal(plain), ignore: &self.ignore };
+        let told = sealed(preview.children.clone(), &|plain| seal.seal(plain));
+        let is_left = |part: &str, field: &FieldChange| {
+            let name = FieldName { part: Some(part.into()), path: Some(field.path.as_str().into()) };
+            let happened = FieldChange { before: field.after.clone(), after: field.before.clone(), ..field.clone() };
+            field.cause == Cause::Drift
+                && (comparison.ignores(&name.as_path())
+                    || self.accepted.contains(&accepted_part(seal, part, Some(&happened))))
+        };
+        let mut left = false;
+        let children = preview.children.iter().zip(&told).filter_map(|(child, told)| {
+            let gone =
+                child.action == ActionWord::Create && self.accepted.contains(&accepted_part(seal, &child.name, None));
+            let mut fields = child.fields.clone();
+            if child.action == ActionWord::Update {
+                let mut told = told.fields.iter();
+                fields.retain(|_| told.next().is_none_or(|field| !is_left(&child.name, field)));
+            }
+            let emptied = fields.is_empty() && !child.fields.is_empty();
+            left |= gone || fields.len() != child.fields.len();
+            (!gone && !emptied).then(|| ChildChange { fields, ..child.clone() })
+        });
+        let children = children.collect();
+        left.then(|| Preview { children, ..preview.clone() })
+    }
 }
 
 /// What became of preparing an instance.
@@ -116,6 +170,7 @@ pub fn prepare(
         desired,
         connections,
         declaration: declaration_digest(subject, resource),
+        accepted: BTreeSet::new(),
         ignore: resource.lifecycle.ignore_changes.iter().cloned().chain(moved_elsewhere).collect(),
         outlook: Outlook::default(),
         evaluated,

@@ -17,6 +17,7 @@ mod model;
 mod moves;
 mod refuse;
 pub mod removal;
+pub mod selection;
 mod subject;
 mod upgrade;
 
@@ -31,4 +32,5 @@ pub use model::{
 };
 pub use moves::Moves;
 pub use refuse::refusals;
+pub use selection::Selection;
 pub use subject::{Error, Request, Subject, world_problem};

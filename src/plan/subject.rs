@@ -5,7 +5,7 @@ use crate::{
     graph::Graph,
     kinds::{Marks, PlanOutputs, Programs},
     lang::{Configuration, Sources, evaluate::Given},
-    plan::{Mode, WorldId},
+    plan::{Mode, Selection, WorldId},
     state::{SealKey, Snapshot, StateError},
     world::{AwsConnection, Failure, Ledger, World},
 };
@@ -80,8 +80,8 @@ impl Subject {
 pub struct Request {
     /// What kind of plan is asked for.
     pub mode: Mode,
-    /// Of which the drift is put back; all where it is empty. Only for [`Mode::RevertDrift`].
-    pub revert: Vec<Address>,
+    /// Of which the drift is put back: things, parts, fields; all where it is empty. Only for [`Mode::RevertDrift`].
+    pub revert: Vec<Selection>,
     /// What is taken over, by the text of its id, beside what `import` blocks say.
     pub imports: BTreeMap<Address, String>,
     /// `--target`.

@@ -14,7 +14,8 @@ mod whole;
 pub use codec::{CodecError, FORMAT};
 pub use migrate::{Migration, migrate};
 pub use record::{
-    AcceptedDrift, IgnoredDrift, Intent, Outcome, Purpose, Reading, Record, Resource, Run, RunId, Status, Verdict,
+    AcceptedDrift, IgnoredDrift, IgnoredField, Intent, Outcome, Purpose, Reading, Record, Resource, Run, RunId, Status,
+    Verdict,
 };
 pub use seal::SealKey;
 pub use snapshot::{Entry, Journal, Snapshot};

@@ -102,6 +102,8 @@ pub enum Purpose {
     Apply,
     /// It puts something back.
     Undo,
+    /// It puts back single fields that somebody changed, which undoing the phase does not bring back.
+    Revert,
     /// It clears a cluster before the stack that makes it is deleted.
     Drain,
 }
@@ -203,6 +205,26 @@ pub struct IgnoredDrift {
     pub at: jiff::Timestamp,
 }
 
+/// A decision to leave one field of a thing to whoever sets it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct IgnoredField {
+    /// The part that it is in; the thing itself where `None`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub part: Option<Arc<str>>,
+    /// Where in it.
+    pub path: Arc<str>,
+    /// Why, by whom, when.
+    #[serde(flatten)]
+    pub decision: IgnoredDrift,
+}
+
+impl IgnoredField {
+    /// Whether a question about part and path is answered with yes for this one.
+    pub fn is_of(&self, asks: impl Fn(Option<&str>, &str) -> bool) -> bool {
+        asks(self.part.as_deref(), &self.path)
+    }
+}
+
 /// Drift inside a thing that somebody took for right: until it moves again, it is no drift.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AcceptedDrift {
@@ -253,6 +275,13 @@ pub enum Record {
         address: Address,
         /// The decision; `None` takes it back.
         decision: Option<IgnoredDrift>,
+    },
+    /// These fields of one address are left to whoever sets them, and no others.
+    IgnoredFields {
+        /// Of which.
+        address: Address,
+        /// All of them.
+        fields: Vec<IgnoredField>,
     },
     /// Drift inside one address is taken for right.
     Accepted {

@@ -2,7 +2,9 @@
 
 use crate::{
     base::{Address, Value},
-    state::record::{AcceptedDrift, IgnoredDrift, Intent, Outcome, Record, Resource, Run, RunId, Verdict},
+    state::record::{
+        AcceptedDrift, IgnoredDrift, IgnoredField, Intent, Outcome, Record, Resource, Run, RunId, Verdict,
+    },
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -26,6 +28,9 @@ pub struct Snapshot {
     pub verdicts: BTreeMap<Arc<str>, Verdict>,
     /// Drift that somebody decided to leave alone.
     pub ignored: BTreeMap<Address, IgnoredDrift>,
+    /// Fields that somebody decided to leave to whoever sets them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub ignored_fields: BTreeMap<Address, Vec<IgnoredField>>,
     /// Drift inside things that somebody took for right.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub accepted: BTreeMap<Address, AcceptedDrift>,
@@ -104,6 +109,7 @@ impl Snapshot {
                 self.resources.remove(&address);
                 self.ignored.remove(&address);
                 self.accepted.remove(&address);
+                self.ignored_fields.remove(&address);
                 self.take_verdicts(&address);
             }
             Record::Moved { from, to } => {
@@ -112,6 +118,9 @@ impl Snapshot {
                 }
                 if let Some(decision) = self.ignored.remove(&from) {
                     self.ignored.insert(to.clone(), decision);
+                }
+                if let Some(fields) = self.ignored_fields.remove(&from) {
+                    self.ignored_fields.insert(to.clone(), fields);
                 }
                 if let Some(accepted) = self.accepted.remove(&from) {
                     self.accepted.insert(to.clone(), accepted);
@@ -130,6 +139,12 @@ impl Snapshot {
             }
             Record::Ignored { address, decision: None } => {
                 self.ignored.remove(&address);
+            }
+            Record::IgnoredFields { address, fields } if fields.is_empty() => {
+                self.ignored_fields.remove(&address);
+            }
+            Record::IgnoredFields { address, fields } => {
+                self.ignored_fields.insert(address, fields);
             }
             Record::Accepted { address, drift: Some(drift) } => {
                 self.accepted.insert(address, drift);
@@ -194,6 +209,7 @@ impl Record {
                 | Self::Moved { .. }
                 | Self::Outputs { .. }
                 | Self::Ignored { .. }
+                | Self::IgnoredFields { .. }
                 | Self::Accepted { .. }
         )
     }

@@ -20,6 +20,8 @@ mod drift;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod fields;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod helm;

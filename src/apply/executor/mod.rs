@@ -387,7 +387,7 @@ struct History {
 
 fn histories(journal: &Journal) -> HashMap<Address, History> {
     let mut out: HashMap<Address, History> = HashMap::new();
-    for entry in journal.entries.iter().filter(|e| e.intent.purpose == Purpose::Apply) {
+    for entry in journal.entries.iter().filter(|e| matches!(e.intent.purpose, Purpose::Apply | Purpose::Revert)) {
         let history = out.entry(entry.intent.address.clone()).or_default();
         match &entry.outcome {
             None => history.open = Some(entry.intent.clone()),

@@ -97,7 +97,10 @@ impl<'r> Executor<'r> {
         let fixed = remembered.as_ref().map(|r| &r.identity).or(planned.import.as_ref());
         let prepared = instance::prepare(subject, &mut self.evaluator, address, fixed);
         let instance = match prepared {
-            Ok(Prepared::Ready(instance)) => instance,
+            Ok(Prepared::Ready(mut instance)) => {
+                self.desk.store.with(|state| instance.heed(state));
+                instance
+            }
             Ok(Prepared::Waits { waits_for, .. }) => {
                 let names: Vec<String> = waits_for.iter().map(ToString::to_string).collect();
                 let why = format!("what it needs is still not known: {}", names.join(", "));

@@ -6,7 +6,7 @@ use crate::{apply::testing::Lab, base::RunEnd, plan, world::sandbox::Drift};
 const SAMPLES: u64 = 9;
 
 /// A stack with a cluster, and one of everything on it.
-fn everything(lab: &mut Lab, phase: &str, edit: impl Fn(String) -> String) {
+pub(super) fn everything(lab: &mut Lab, phase: &str, edit: impl Fn(String) -> String) {
     let cluster = include_str!("../../../examples/quickstart/templates/cluster.yaml");
     lab.files.insert("p/cluster.yaml".to_owned(), cluster.to_owned());
     let folder = lab.folder.path().display();

@@ -4,6 +4,7 @@ mod adoption;
 mod clusters;
 mod crashes;
 mod drift;
+mod drift_fields;
 mod events;
 mod failures;
 mod faults;

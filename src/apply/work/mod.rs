@@ -33,6 +33,7 @@ use crate::{
         envelope::{self, Found},
         instance::Instance,
         look::{How, look},
+        selection,
     },
     state::{Intent, Record, Resource, Status},
 };
@@ -178,8 +179,15 @@ impl Task<'_> {
         if !wrong.is_empty() {
             return Err(End::Failed(wrong.join("; ")));
         }
-        let decided = decide::decide(&facts)
+        let mut decided = decide::decide(&facts)
             .map_err(|problems| End::Failed(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+        if let Some(names) = selection::by_field(planned) {
+            let meant = |part: &str, path: Option<&str>| selection::has(&names, part, path);
+            let Some(narrowed) = selection::narrowed(&decided.planned, &meant) else {
+                return Err(End::Beyond("what was to be put back no longer drifts; plan again".to_owned()));
+            };
+            decided.planned = narrowed;
+        }
         let action = decided.planned.action;
         let found = Found {
             action,
@@ -280,6 +288,12 @@ impl Task<'_> {
     fn resource(&self, identity: &Json, exports: &Value, status: Status) -> Resource {
         let instance = &self.instance;
         let seal = &self.desk.subject.seal;
+        if let Some(former) = self.remembered.as_ref().filter(|_| selection::by_field(self.planned).is_some()) {
+            // What was applied last is what it was: the rest of the declaration took no part in it.
+            let exports = seal.seal_value(exports);
+            let (run, at) = (self.desk.run.clone(), self.desk.subject.world.clock().now());
+            return Resource { exports, status, run, at, ..former.clone() };
+        }
         Resource {
             address: instance.address.clone(),
             identity: identity.clone(),

@@ -168,6 +168,8 @@ fn detail(standing: &Standing, declared: &[Arc<str>]) -> String {
         let ignored = snapshot.ignored.get(&resource.address).map(|d| format!("drift ignored: {}", d.reason));
         let mut row = vec![format!("  {}", resource.address), status, verdicts.join(", ")];
         row.extend(ignored);
+        let left = snapshot.ignored_fields.get(&resource.address).map(|fields| plural(fields.len(), "field"));
+        row.extend(left.map(|fields| format!("{fields} left alone")));
         row.extend(revertible(resource));
         phases.entry(&resource.phase).or_default().push(row);
     }

@@ -104,5 +104,6 @@ fn field(path: &str, before: Option<&str>, after: Option<&str>) -> FieldChange {
         cause: Cause::Declared,
         forces_replacement: false,
         because: None,
+        owner: None,
     }
 }

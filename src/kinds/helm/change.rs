@@ -182,6 +182,7 @@ fn another_digest(difference: &Difference<'_>, live: &Observed) -> Option<FieldC
         cause: Cause::Declared,
         forces_replacement: false,
         because,
+        owner: None,
     })
 }
 

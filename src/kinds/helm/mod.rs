@@ -3,6 +3,7 @@
 mod change;
 mod deployed;
 mod desired;
+mod fields;
 mod live;
 mod namespace;
 mod operation;
@@ -67,6 +68,10 @@ impl Kind for HelmKind {
 
     fn removal(&self, _prior: Option<&Prior>, observed: Option<&Observed>) -> Change {
         change::removal(observed)
+    }
+
+    fn drifts_by_field(&self) -> bool {
+        true
     }
 
     async fn apply(&self, context: &Context, step: &Step<'_>) -> Outcome<Applied> {

@@ -5,8 +5,10 @@ use crate::{
     kinds::{
         Applied, Context, Desired, Finding, Recovered, Step,
         drain::{of_release, until_gone},
+        graft,
         helm::{
             desired::{chart_of, flag, request, request_of},
+            fields,
             live::{Revisions, exports, names, revisions},
             namespace, waiting,
         },
@@ -25,6 +27,9 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
     let Some(desired) = step.desired.filter(|_| step.action != ActionWord::Delete) else {
         return uninstall(context, step.identity.unwrap_or(&Json::Null)).await;
     };
+    if let Some(parts) = graft::asked(step.facts) {
+        return fields::put_back(context, step, &parts).await;
+    }
     let hidden = context.former.hidden(Some(&desired.inputs), step.observed.map(|o| &o.inputs));
     let done = make(context, step, desired).await;
     // What a template or a schema complains of may quote values.
@@ -140,6 +145,10 @@ async fn uninstall(context: &Context, identity: &Json) -> Outcome<Applied> {
 
 /// Finds an effect by the token on its revision.
 pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recovered> {
+    // An apply that is made again is the same.
+    if graft::asked(step.facts).is_some() {
+        return Ok(Recovered::NotDone);
+    }
     let identity =
         step.desired.and_then(|d| d.identity.clone()).or_else(|| step.identity.cloned()).unwrap_or(Json::Null);
     let (name, namespace) = names(&identity);
@@ -217,7 +226,7 @@ async fn taken_back(
     }
 }
 
-fn digest_of(step: &Step<'_>) -> Value {
+pub(super) fn digest_of(step: &Step<'_>) -> Value {
     let digest = step.facts.get("chart").and_then(|c| c["digest"].as_str());
     digest.map_or(Value::UNKNOWN, Value::from)
 }

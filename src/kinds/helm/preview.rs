@@ -3,7 +3,7 @@
 use crate::{
     base::{ActionWord, Diagnostic, Path, Value},
     kinds::{
-        ChildChange, Context, Desired, Observed, Preview,
+        ChildChange, Context, Desired, Observed, Preview, REVERT_FIELDS,
         helm::{
             deployed::{Deployed, placed_all},
             desired::{chart_of, flag, is_made_by, request_of},
@@ -44,7 +44,8 @@ pub(super) async fn preview(
     let stays = |release: &Release| release.name == request.name && release.namespace == request.namespace;
     let made = release.as_ref().is_some_and(|release| stays(release) && is_made_by(release, desired, &chart));
     let approved = context.outlook.pinned.get("chart").and_then(|c| c["digest"].as_str());
-    if !made && observed.is_some() && approved == Some(chart.digest.as_str()) {
+    let by_field = context.outlook.pinned.contains_key(REVERT_FIELDS);
+    if !made && !by_field && observed.is_some() && approved == Some(chart.digest.as_str()) {
         // What was approved was rendered from the same chart and the same values, and nothing that is live has moved since.
         return Ok(Some(Preview { facts, exports: Some(exports), ..Preview::default() }));
     }

@@ -118,7 +118,10 @@ fn attribute_causes(difference: &Difference<'_>, child: &mut ChildChange) {
     let desired = of(&difference.desired.inputs);
     let prior = difference.prior.and_then(|p| of(&p.inputs));
     let compare = Comparison::from(difference);
-    child.fields.retain(|field| parse_path(&field.path).is_none_or(|path| !ignored(difference, &path, false)));
+    let of_part =
+        |path: &Path| Path([Step::Key(child.name.as_str().into())].into_iter().chain(path.0.clone()).collect());
+    let is_left = |path: &Path| ignored(difference, path, false) || compare.ignores(&of_part(path));
+    child.fields.retain(|field| parse_path(&field.path).is_none_or(|path| !is_left(&path)));
     for field in &mut child.fields {
         let Some(path) = parse_path(&field.path) else { continue };
         // Where a secret is or was declared, another one that is live is one too.
@@ -134,6 +137,7 @@ fn attribute_causes(difference: &Difference<'_>, child: &mut ChildChange) {
         // What is newly declared is our own doing, whoever set it before.
         if field.cause == Cause::Declared {
             field.because = None;
+            field.owner = None;
         }
     }
 }

@@ -9,9 +9,10 @@ use crate::{
         Context, Written,
         manifest::{
             desired::{references, secret_marked},
-            live::{Types, named, objects, owned},
+            live::{Types, objects},
         },
         objects::clean,
+        ownership::{named, owned},
     },
     world::Outcome,
 };

@@ -6,7 +6,7 @@
 
 use crate::{
     base::{Data, Path, Step, Value},
-    kinds::{Desired, Observed, parse_path},
+    kinds::{Desired, Observed, objects::element, parse_path},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -71,10 +71,10 @@ fn replaced(value: &Value, path: &[Step], ours: Option<&Value>) -> Option<Value>
         (Data::Sequence(kind, items), _) => {
             let Some(at) = place(items, step) else { return Some(value.clone()) };
             let theirs = ours.and_then(Value::as_seq);
-            let name = name_of(&items[at]);
-            let inner = theirs.and_then(|theirs| match name {
-                Some(name) => theirs.iter().find(|item| name_of(item) == Some(name)),
-                None => theirs.get(at),
+            let inner = theirs.and_then(|theirs| match (step, name_of(&items[at])) {
+                (_, Some(name)) => theirs.iter().find(|item| name_of(item) == Some(name)),
+                (Step::Key(key), None) => theirs.get(element(theirs, key)?),
+                (Step::Index(_), None) => theirs.get(at),
             });
             let mut items = (**items).clone();
             match replaced(&items[at], rest, inner) {
@@ -89,10 +89,10 @@ fn replaced(value: &Value, path: &[Step], ours: Option<&Value>) -> Option<Value>
 }
 
 /// Where the element is that a step names: by its place, or by its name as plans show it.
-fn place(items: &[Value], step: &Step) -> Option<usize> {
+pub(super) fn place(items: &[Value], step: &Step) -> Option<usize> {
     match step {
         Step::Index(n) => (*n < items.len()).then_some(*n),
-        Step::Key(name) => items.iter().position(|item| name_of(item) == Some(name)),
+        Step::Key(name) => items.iter().position(|item| name_of(item) == Some(name)).or_else(|| element(items, name)),
     }
 }
 

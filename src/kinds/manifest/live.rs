@@ -7,10 +7,11 @@ use crate::{
         drain::held_by,
         manifest::desired::{known_objects, references},
         objects::{MANAGER, clean, marked_like, normal, value_of},
+        ownership::{applied_by, named, owned},
     },
     world::{ObjectRef, Outcome},
 };
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which types a server has, of those that were asked for; `true` for one whose objects live in namespaces.
@@ -185,64 +186,13 @@ pub(super) fn owner(context: &Context, object: &Json) -> Owner {
 /// The fields of an object that we own, by its managed fields; the whole object where it has none of ours. Source:
 /// "Server-Side Apply", the format `FieldsV1`.
 pub(super) fn ours(object: &Json) -> Json {
-    let sets = object["metadata"]["managedFields"].as_array();
-    let set = sets.and_then(|sets| {
-        let own = |s: &&Json| s["manager"] == MANAGER && s["operation"] == "Apply" && s["subresource"].is_null();
-        sets.iter().find(own).map(|s| &s["fieldsV1"])
-    });
-    let Some(set) = set.and_then(Json::as_object) else { return clean(object) };
+    let Some(set) = applied_by(object, MANAGER) else { return clean(object) };
     clean(&named(owned(object, set), object))
 }
 
-/// A part of an object, with what says which object it is.
-pub(super) fn named(mut part: Json, object: &Json) -> Json {
-    if let Some(top) = part.as_object_mut() {
-        for key in ["apiVersion", "kind"] {
-            top.insert(key.to_owned(), object[key].clone());
-        }
-        let metadata = top.entry("metadata").or_insert_with(|| json!({}));
-        for key in ["name", "namespace"] {
-            if let (Some(metadata), false) = (metadata.as_object_mut(), object["metadata"][key].is_null()) {
-                metadata.insert(key.to_owned(), object["metadata"][key].clone());
-            }
-        }
-    }
-    part
-}
-
-/// The part of a value that a set of managed fields names.
-pub(super) fn owned(value: &Json, set: &Map<String, Json>) -> Json {
-    let inside = |value: &Json, set: &Json| match set.as_object() {
-        Some(set) if set.keys().any(|k| k != ".") => owned(value, set),
-        _ => value.clone(),
-    };
-    match value {
-        Json::Object(entries) => Json::Object(
-            set.iter()
-                .filter_map(|(key, set)| {
-                    let name = key.strip_prefix("f:")?;
-                    Some((name.to_owned(), inside(entries.get(name)?, set)))
-                })
-                .collect(),
-        ),
-        Json::Array(items) => Json::Array(
-            items
-                .iter()
-                .filter_map(|item| {
-                    set.iter().find_map(|(key, set)| {
-                        if let Some(keys) = key.strip_prefix("k:") {
-                            let keys: Map<String, Json> = serde_json::from_str(keys).ok()?;
-                            keys.iter().all(|(k, v)| item[k] == *v).then(|| inside(item, set))
-                        } else {
-                            let value: Json = serde_json::from_str(key.strip_prefix("v:")?).ok()?;
-                            (value == *item).then(|| item.clone())
-                        }
-                    })
-                })
-                .collect(),
-        ),
-        other => other.clone(),
-    }
+/// Whether the server's books name us.
+pub(super) fn owns(object: &Json) -> bool {
+    applied_by(object, MANAGER).is_some()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod change;
 mod desired;
+mod fields;
 mod generate;
 mod ignored;
 mod live;
@@ -17,12 +18,12 @@ mod wait;
 pub(super) use schema::SCHEMA;
 
 use crate::{
-    base::{ActionWord, Diagnostics, Value},
+    base::{ActionWord, Diagnostics, SourceMap, Span, Value},
     kinds::{
-        Applied, Change, Context, Desired, Difference, GoesOn, Kind, Observed, Prepare, Preview, Prior, Recovered,
-        Sole, Step, Written,
+        Applied, Change, Context, Desired, Difference, FieldChange, FieldName, GoesOn, Kind, Observed, Prepare,
+        Preview, Prior, Recovered, Sole, Step, Written,
     },
-    lang::schema::KindSchema,
+    lang::{ast::Body, schema::KindSchema},
     world::{ObjectRef, Outcome},
 };
 use async_trait::async_trait;
@@ -83,6 +84,18 @@ impl Kind for ManifestKind {
 
     fn removal(&self, prior: Option<&Prior>, _observed: Option<&Observed>) -> Change {
         change::removal(prior)
+    }
+
+    fn drifts_by_field(&self) -> bool {
+        true
+    }
+
+    fn take_over(&self, inputs: &Value, part: &str, field: Option<&FieldChange>) -> Option<Value> {
+        fields::take_over(inputs, part, field)
+    }
+
+    fn written_at(&self, body: &Body, texts: &SourceMap, field: &FieldName) -> Vec<Span> {
+        fields::written_at(body, texts, field)
     }
 
     async fn apply(&self, context: &Context, step: &Step<'_>) -> Outcome<Applied> {

@@ -3,9 +3,10 @@
 use crate::{
     base::{ActionWord, Hidden, Value},
     kinds::{
-        Applied, Context, Owner, Recovered, Step,
+        Applied, Context, Owner, Recovered, Step, graft,
         manifest::{
             desired::{known_objects, references},
+            fields,
             live::{Types, exports, objects, ours, owner},
             order::{defined, rank},
             preview::{AT_ONCE, conflict_hint, is_going, is_immutable},
@@ -51,6 +52,9 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
         delete_all(context, &former).await?;
         return Ok(Applied { identity: Json::Null, exports: Value::NULL, note: String::new() });
     };
+    if let Some(parts) = graft::asked(step.facts) {
+        return fields::put_back(context, step, desired, &parts).await;
+    }
     let wanted = known_objects(&desired.inputs);
     let count = desired.inputs.get("objects").and_then(Value::as_map).map_or(0, |m| m.len());
     if wanted.len() != count {
@@ -101,14 +105,14 @@ pub(super) async fn apply(context: &Context, step: &Step<'_>) -> Outcome<Applied
 }
 
 /// What all objects of one step share.
-struct Sending<'a> {
-    context: &'a Context,
-    types: &'a Types,
-    force: bool,
+pub(super) struct Sending<'a> {
+    pub(super) context: &'a Context,
+    pub(super) types: &'a Types,
+    pub(super) force: bool,
 }
 
 impl Sending<'_> {
-    async fn one(
+    pub(super) async fn one(
         &self,
         reference: &ObjectRef,
         object: &Json,
@@ -187,7 +191,7 @@ async fn look_for_types(context: &Context, types: &mut Types, group: &[(ObjectRe
     }
 }
 
-fn no_type(reference: &ObjectRef) -> Failure {
+pub(super) fn no_type(reference: &ObjectRef) -> Failure {
     let what = format!("the cluster has no {} {}", reference.api_version, reference.kind);
     Failure::new(Class::NotFound, "apply", reference.to_string(), what)
         .hint("what defines the type must come before: name it in `depends_on`")

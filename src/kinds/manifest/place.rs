@@ -7,7 +7,7 @@ use crate::{
 };
 use saphyr::{LoadableYamlNode as _, MarkedYaml, YamlData};
 use serde_json::Value as Json;
-use std::fmt::Write as _;
+use std::{fmt::Write as _, ops::Range};
 
 /// A place in what is declared.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -135,7 +135,9 @@ fn at<'j>(object: &'j Json, path: &Path) -> Option<&'j Json> {
 /// A place in a text.
 struct Found {
     line: usize,
-    bytes: std::ops::Range<usize>,
+    bytes: Range<usize>,
+    /// Of the value, where it is a scalar.
+    value: Option<Range<usize>>,
 }
 
 /// Where the field of an object is in a text of YAML documents; as far as the path leads.
@@ -144,6 +146,7 @@ fn in_text(text: &str, reference: &ObjectRef, field: &Path) -> Option<Found> {
     let object = documents.iter().find_map(|document| find(document, reference))?;
     let mut node = object;
     let mut shown = object.span;
+    let mut left = field.0.len();
     for step in &field.0 {
         match (&node.data, step) {
             (YamlData::Mapping(entries), Step::Key(name)) => {
@@ -151,19 +154,62 @@ fn in_text(text: &str, reference: &ObjectRef, field: &Path) -> Option<Found> {
                 shown = key.span;
                 node = value;
             }
-            (YamlData::Sequence(items), Step::Index(n)) => {
-                let Some(item) = items.get(*n) else { break };
+            (YamlData::Sequence(items), step) => {
+                // Plans name elements by their names.
+                let is = |item: &&MarkedYaml<'_>| matches!(step, Step::Key(name) if entry(item, "name").and_then(text_of) == Some(name));
+                let item = match step {
+                    Step::Index(n) => items.get(*n),
+                    Step::Key(_) => items.iter().find(is),
+                };
+                let Some(item) = item else { break };
                 shown = item.span;
                 node = item;
             }
             _ => break,
         }
+        left -= 1;
     }
     let byte = |index: usize| text.char_indices().nth(index).map_or(text.len(), |(at, _)| at);
     let (start, end) = (byte(shown.start.index()), byte(shown.end.index()));
     // Of a whole object only its first line is shown.
     let end = text[start..end].find('\n').map_or(end, |n| start + n);
-    Some(Found { line: shown.start.line(), bytes: start..end })
+    let is_scalar = matches!(node.data, YamlData::Value(_) | YamlData::Representation(..));
+    // The blanks behind a quoted value are in its span.
+    let trimmed = |range: Range<usize>| range.start..range.start + text[range].trim_end().len();
+    let value = (left == 0 && is_scalar).then(|| trimmed(byte(node.span.start.index())..byte(node.span.end.index())));
+    Some(Found { line: shown.start.line(), bytes: start..end, value })
+}
+
+/// Where the value of a field of an object is written in a text of YAML documents, where it is a scalar there.
+pub(super) fn value_of(text: &str, object: &str, field: &Path) -> Option<Range<usize>> {
+    let documents = MarkedYaml::load_from_str(text).ok()?;
+    let mut objects: Vec<ObjectRef> = Vec::new();
+    for document in &documents {
+        listed(document, &mut objects);
+    }
+    // What names no namespace gets that of its block.
+    let without =
+        object.split_once(' ').map(|(kind, name)| format!("{kind} {}", name.rsplit('/').next().unwrap_or(name)));
+    let named = |r: &&ObjectRef| r.to_string() == object || (r.namespace.is_none() && Some(r.to_string()) == without);
+    in_text(text, objects.iter().find(named)?, field)?.value
+}
+
+/// The objects of a document.
+fn listed(document: &MarkedYaml<'_>, out: &mut Vec<ObjectRef>) {
+    if let Some(YamlData::Sequence(items)) = entry(document, "items").map(|items| &items.data) {
+        for item in items {
+            listed(item, out);
+        }
+        return;
+    }
+    let text = |node: Option<&MarkedYaml<'_>>, name: &str| {
+        node.and_then(|n| entry(n, name)).and_then(text_of).map(str::to_owned)
+    };
+    let metadata = entry(document, "metadata");
+    let parts = (text(Some(document), "apiVersion"), text(Some(document), "kind"), text(metadata, "name"));
+    if let (Some(api_version), Some(kind), Some(name)) = parts {
+        out.push(ObjectRef { api_version, kind, namespace: text(metadata, "namespace"), name });
+    }
 }
 
 /// The object itself, or the one in a list.

@@ -53,6 +53,7 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
             cause: Cause::Declared,
             forces_replacement: false,
             because: None,
+            owner: None,
         });
     }
     fields.sort_by(|a, b| a.path.cmp(&b.path));
@@ -155,6 +156,7 @@ fn replace(change: &mut Change, difference: &Difference<'_>, observed: &Observed
             cause: Cause::Declared,
             forces_replacement: true,
             because: None,
+            owner: None,
         });
         change.stateful = removal(None, Some(observed)).stateful;
     }
@@ -205,6 +207,7 @@ fn template_field(difference: &Difference<'_>, live: &Observed) -> FieldChange {
         cause: if unchanged { Cause::Drift } else { Cause::Declared },
         forces_replacement: false,
         because: None,
+        owner: None,
     }
 }
 

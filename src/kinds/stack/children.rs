@@ -67,6 +67,7 @@ fn of_resource(change: &ResourceChange, secrets: &[String]) -> ChildChange {
             cause: Cause::Declared,
             forces_replacement: detail.requires_recreation.as_deref() == Some("Always"),
             because: detail.causing_entity.clone(),
+            owner: None,
         })
         .collect();
     ChildChange {
@@ -113,6 +114,7 @@ pub(super) fn estimate(
                     cause: Cause::Declared,
                     forces_replacement: change.requires_recreation == Recreation::Always,
                     because: change.causing.as_ref().map(source),
+                    owner: None,
                 })
                 .collect();
             ChildChange {
@@ -175,6 +177,7 @@ pub(super) fn of_drift(drifts: &[ResourceDrift]) -> Vec<ChildChange> {
                     cause: Cause::DriftLeft,
                     forces_replacement: false,
                     because: None,
+                    owner: None,
                 })
                 .collect(),
         })

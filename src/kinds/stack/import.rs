@@ -275,6 +275,7 @@ pub(super) fn show(change: &mut Change, desired: &Desired, live: Option<&Observe
             cause: Cause::Declared,
             forces_replacement: false,
             because: None,
+            owner: None,
         });
         child.fields = fields.collect();
         if !template.as_ref().and_then(|t| t.resources.get(&id)).is_some_and(is_kept) {

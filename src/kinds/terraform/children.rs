@@ -181,6 +181,7 @@ fn said(path: &str, before: Option<&str>, after: &str) -> FieldChange {
         cause: Cause::Declared,
         forces_replacement: false,
         because: None,
+        owner: None,
     }
 }
 
@@ -328,6 +329,7 @@ fn compare(path: &str, sides: Sides<'_>, hidden: &Hidden, out: &mut Vec<FieldCha
         cause: Cause::Declared,
         forces_replacement: false,
         because: None,
+        owner: None,
     });
 }
 

@@ -112,7 +112,7 @@ impl<'s> Maker<'s> {
 /// in clear, and another value is another drift. Without a field: that the part is gone.
 #[must_use]
 pub fn accepted_part(seal: &crate::state::SealKey, part: &str, field: Option<&crate::kinds::FieldChange>) -> Arc<str> {
-    let value = |v: &Option<crate::base::Value>| v.as_ref().and_then(crate::base::Value::to_json);
+    let value = |v: &Option<crate::base::Value>| v.as_ref().map(crate::base::Value::to_json_lossy);
     match field {
         Some(field) => seal.seal(&serde_json::json!([part, field.path, value(&field.before), value(&field.after)])),
         None => seal.seal(&serde_json::json!([part, "is gone"])),

@@ -327,6 +327,7 @@ impl<'s> Maker<'s> {
                     return None;
                 }
                 instance.outlook.clusters = self.clusters_ahead(address);
+                instance.heed(&self.state);
                 if instance.role == Role::Check {
                     self.check(&instance);
                     return None;
@@ -385,7 +386,7 @@ impl<'s> Maker<'s> {
     fn push(&mut self, planned: Planned) {
         let kept = match self.request.mode {
             Mode::RevertDrift if planned.facts.contains_key(REVERT_DRIFT) => Some(planned),
-            Mode::RevertDrift => self.only_reverts(&planned).then_some(planned),
+            Mode::RevertDrift => self.put_back(planned),
             Mode::Import => self.taken_over(planned),
             _ => Some(planned),
         };

@@ -65,6 +65,7 @@ fn refreshed(
                 cause: crate::kinds::Cause::Drift,
                 forces_replacement: false,
                 because: None,
+                owner: None,
             }];
             planned.fingerprint = Some(live.fingerprint.clone());
             planned

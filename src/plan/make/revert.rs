@@ -6,10 +6,11 @@ use crate::{
     base::{ActionWord, Address, Diagnostic},
     graph::Id,
     kinds::{Cause, ChildChange, FieldChange, Kind, Observed, Preview, Undo, kind},
-    lang::Declaration,
+    lang::{Declaration, suggest},
     plan::{
-        Left, Planned, connect,
+        Left, Planned, Selection, connect,
         look::{self, Look, look_at_revert},
+        selection,
         subject::world_problem,
     },
     state::Resource,
@@ -28,21 +29,67 @@ pub(super) struct Found {
 impl<'s> Maker<'s> {
     /// Whether the drift of an address is to be put back: it is named, or nothing is and nobody decided to leave it alone.
     pub(super) fn reverts(&self, address: &Address) -> bool {
-        let named = self.request.revert.iter().any(|r| r == address || is_all_of(r, address));
+        let named = self.request.revert.iter().any(|selection| selection.is_for(address));
         let open = self.request.revert.is_empty() && !self.state.ignored.contains_key(address);
         self.state.resources.contains_key(address) && (named || open)
     }
 
     /// Says of what `--revert` names and nobody remembers that it is not there.
     pub(super) fn find_reverts(&mut self) {
-        for address in &self.request.revert {
-            if !self.state.resources.keys().any(|a| a == address || is_all_of(address, a)) {
+        for selection in &self.request.revert {
+            let address = &selection.address;
+            let known = self.state.resources.keys();
+            if !known.clone().any(|a| selection.is_for(a)) {
+                let near = suggest::nearest(address.as_str(), known.map(Address::as_str));
+                let hint = near.map(|near| format!("did you mean `{near}`?"));
                 self.problems.push(
                     Diagnostic::error("not_in_state", format!("nothing is remembered under {address}"))
-                        .hint("terrace state list shows what there is"),
+                        .hint(hint.unwrap_or_else(|| "terrace state list shows what there is".to_owned())),
+                );
+            } else if selection.inside.is_some() && !kind(address.kind()).is_some_and(Kind::drifts_by_field) {
+                self.problems.push(
+                    Diagnostic::error("revert_whole", format!("{selection}: no single field of this is put back"))
+                        .because("it is put back as a whole, or not at all")
+                        .hint(format!("terrace drift --revert '{address}'")),
                 );
             }
         }
+    }
+
+    /// What is left of an update where `--revert` names fields of it; the update itself where it names it as a whole.
+    pub(super) fn put_back(&mut self, planned: Planned) -> Option<Planned> {
+        let meant: Vec<&Selection> = self.request.revert.iter().filter(|s| s.is_for(&planned.address)).collect();
+        if planned.action == ActionWord::Read || meant.is_empty() || meant.iter().any(|s| s.inside.is_none()) {
+            return self.only_reverts(&planned).then_some(planned);
+        }
+        let whole = selection::narrowed(&planned, &|_, _| true);
+        let there = whole.map(|w| selection::all(&planned.address, &[], &w.children)).unwrap_or_default();
+        for one in &meant {
+            let is_it = |part: &str, path: Option<&str>| match path {
+                Some(path) => one.has_field(Some(part), path),
+                None => one.has_part(part),
+            };
+            if selection::narrowed(&planned, &is_it).is_some() {
+                continue;
+            }
+            let left = self.state.ignored_fields.get(&planned.address);
+            let is_left = left.is_some_and(|all| all.iter().any(|f| f.is_of(|part, path| one.has_field(part, path))));
+            let problem = Diagnostic::error("no_drift", format!("{one}: nothing of this drifted"));
+            self.problems.push(if is_left {
+                problem
+                    .because("somebody decided to leave it alone, so nobody looks at it")
+                    .hint(format!("terrace drift --heed '{one}' takes that back"))
+            } else {
+                let hint = selection::hint(one, &there);
+                problem.hint(hint.unwrap_or_else(|| "terrace drift shows what drifted".to_owned()))
+            });
+        }
+        selection::narrowed(&planned, &|part, path| {
+            meant.iter().any(|s| match path {
+                Some(path) => s.has_field(Some(part), path),
+                None => s.has_part(part),
+            })
+        })
     }
 
     /// Looks for drift inside a thing and at what it takes to put that back; `None` for what an ordinary update puts back.
@@ -127,10 +174,6 @@ impl<'s> Maker<'s> {
 /// A part that somebody deleted, and that an update makes again.
 fn made_again(child: &ChildChange) -> bool {
     child.action == ActionWord::Create
-}
-
-fn is_all_of(pattern: &Address, address: &Address) -> bool {
-    pattern.key().is_none() && Declaration::from(pattern) == Declaration::from(address)
 }
 
 fn any_unaccepted(

@@ -18,15 +18,15 @@ use crate::support::{
 use std::{fs, path::Path};
 
 /// A project whose plan makes releases in a namespace of its own.
-struct Releases {
-    project: Project,
-    cluster: &'static ControlPlane,
-    namespace: String,
+pub(crate) struct Releases {
+    pub(crate) project: Project,
+    pub(crate) cluster: &'static ControlPlane,
+    pub(crate) namespace: String,
     helm: &'static str,
 }
 
 /// Nothing secret.
-const WEB: &str = r#"
+pub(crate) const WEB: &str = r#"
 helm "web" {
   chart     = "./charts/web"
   namespace = "NAMESPACE"
@@ -37,7 +37,7 @@ helm "web" {
 impl Releases {
     /// With this helm (`helm3`, `helm4`) and these declarations, in which `NAMESPACE` is the namespace; `None` where something is not
     /// built, which is said.
-    fn new(helm: &'static str, declarations: &str) -> Option<Self> {
+    pub(crate) fn new(helm: &'static str, declarations: &str) -> Option<Self> {
         let (cluster, server) = (cluster()?, ministack()?);
         built(helm)?;
         let namespace = cluster.namespace("app");
@@ -57,7 +57,7 @@ impl Releases {
     }
 
     /// Other declarations.
-    fn declare(&self, declarations: &str) {
+    pub(crate) fn declare(&self, declarations: &str) {
         let kubeconfig = self.cluster.kubeconfig();
         let connection =
             format!("kubernetes \"main\" {{\n  kubeconfig {{\n    path = \"{}\"\n  }}\n}}\n", kubeconfig.display());
@@ -71,23 +71,23 @@ impl Releases {
     }
 
     /// Applies, which has to succeed.
-    fn applied(&self) -> String {
+    pub(crate) fn applied(&self) -> String {
         let said = self.project.ends(&["apply", "--auto-approve"], 0);
         format!("{}{}", said.out, said.err)
     }
 
     /// The plan, which has to be made.
-    fn planned(&self) -> String {
+    pub(crate) fn planned(&self) -> String {
         self.project.ends(&["plan"], 0).out
     }
 
     /// The statuses of all revisions of the release, the newest last.
-    fn statuses(&self, release: &str) -> Vec<String> {
+    pub(crate) fn statuses(&self, release: &str) -> Vec<String> {
         self.cluster.statuses(&self.namespace, release)
     }
 
     /// A field of the live ConfigMap or Deployment.
-    fn live(&self, kind: &str, name: &str) -> serde_json::Value {
+    pub(crate) fn live(&self, kind: &str, name: &str) -> serde_json::Value {
         let group = if kind == "deployments" { "apis/apps/v1" } else { "api/v1" };
         self.cluster.get(&format!("/{group}/namespaces/{}/{kind}/{name}", self.namespace)).body
     }

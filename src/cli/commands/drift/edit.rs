@@ -2,11 +2,11 @@
 //! words where a function, a parameter or nothing does.
 
 use crate::{
-    base::{ActionWord, Path, Span, Value},
+    base::{ActionWord, Path, SourceMap, Span, Value},
     cfn::{Expr, ExprKind, Function, ResourceDecl, Template},
     cli::stage::Stage,
-    kinds::{ChildChange, FieldChange, parse_path},
-    lang::{Declaration, normalize},
+    kinds::{ChildChange, FieldChange, FieldName, kind, parse_path},
+    lang::{Declaration, ast::Body, normalize},
     plan::Drift,
 };
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -52,7 +52,8 @@ pub(super) fn of(drift: &Drift, stage: &Stage) -> Vec<Edit> {
     let path = path.as_ref().and_then(Value::as_str).and_then(|p| normalize("", p).ok());
     let file = path.and_then(|p| texts.text(&p).map(|text| (p, text.clone())));
     let Some((file, text)) = file else {
-        edits.extend(drift.children.iter().map(|c| here(format!("{}: {}", drift.address, child_in_words(c)))));
+        let body = declared.map(|d| &d.body);
+        edits.extend(drift.children.iter().flat_map(|child| part(drift, child, body, &texts, &here)));
         return edits;
     };
     let template = Template::parse(&file, &text).0;
@@ -71,6 +72,49 @@ pub(super) fn of(drift: &Drift, stage: &Stage) -> Vec<Edit> {
         }
     }
     edits
+}
+
+/// The edits of a part that is written in our files, as far as its kind knows where.
+fn part(
+    drift: &Drift,
+    child: &ChildChange,
+    body: Option<&Body>,
+    texts: &SourceMap,
+    here: &dyn Fn(String) -> Edit,
+) -> Vec<Edit> {
+    if child.action == ActionWord::Delete {
+        return vec![here(format!("{}: {}", drift.address, child_in_words(child)))];
+    }
+    let one = |field: &FieldChange| {
+        let words = format!("{}: {}", child.name, in_words(&field.path, field));
+        let name = FieldName { part: Some(child.name.as_str().into()), path: Some(field.path.as_str().into()) };
+        let places = kind(drift.address.kind()).zip(body).map(|(kind, body)| kind.written_at(body, texts, &name));
+        let mut places = places.unwrap_or_default();
+        let (Some(span), true) = (places.pop(), places.is_empty()) else { return here(words) };
+        let Some(text) = texts.text(&span.file).cloned() else { return here(words) };
+        // The whole plan may be declared with another value in its place: a literal alone can be put there.
+        let scalar = |value: &Value| match value.to_json()? {
+            serde_json::Value::String(text) => Some(text).filter(|text| !text.contains("${") && !text.contains("%{")),
+            json @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => Some(json.to_string()),
+            _ => None,
+        };
+        let shown = |value: &&Value| !value.has_sensitive() && !value.has_sealed();
+        let live = field.after.as_ref().filter(shown).and_then(scalar);
+        let is_literal = text.get(span.range()).is_some_and(|former| is_literal(former, field.before.as_ref()));
+        let instead = live.filter(|_| is_literal).and_then(|live| replaced(&text, &span, &live));
+        let says = if is_literal { words } else { format!("{words}; it is computed here") };
+        Edit { file: span.file.to_string(), line: line_of(&text, &span), says, instead, text }
+    };
+    child.fields.iter().map(one).collect()
+}
+
+/// Whether a text is the literal of a value, and no expression that happens to have it.
+fn is_literal(text: &str, value: Option<&Value>) -> bool {
+    let bare = text.trim_matches(['"', '\'']);
+    value.and_then(Value::to_json).is_some_and(|json| match json {
+        serde_json::Value::String(value) => bare == value,
+        other => other == *bare || serde_json::from_str(bare).is_ok_and(|json: serde_json::Value| json == other),
+    })
 }
 
 /// The edit of one property of a template.
@@ -285,6 +329,7 @@ Resources:
                     cause: Cause::DriftLeft,
                     forces_replacement: false,
                     because: None,
+                    owner: None,
                 };
                 property("t.yaml", &TEMPLATE.into(), "Queue", &template.resources["Queue"], &field, &here)
             })

@@ -19,6 +19,7 @@ use crate::{
         },
     },
     lang::suggest,
+    plan::Selection,
     state::{Record, Resource, Snapshot, Status},
     world::Ledger,
 };
@@ -111,7 +112,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         What::Show { words } => {
             let (plan, words) = split(&words, 1);
             let (.., snapshot) = look(context, plan).await?;
-            show(find(&snapshot, &address(&words[0])?)?, context);
+            show(find(&snapshot, &address(&words[0])?)?, &snapshot, context);
         }
         What::Pull { plan, out } => {
             let (.., snapshot) = look(context, plan.plan.as_deref()).await?;
@@ -194,9 +195,10 @@ fn list(snapshot: &Snapshot, context: &Context) {
     context.terminal.data(&lines.concat());
 }
 
-fn show(resource: &Resource, context: &Context) {
+fn show(resource: &Resource, snapshot: &Snapshot, context: &Context) {
+    let left = snapshot.ignored_fields.get(&resource.address).map(Vec::as_slice).unwrap_or_default();
     if context.terminal.json {
-        return context.terminal.json_line(&json::answer("resource", json!({ "resource": resource })));
+        return context.terminal.json_line(&json::answer("resource", json!({ "resource": resource, "left": left })));
     }
     let mut rows = vec![
         ("address", resource.address.to_string()),
@@ -214,6 +216,11 @@ fn show(resource: &Resource, context: &Context) {
     if !resource.dependencies.is_empty() {
         let after: Vec<&str> = resource.dependencies.iter().map(Address::as_str).collect();
         rows.push(("after", after.join(", ")));
+    }
+    for field in left {
+        let select = Selection::of(&resource.address, field.part.as_deref(), Some(&field.path));
+        let decision = &field.decision;
+        rows.push(("left", format!("{select}: {} ({}, {})", decision.reason, decision.by, decision.at)));
     }
     for (name, digest) in &resource.documents {
         rows.push(("document", format!("{name} {digest}")));

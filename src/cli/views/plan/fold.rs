@@ -88,6 +88,7 @@ mod tests {
             cause: Cause::Declared,
             forces_replacement: false,
             because: None,
+            owner: None,
         }
     }
 

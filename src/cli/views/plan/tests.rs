@@ -93,6 +93,7 @@ fn field(path: &str, before: Option<Value>, after: Option<Value>) -> FieldChange
         cause: Cause::Declared,
         forces_replacement: false,
         because: None,
+        owner: None,
     }
 }
 
