@@ -48,6 +48,7 @@ fn written_by_others(difference: &Difference<'_>) -> Option<FieldChange> {
         cause: Cause::DriftLeft,
         forces_replacement: false,
         because: Some("another apply, or a command that writes state".to_owned()),
+        owner: None,
     })
 }
 
