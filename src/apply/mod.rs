@@ -16,9 +16,11 @@ mod testing;
 mod tests;
 mod unwind;
 mod verify;
+mod warrant;
 mod work;
 
 pub use doctor::{Diagnosis, doctor, mend};
 pub use interrupt::Interrupt;
 pub use report::{Error, Options, Report, RunFacts};
 pub use run::{open_plan, resume, run};
+pub use warrant::Warrant;

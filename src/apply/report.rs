@@ -1,8 +1,9 @@
 //! What a run is given and what it leaves.
 
 use crate::{
-    apply::Interrupt,
+    apply::{Interrupt, Warrant},
     base::{Address, Diagnostic, Diagnostics, RunEnd, Value},
+    gate::Reason,
     plan::{Moved, Saved},
     state::{RunId, StateError},
     world::Failure,
@@ -21,6 +22,8 @@ pub struct Options {
     pub check_fresh: bool,
     /// Who runs it and why.
     pub record: RunFacts,
+    /// By what right.
+    pub warrant: Warrant,
 }
 
 /// What the run record says of its circumstances.
@@ -69,6 +72,16 @@ pub enum Error {
     /// This version, or the plan itself, forbids it.
     #[error("the plan is refused")]
     Refused(Vec<Diagnostic>),
+    /// A gate of the environment is shut.
+    #[error("{env} does not take it: {}", .reasons.iter().map(Reason::sentence).collect::<Vec<_>>().join("; "))]
+    NotEligible {
+        /// The environment.
+        env: std::sync::Arc<str>,
+        /// How the release is named in commands.
+        release: String,
+        /// Every reason.
+        reasons: Vec<Reason>,
+    },
     /// The world or the state moved since the plan was made.
     #[error("the plan is stale")]
     Stale(Vec<Moved>),

@@ -5,7 +5,7 @@ use crate::{
         Error, Options, Report,
         executor::{Executor, Stop},
         journal::Desk,
-        rollback,
+        rollback, warrant,
     },
     base::{Address, Event, Events, Hidden, NoEvents, RunEnd, Value},
     lang::configuration::OnFailure,
@@ -111,7 +111,7 @@ pub async fn open_plan(store: &Store, run: &Run) -> Result<Saved, Error> {
 }
 
 async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Options) -> Result<Run, Error> {
-    let refused = plan::refusals(&subject.configuration, &saved.content);
+    let refused = plan::refusals(&saved.content);
     if !refused.is_empty() {
         return Err(Error::Refused(refused));
     }
@@ -141,11 +141,13 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
     let caller = context.patiently(|| identity.caller()).await?;
     let started = world.clock().now();
     let id = RunId(format!("{}-{:08x}", started.strftime("%Y%m%dT%H%M%S"), world.entropy().next() >> 32).into());
+    let arrival = warrant::ask(&options.warrant, saved, store, &id, started).await?;
     let run = Run {
         id: id.clone(),
         command: options.record.command.clone(),
         started,
         plan: saved.digest.clone(),
+        release: saved.content.header.release.clone(),
         configuration: saved.content.header.configuration.clone(),
         caller: caller.arn,
         person: options.record.person.clone(),
@@ -159,6 +161,7 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
     };
     store.ledger().put(&plan_name(&id), &plan::write(saved)?).await?;
     let mut records = vec![Record::RunStarted(Box::new(run.clone()))];
+    records.extend(arrival.facts.into_iter().map(Record::Delivered));
     let mut problems = crate::base::Diagnostics::new();
     let renamed = Moves::new(&subject.configuration, &subject.state, &mut problems);
     for (from, to) in renamed.iter() {
@@ -245,7 +248,9 @@ async fn drive(
         Ok(()) => {
             let record =
                 Record::RunEnded { run: run.id.clone(), end: report.end, at: ended, counts: report.counts.clone() };
-            let ended = store.commit(vec![record]).await.map_err(Error::from);
+            let facts = store.with(|s| warrant::settled(&saved.content, &report, s, &run, ended));
+            let facts = facts.into_iter().map(Record::Delivered);
+            let ended = store.commit(facts.chain([record]).collect()).await.map_err(Error::from);
             if ended.is_ok() {
                 clear(&subject, &store, &saved, &run.id).await;
             }

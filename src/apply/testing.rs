@@ -176,6 +176,7 @@ impl Lab {
             plan_outputs: Arc::new(|_| Ok(None)),
             clusters: crate::plan::Clusters::default(),
             programs: crate::kinds::Programs::default(),
+            release: None,
         }
     }
 
@@ -246,6 +247,7 @@ impl Lab {
             interrupt: Interrupt::new(),
             check_fresh: false,
             record: RunFacts { command: "apply".to_owned(), ..RunFacts::default() },
+            warrant: crate::apply::Warrant::default(),
         }
     }
 

@@ -21,6 +21,14 @@ impl Digest {
         &self.0
     }
 
+    /// A digest from its 64 hex digits, with or without the prefix; `None` for anything else.
+    #[must_use]
+    pub fn parse_hex(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix("sha256:").unwrap_or(text);
+        let right = hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        right.then(|| Self(format!("sha256:{hex}").into()))
+    }
+
     /// Twelve hex digits, enough for a person to recognise it.
     #[must_use]
     pub fn short(&self) -> &str {

@@ -95,6 +95,26 @@ pub(crate) enum Command {
     Drift(commands::drift::Args),
     /// Take over what exists; or write the block that declares it
     Import(commands::import::Args),
+    /// The immutable bundle that goes from one environment to the next
+    Release(commands::release::Args),
+    /// A release to the next environment, when it is eligible
+    Promote(commands::promote::Args),
+    /// Back to a release that was there before
+    Rollback(commands::rollback::Args),
+    /// Verify again what an environment holds
+    Verify(commands::verify::Args),
+    /// Environments and releases, and why each may or may not go on
+    Pipeline(commands::pipeline::Args),
+    /// Agree to a plan
+    Approve(commands::approve::Args),
+    /// Let nothing come to an environment
+    Freeze(commands::decide::FreezeArgs),
+    /// Let `promote --auto` bring nothing to an environment
+    Hold(commands::decide::HoldArgs),
+    /// Let `promote --auto` bring releases to an environment again
+    ReleaseHold(commands::decide::HoldArgs),
+    /// Keep a release from going on
+    Revoke(commands::decide::RevokeArgs),
     /// What Terrace remembers
     State(commands::state::Args),
     /// Break a state's lock
@@ -116,71 +136,41 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Later {
     #[command(hide = true, disable_help_flag = true)]
-    Approve(Anything),
-    #[command(hide = true, disable_help_flag = true)]
     Audit(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Cfn(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Comment(Anything),
     #[command(hide = true, disable_help_flag = true)]
-    Freeze(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Hold(Anything),
-    #[command(hide = true, disable_help_flag = true)]
     Lsp(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Modules(Anything),
     #[command(hide = true, disable_help_flag = true)]
-    Pipeline(Anything),
-    #[command(hide = true, disable_help_flag = true)]
     Policy(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Promote(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Reap(Anything),
     #[command(hide = true, disable_help_flag = true)]
-    Release(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    ReleaseHold(Anything),
-    #[command(hide = true, disable_help_flag = true)]
     Review(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Revoke(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Rollback(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Rollout(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Test(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Verify(Anything),
 }
 
 impl Later {
     /// The command as it was typed.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
-            Self::Approve(_) => "approve",
             Self::Audit(_) => "audit",
             Self::Cfn(_) => "cfn",
             Self::Comment(_) => "comment",
-            Self::Freeze(_) => "freeze",
-            Self::Hold(_) => "hold",
             Self::Lsp(_) => "lsp",
             Self::Modules(_) => "modules",
-            Self::Pipeline(_) => "pipeline",
             Self::Policy(_) => "policy",
-            Self::Promote(_) => "promote",
             Self::Reap(_) => "reap",
-            Self::Release(_) => "release",
-            Self::ReleaseHold(_) => "release-hold",
             Self::Review(_) => "review",
-            Self::Revoke(_) => "revoke",
-            Self::Rollback(_) => "rollback",
             Self::Rollout(_) => "rollout",
             Self::Test(_) => "test",
-            Self::Verify(_) => "verify",
         }
     }
 }
@@ -261,7 +251,7 @@ mod tests {
     #[test]
     fn commands_of_later_versions_take_any_words() {
         for words in [
-            &["terrace", "release", "create", "--frobnicate", "x"][..],
+            &["terrace", "rollout", "status", "--frobnicate", "x"][..],
             &["terrace", "lsp"],
             &["terrace", "cfn", "--help"],
         ] {

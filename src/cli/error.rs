@@ -42,6 +42,11 @@ impl Error {
         Self { exit, diagnostics: Diagnostics::new(), sources: SourceMap::default() }
     }
 
+    /// The first problem, in a line.
+    pub(crate) fn summary(&self) -> String {
+        self.diagnostics.0.first().map(|d| d.summary.clone()).unwrap_or_default()
+    }
+
     /// Another exit code.
     #[must_use]
     pub(crate) fn exit(mut self, exit: Exit) -> Self {
@@ -167,6 +172,7 @@ impl From<apply::Error> for Error {
     fn from(error: apply::Error) -> Self {
         match error {
             apply::Error::Refused(refused) => Self::from(Diagnostics(refused)).exit(Exit::NotEligible),
+            apply::Error::NotEligible { env, release, reasons } => not_eligible(&env, &release, &reasons),
             apply::Error::Stale(moved) => {
                 let lines: Vec<String> = moved.iter().map(ToString::to_string).collect();
                 Self::new("plan_stale", "the plan is stale: nothing was changed")
@@ -204,4 +210,15 @@ impl From<SourceError> for Error {
         };
         Self::new(code, error.to_string())
     }
+}
+
+/// Every reason that keeps something from an environment, with what would lift it.
+pub(crate) fn not_eligible(env: &str, release: &str, reasons: &[crate::gate::Reason]) -> Error {
+    let what = if release == "RELEASE" { "this".to_owned() } else { format!("release {release}") };
+    let said: Vec<String> = reasons.iter().map(crate::gate::Reason::sentence).collect();
+    let lifted: Vec<String> = reasons.iter().map(|r| r.lifted_by(env, release)).collect();
+    Error::new("not_eligible", format!("{env} does not take {what} now: nothing was changed"))
+        .exit(Exit::NotEligible)
+        .because(said.join("\n"))
+        .hint(lifted.join("\n"))
 }

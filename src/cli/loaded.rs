@@ -1,12 +1,13 @@
 //! A plan, loaded and free of errors, and the environment that is meant.
 
 use crate::{
-    base::{Diagnostic, Diagnostics, SourceMap, Value},
+    base::{Diagnostic, Diagnostics, Digest, SourceMap, Value},
     cli::{
         context::Context,
         error::{Error, Result, failure_diagnostic},
         exit::Exit,
         project::PlanPlace,
+        releases,
         sources::{BundledSources, RecordingSources},
     },
     kinds,
@@ -30,6 +31,8 @@ pub(crate) struct Loaded {
     pub(crate) sources: Arc<RecordingSources>,
     /// Warnings.
     pub(crate) warnings: Diagnostics,
+    /// The release whose files these are; `None` for those of the working folder.
+    pub(crate) release: Option<Digest>,
 }
 
 /// Where the plan is applied: an environment with its world decided.
@@ -58,14 +61,25 @@ fn texts(sources: &RecordingSources) -> SourceMap {
 pub(crate) fn load(context: &Context, plan: Option<&str>) -> Result<Loaded> {
     let place = context.plan(plan)?;
     let sources = Arc::new(RecordingSources::new(Arc::new(place.project.sources.clone())));
-    checked(place, sources)
+    checked(place, sources, None)
 }
 
-fn checked(place: PlanPlace, sources: Arc<RecordingSources>) -> Result<Loaded> {
+/// Loads the plan that is meant: the working folder's, or a release's.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) async fn load_meant(context: &Context, plan: Option<&str>, release: Option<&str>) -> Result<Loaded> {
+    match release {
+        Some(release) => releases::load(context, plan, release).await,
+        None => load(context, plan),
+    }
+}
+
+pub(crate) fn checked(place: PlanPlace, sources: Arc<RecordingSources>, release: Option<Digest>) -> Result<Loaded> {
     let (configuration, diagnostics) = lang::load(&*sources, &place.folder, kinds::schema());
     match configuration {
         Some(configuration) if !diagnostics.has_errors() => {
-            Ok(Loaded { place, configuration: Arc::new(configuration), sources, warnings: diagnostics })
+            Ok(Loaded { place, configuration: Arc::new(configuration), sources, warnings: diagnostics, release })
         }
         _ => Err(Error::from(diagnostics).with_sources(texts(&sources))),
     }
@@ -86,7 +100,7 @@ pub(crate) fn from_saved(context: &Context, saved: &Saved) -> Result<Loaded> {
     }
     let bundled = BundledSources::new(&saved.content.sources)?;
     let place = PlanPlace { project, folder: header.folder.to_string(), spoken: header.plan.to_string() };
-    checked(place, Arc::new(RecordingSources::new(Arc::new(bundled))))
+    checked(place, Arc::new(RecordingSources::new(Arc::new(bundled))), header.release.clone())
 }
 
 impl Loaded {
@@ -108,6 +122,22 @@ impl Loaded {
         texts(&self.sources)
     }
 
+    /// The environment of a name.
+    ///
+    /// # Errors
+    /// One that is not declared.
+    pub(crate) fn named_environment(&self, name: &str) -> Result<&Environment> {
+        let all = &self.configuration.environments;
+        all.get(name).ok_or_else(|| {
+            let error = Error::usage("unknown_environment", format!("the plan has no environment `{name}`"));
+            let names: Vec<&str> = all.keys().map(|n| &**n).collect();
+            match suggest::nearest(name, names.iter().copied()) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint(format!("environments: {}", names.join(", "))),
+            }
+        })
+    }
+
     /// The environment that `--env` means; the only one where there is one.
     ///
     /// # Errors
@@ -116,13 +146,7 @@ impl Loaded {
         let all = &self.configuration.environments;
         let names: Vec<&str> = all.keys().map(|n| &**n).collect();
         match context.global.env.as_deref() {
-            Some(name) => all.get(name).ok_or_else(|| {
-                let error = Error::usage("unknown_environment", format!("the plan has no environment `{name}`"));
-                match suggest::nearest(name, names.iter().copied()) {
-                    Some(near) => error.hint(format!("did you mean `{near}`?")),
-                    None => error.hint(format!("environments: {}", names.join(", "))),
-                }
-            }),
+            Some(name) => self.named_environment(name),
             None if all.len() == 1 => all.values().next().ok_or_else(|| self.no_environment(&names)),
             None => Err(self.no_environment(&names)),
         }
@@ -134,6 +158,14 @@ impl Loaded {
     /// As [`Loaded::environment`]; on AWS without a declared account, where the caller's cannot be found out.
     pub(crate) async fn choose(&self, context: &Context) -> Result<Chosen> {
         self.known(choose(self.environment(context)?, context.global.sandbox), context).await
+    }
+
+    /// Another environment of the plan, with its world decided and its account known.
+    ///
+    /// # Errors
+    /// On AWS without a declared account, where the caller's cannot be found out.
+    pub(crate) async fn whereabouts(&self, context: &Context, environment: &Environment) -> Result<Chosen> {
+        self.known(choose(environment, context.global.sandbox), context).await
     }
 
     /// As [`Loaded::choose`], and asks nobody.

@@ -11,17 +11,18 @@ use crate::{
         exit::Exit,
         loaded::{Chosen, Loaded},
         project::Project,
-        settings::{self, Backend, Sse},
+        settings::{self, Backend, Sse, StateSettings},
         surroundings::Surroundings,
     },
-    state::{self, Snapshot, StateError, Store, WholeError},
+    state::{self, Release, Snapshot, StateError, Store, WholeError},
     world::{
-        AssumeRole, AwsConnection, Entropy, Ledger, LockOwner, World,
-        live::{ChartMirror, Encryption, FileLedger, HelmSettings, OsRandom, S3Ledger, S3Place},
+        AssumeRole, AwsConnection, ChartRef, Entropy, Ledger, LockOwner, World,
+        live::{ChartMirror, Encryption, FileLedger, HelmSettings, LockedArchive, OsRandom, S3Ledger, S3Place},
         sandbox::{Options, Sandbox},
     },
 };
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -72,6 +73,7 @@ pub(crate) fn open_world(context: &Context, project: &Project, chosen: &Chosen) 
     live.use_helm(HelmSettings {
         program: settings.programs.get("helm").cloned(),
         mirrors: mirrors.collect(),
+        archives: project.released.get().cloned().unwrap_or_default(),
         cache: None,
     });
     Ok(live)
@@ -134,28 +136,72 @@ pub(crate) fn folder(project: &Project, label: &str, chosen: &Chosen) -> FileLed
 pub(crate) fn bucket(context: &Context, project: &Project, label: &str, chosen: &Chosen) -> Result<S3Ledger> {
     let environment = &chosen.environment.name;
     let settings = project.settings.state_of(environment);
-    let Some(bucket) = settings.bucket else {
+    let Some(bucket) = settings.bucket.clone() else {
         return Err(Error::new("settings_missing", "terrace.toml names no bucket for state")
             .hint("write bucket = \"...\" in [state]"));
     };
-    let above = &chosen.connection;
-    let connection = AwsConnection {
-        region: settings.region.unwrap_or_else(|| above.region.clone()),
-        account_id: String::new(),
-        endpoint_url: settings.endpoint_url.or_else(|| above.endpoint_url.clone()),
-        profile: settings.profile.or_else(|| above.profile.clone()),
-        assume_role: settings.role_arn.clone().map(|role_arn| AssumeRole { role_arn, ..AssumeRole::default() }),
-        ci_role_arn: settings.role_arn.or_else(|| above.ci_role_arn.clone()),
-        template_bucket: None,
-    };
-    let encryption = match settings.sse.unwrap_or(Sse::Aes256) {
-        Sse::Aes256 => Encryption::Aes256,
-        Sse::Kms => Encryption::Kms { key: settings.kms_key_id },
-        Sse::Bucket => Encryption::Bucket,
-    };
+    let connection = bucket_connection(&settings, Some(&chosen.connection));
+    let encryption = encryption(&settings);
     let prefix = format!("{}/{label}/{environment}/{}", all_states(project, chosen), world_key(chosen));
     let place = S3Place { bucket, prefix, encryption };
     Ok(context.live()?.state(connection, place, settings.lease.unwrap_or(LEASE)))
+}
+
+/// The store of releases in the bucket that the settings name.
+///
+/// # Errors
+/// No bucket in the settings; a live world that cannot be set up.
+pub(crate) fn releases_bucket(context: &Context, project: &Project, settings: &StateSettings) -> Result<S3Ledger> {
+    let Some(bucket) = settings.bucket.clone() else {
+        return Err(Error::new("settings_missing", "terrace.toml names no bucket for releases")
+            .hint("write bucket = \"...\" in [releases], or in [state]"));
+    };
+    let connection = bucket_connection(settings, None);
+    let prefix = settings.prefix.clone().unwrap_or_else(|| PREFIX.to_owned());
+    // No plan has such a label.
+    let prefix = format!("{}/{}/_releases", prefix.trim_matches('/'), project.name);
+    let place = S3Place { bucket, prefix: prefix.trim_matches('/').to_owned(), encryption: encryption(settings) };
+    Ok(context.live()?.state(connection, place, settings.lease.unwrap_or(LEASE)))
+}
+
+/// The way to a bucket: what the settings do not say of it is as for the environment, where there is one.
+fn bucket_connection(settings: &StateSettings, above: Option<&AwsConnection>) -> AwsConnection {
+    let role = settings.role_arn.clone();
+    let above = above.cloned().unwrap_or_default();
+    let region = settings.region.clone().unwrap_or(above.region);
+    AwsConnection {
+        region: if region.is_empty() { "us-east-1".to_owned() } else { region },
+        account_id: String::new(),
+        endpoint_url: settings.endpoint_url.clone().or(above.endpoint_url),
+        profile: settings.profile.clone().or(above.profile),
+        assume_role: role.clone().map(|role_arn| AssumeRole { role_arn, ..AssumeRole::default() }),
+        ci_role_arn: role.or(above.ci_role_arn),
+        template_bucket: None,
+    }
+}
+
+fn encryption(settings: &StateSettings) -> Encryption {
+    match settings.sse.unwrap_or(Sse::Aes256) {
+        Sse::Aes256 => Encryption::Aes256,
+        Sse::Kms => Encryption::Kms { key: settings.kms_key_id.clone() },
+        Sse::Bucket => Encryption::Bucket,
+    }
+}
+
+/// The charts that a release brings along, with where they were laid out.
+pub(crate) fn locked_charts(release: &Release, folder: &Path) -> Vec<LockedArchive> {
+    let locked = release.charts.iter().filter_map(|chart| {
+        Some(LockedArchive {
+            chart: ChartRef {
+                chart: chart.chart.clone(),
+                repository: chart.repository.clone(),
+                version: Some(chart.version.clone()),
+            },
+            digest: chart.digest.clone(),
+            file: folder.join(chart.archive.as_ref()?),
+        })
+    });
+    locked.collect()
 }
 
 /// What the keys of all states of a project begin with.
@@ -176,7 +222,9 @@ pub(crate) async fn labels(context: &Context, project: &Project, chosen: &Chosen
     if backend(project, chosen) == Backend::File {
         return Ok(project.labels_in_state());
     }
-    Ok(bucket(context, project, "", chosen)?.folders(&all_states(project, chosen)).await?)
+    let mut labels = bucket(context, project, "", chosen)?.folders(&all_states(project, chosen)).await?;
+    labels.retain(|label| label != "_releases");
+    Ok(labels)
 }
 
 /// The state as it is stored, read without the lock.

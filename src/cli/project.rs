@@ -13,11 +13,12 @@ use crate::{
         surroundings::Surroundings,
     },
     lang::suggest,
+    world::live::LockedArchive,
 };
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 /// Where plans lie in a project.
@@ -36,6 +37,10 @@ pub(crate) struct Project {
     pub(crate) settings: Settings,
     /// Its files.
     pub(crate) sources: DiskSources,
+    /// Where programs run: the folder, or where a release's files were laid out.
+    pub(crate) work: PathBuf,
+    /// Charts that a release brings along.
+    pub(crate) released: Arc<OnceLock<Vec<LockedArchive>>>,
 }
 
 /// A plan of a project.
@@ -68,7 +73,13 @@ impl Project {
         let own = folder.file_name().map(|n| n.to_string_lossy().into_owned());
         let name = settings.name.clone().or(own).unwrap_or_else(|| "project".to_owned());
         let sources = DiskSources::new(&folder).map_err(|e| unreadable(&folder, &e))?;
-        Ok(Self { folder, name: name.into(), settings, sources })
+        let work = folder.clone();
+        Ok(Self { folder, name: name.into(), settings, sources, work, released: Arc::default() })
+    }
+
+    /// The project, with programs that run where a release's files were laid out.
+    pub(crate) fn laid_out_at(self, work: PathBuf) -> Self {
+        Self { work, ..self }
     }
 
     /// The folder of what Terrace itself keeps here.

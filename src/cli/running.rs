@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "asks git for the commit that a run is recorded with")]
 
 use crate::{
-    apply::{Interrupt, Options, Report, RunFacts},
+    apply::{Interrupt, Options, Report, RunFacts, Warrant},
     base::{Event, Events, RunEnd},
     cli::{
         commands::plan::write,
@@ -25,6 +25,7 @@ pub(crate) async fn options(
     command: &str,
     reason: Option<&str>,
     check_fresh: bool,
+    warrant: Warrant,
 ) -> Options {
     let project = &stage.loaded.place.project;
     let person = context.surroundings.person();
@@ -39,11 +40,12 @@ pub(crate) async fn options(
             commit: commit(&project.folder).await,
             reason: reason.map(str::to_owned),
         },
+        warrant,
     }
 }
 
 /// The commit of a folder, with `-dirty` where files differ from it; nothing where git does not say.
-async fn commit(folder: &Path) -> Option<String> {
+pub(crate) async fn commit(folder: &Path) -> Option<String> {
     let git = |words: &'static [&'static str]| async move {
         let mut command = tokio::process::Command::new("git");
         command.arg("-C").arg(folder).args(words).stdin(Stdio::null()).kill_on_drop(true);

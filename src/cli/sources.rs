@@ -101,7 +101,7 @@ impl Sources for DiskSources {
 }
 
 /// The name under which a saved plan holds what kustomize made of a folder. No file has it: a name ends before a slash.
-fn built(folder: &str) -> String {
+pub(crate) fn built(folder: &str) -> String {
     format!("{folder}/ built by kustomize")
 }
 

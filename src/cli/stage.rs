@@ -56,8 +56,8 @@ pub(crate) async fn set_unasked(
     variables: Variables,
 ) -> Result<Stage> {
     let project = &loaded.place.project;
-    Surroundings::enter(&project.folder)
-        .map_err(|e| Error::new("file_unreadable", format!("{}: {e}", project.folder.display())))?;
+    Surroundings::enter(&project.work)
+        .map_err(|e| Error::new("file_unreadable", format!("{}: {e}", project.work.display())))?;
     let world = place::open_world(context, project, &chosen).map_err(|e| e.with_sources(loaded.texts()))?;
     let ledger = place::ledger(context, &loaded, &chosen)?;
     let others = other_outputs(context, &loaded, &chosen).await;
@@ -101,6 +101,7 @@ pub(crate) async fn subject_in(
             other_clusters(loaded, &chosen.environment.name)
         },
         programs: Programs(loaded.place.project.settings.programs.clone()),
+        release: loaded.release.clone(),
         configuration: loaded.configuration.clone(),
     })
 }
@@ -126,7 +127,7 @@ pub(crate) async fn other_outputs(context: &Context, loaded: &Loaded, chosen: &C
     let labels = match labels {
         Ok(labels) => labels,
         Err(error) => {
-            let why = error.diagnostics.0.first().map(|d| d.summary.clone()).unwrap_or_default();
+            let why = error.summary();
             return Arc::new(move |label: &str| Err(failed(label, why.clone())));
         }
     };
@@ -138,7 +139,7 @@ pub(crate) async fn other_outputs(context: &Context, loaded: &Loaded, chosen: &C
                 Err(error) => Err(failed(&label, error.to_string())),
             },
             Err(error) => {
-                let why = error.diagnostics.0.first().map(|d| d.summary.clone()).unwrap_or_default();
+                let why = error.summary();
                 Err(failed(&label, why))
             }
         };

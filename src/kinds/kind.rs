@@ -273,6 +273,19 @@ pub struct Prepare<'a> {
     pub fixed: Option<&'a Json>,
 }
 
+/// What a thing is made of beside the files that preparing it reads: what a release has to hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ingredients {
+    /// Charts from elsewhere, with exact versions.
+    pub charts: Vec<crate::world::ChartRef>,
+    /// Folders of the project that programs read: charts, roots.
+    pub folders: Vec<String>,
+    /// Files of the project that are run, where there are such.
+    pub programs: Vec<String>,
+    /// What is chosen anew whenever it is applied, and so cannot be frozen: what, and what to write instead.
+    pub floating: Vec<(String, String)>,
+}
+
 /// What is known when a change is computed.
 #[derive(Clone, Copy)]
 pub struct Difference<'a> {
@@ -499,6 +512,12 @@ pub trait Kind: Send + Sync {
     /// # Errors
     /// Everything wrong with the inputs that can be known, at once. An unknown leaf is never an error.
     fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics>;
+
+    /// What a release has to hold of it, beside the files that [`Kind::prepare`] reads. Pure.
+    fn ingredients(&self, desired: &Desired) -> Ingredients {
+        let _ = desired;
+        Ingredients::default()
+    }
 
     /// Reads what is live under an identity (from state, or from [`Desired::identity`]). For a data source this is all there
     /// is: its exports are the result, `None` means that it is not there.

@@ -166,9 +166,13 @@ pub const SANDBOX: BlockSchema = schema(
 const APPROVAL: BlockSchema = schema(
     &[
         attribute("count", Shape::Number, "How many persons must approve. By default 1."),
-        attribute("valid_for", Shape::Duration, "How long an approval counts."),
+        attribute("valid_for", Shape::Duration, "How long an approval counts. By default for ever."),
         attribute("self", Shape::Bool, "Whether the release's or the plan's author counts. By default false."),
-        attribute("from", Shape::Strings, "Who may approve; by default anybody who may write approvals."),
+        attribute(
+            "approvers",
+            Shape::Strings,
+            "Who may approve: ARNs with `*` and `?`, or persons. By default anybody who may write approvals.",
+        ),
     ],
     &[],
     "How many must approve before it is applied.",
@@ -181,7 +185,18 @@ const WINDOW: BlockSchema = schema(
         attribute("timezone", Shape::String, "An IANA time zone. By default UTC."),
     ],
     &[],
-    "When it may be applied.",
+    "When it may be applied. Of several, inside any.",
+);
+
+const FREEZE: BlockSchema = schema(
+    &[
+        required("from", Shape::String, "Its first moment: a date, or RFC 3339."),
+        required("until", Shape::String, "The first moment after it: a date, or RFC 3339."),
+        attribute("timezone", Shape::String, "An IANA time zone, for dates. By default UTC."),
+        attribute("reason", Shape::String, "Why."),
+    ],
+    &[],
+    "When it may not be applied.",
 );
 
 /// `environment "name" {}`.
@@ -191,6 +206,7 @@ pub const ENVIRONMENT: BlockSchema = BlockSchema {
         attribute("after", Shape::Any, "What it is promoted from: [environment.NAME]."),
         attribute("ttl", Shape::Duration, "Idle for this long, `terrace reap` destroys it."),
         attribute("soak", Shape::Duration, "How long a release must have been verified and running upstream."),
+        attribute("auto_promotion", Shape::Bool, "Whether `promote --auto` may move releases here. By default false."),
         attribute("protected", Shape::Bool, "No destroy, no replacement of stateful things without an explicit flag."),
         one_of("on_failed_verification", &["halt", "rollback"], "What happens to earlier phases. By default halt."),
         attribute("break_glass", Shape::Strings, "Who may pass windows, freezes and approvals in an emergency."),
@@ -199,7 +215,8 @@ pub const ENVIRONMENT: BlockSchema = BlockSchema {
         block("aws", &ENVIRONMENT_AWS),
         block("sandbox", &SANDBOX),
         block("approval", &APPROVAL),
-        block("window", &WINDOW),
+        blocks("window", 0, &WINDOW),
+        blocks("freeze", 1, &FREEZE),
     ],
     exactly_one: &["aws", "sandbox"],
     doc: "A place that the plan is applied to. Literals only.",

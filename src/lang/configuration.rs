@@ -4,6 +4,7 @@ use crate::{
     base::{Address, SourceMap, Span},
     lang::{
         ast::{Block, Body, Expr},
+        gates::Gates,
         schema::Role,
         types::Type,
     },
@@ -50,12 +51,10 @@ pub struct Environment {
     pub world: WorldBlock,
     /// Rule 23.
     pub protected: bool,
-    /// Whether gates are declared that a plain apply must refuse: `approval`, `window`.
-    pub approval: Option<serde_json::Value>,
-    /// The `window` block.
-    pub window: Option<serde_json::Value>,
-    /// Everything else as written, for display: `ttl`, `soak`, `on_failed_verification`.
-    pub settings: BTreeMap<Arc<str>, serde_json::Value>,
+    /// What a release must have behind it, and when it may come.
+    pub gates: Gates,
+    /// `ttl`: idle this long, `terrace reap` destroys it.
+    pub ttl: Option<Duration>,
 }
 
 /// The world an environment declares (rule 1).

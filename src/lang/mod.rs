@@ -12,6 +12,7 @@ mod decode;
 pub mod evaluate;
 mod format;
 pub mod functions;
+pub mod gates;
 mod lex;
 mod literal;
 mod load;

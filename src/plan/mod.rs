@@ -10,6 +10,7 @@ pub mod envelope;
 mod file;
 mod fresh;
 pub mod gone;
+mod ingredients;
 pub mod instance;
 pub mod look;
 mod make;
@@ -24,6 +25,7 @@ mod upgrade;
 pub use clusters::Clusters;
 pub use file::{ReadError, read, saved, write};
 pub use fresh::{Moved, moved, pinned, spent};
+pub use ingredients::{Ingredients, ingredients};
 pub use look::discard;
 pub use make::{DRAIN, Made, accepted_part, make, remembered_connections};
 pub use model::{
@@ -33,4 +35,4 @@ pub use model::{
 pub use moves::Moves;
 pub use refuse::refusals;
 pub use selection::Selection;
-pub use subject::{Error, Request, Subject, world_problem};
+pub use subject::{Error, Request, Subject, values_digest, world_problem};

@@ -30,13 +30,15 @@ pub enum Mode {
     RevertDrift,
     /// Only take over what the request names.
     Import,
+    /// Only ask again whatever verifies what is there.
+    Verify,
 }
 
 impl Mode {
     /// True where nothing is touched but what the plan names: what is declared beside that is as state remembers it.
     #[must_use]
     pub const fn only_what_it_names(self) -> bool {
-        matches!(self, Self::RevertDrift | Self::Import)
+        matches!(self, Self::RevertDrift | Self::Import | Self::Verify)
     }
 }
 
@@ -90,6 +92,9 @@ pub struct Header {
     pub replace: Vec<Address>,
     /// True where state stood in for reading (`--offline`).
     pub offline: bool,
+    /// The release that it is a plan of; `None` where it was made from the working folder.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub release: Option<Digest>,
     /// The digest of every file that was read.
     pub configuration: Digest,
     /// The state.
@@ -295,6 +300,9 @@ pub struct Drift {
 pub struct Attachment {
     /// When it was made.
     pub made: Option<jiff::Timestamp>,
+    /// Who made it: no approver of it, unless the environment lets authors approve.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub author: Option<crate::state::Actor>,
     /// What previews left, by address: change sets.
     pub previews: BTreeMap<Address, Left>,
 }

@@ -2,32 +2,13 @@
 
 use crate::{
     base::{ActionWord, Diagnostic},
-    lang::Configuration,
-    plan::{Mode, Plan},
+    plan::Plan,
 };
 
 /// Whatever keeps an apply of this plan from being begun.
 #[must_use]
-pub fn refusals(configuration: &Configuration, plan: &Plan) -> Vec<Diagnostic> {
+pub fn refusals(plan: &Plan) -> Vec<Diagnostic> {
     let mut out = Vec::new();
-    if let Some(environment) = configuration.environments.get(&plan.header.env)
-        && plan.header.mode != Mode::RefreshOnly
-    {
-        for (name, declared) in [("approval", environment.approval.is_some()), ("window", environment.window.is_some())]
-        {
-            if declared {
-                out.push(
-                    Diagnostic::error(
-                        "gate_unsupported",
-                        format!("environment {} declares `{name}`, which this version cannot honour", environment.name),
-                    )
-                    .at(&environment.span, "declared here")
-                    .because("an apply that passed over it would do more than was allowed")
-                    .hint("plan, review and promote in an environment without it, or take it out of the environment"),
-                );
-            }
-        }
-    }
     for node in &plan.nodes {
         let strategy = node.rollout.as_ref().and_then(|r| r["strategy"].as_str()).unwrap_or("rolling");
         let acts = !matches!(node.action, ActionWord::NoOp | ActionWord::Verify | ActionWord::Forget);

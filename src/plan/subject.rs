@@ -1,7 +1,7 @@
 //! What a plan is made from, and what was asked.
 
 use crate::{
-    base::{Address, Diagnostic, Diagnostics},
+    base::{Address, Diagnostic, Diagnostics, Digest, Value},
     graph::Graph,
     kinds::{Marks, PlanOutputs, Programs},
     lang::{Configuration, Sources, evaluate::Given},
@@ -42,6 +42,16 @@ pub struct Subject {
     pub clusters: crate::plan::Clusters,
     /// Where programs lie that terrace.toml names.
     pub programs: Programs,
+    /// The release whose files these are; `None` for those of the working folder.
+    pub release: Option<Digest>,
+}
+
+/// The digest of what an environment gives to a plan: its variables, sealed, and its world.
+///
+/// # Errors
+/// A value that is not sealed: a defect.
+pub fn values_digest(variables: &BTreeMap<Arc<str>, Value>, world: &WorldId) -> Result<Digest, serde_json::Error> {
+    Digest::of_json(&serde_json::to_value((variables, world))?)
 }
 
 impl Subject {

@@ -3,20 +3,28 @@
 //! One log per state key holds it all. [`Record`]s are appended and checksummed; [`Snapshot`] is their fold; [`Store`] is the
 //! only writer and commits in groups. The storage itself is behind [`crate::world::Ledger`].
 
+pub mod approval;
 mod codec;
+mod delivery;
+pub mod facts;
 mod migrate;
 mod record;
+pub mod release;
 mod seal;
 mod snapshot;
 mod store;
 mod whole;
 
+pub use approval::Approval;
 pub use codec::{CodecError, FORMAT};
+pub use delivery::{Delivered, Delivery, Held, Occupancy, Passage, Progress, Stretch};
+pub use facts::{Actor, Decision, Fact, Standing};
 pub use migrate::{Migration, migrate};
 pub use record::{
     AcceptedDrift, IgnoredDrift, IgnoredField, Intent, Outcome, Purpose, Reading, Record, Resource, Run, RunId, Status,
     Verdict,
 };
+pub use release::{Bundle, LockedChart, Making, RELEASE_FORMAT, Release, StoredRelease};
 pub use seal::SealKey;
 pub use snapshot::{Entry, Journal, Snapshot};
 pub use store::{StateError, Store, fold, load, seal_key};

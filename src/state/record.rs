@@ -1,6 +1,9 @@
 //! What is remembered, record by record. State is the fold of its records; the journal of a run is among them.
 
-use crate::base::{ActionWord, Address, Digest, RunEnd, Value};
+use crate::{
+    base::{ActionWord, Address, Digest, RunEnd, Value},
+    state::Delivered,
+};
 use serde_json::Value as Json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -72,6 +75,9 @@ pub struct Run {
     pub started: jiff::Timestamp,
     /// The digest of the plan it applies.
     pub plan: Digest,
+    /// The release that it brings; `None` where it was planned from the working folder.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub release: Option<Digest>,
     /// The digest of the configuration.
     pub configuration: Digest,
     /// The caller, as the identity service names it.
@@ -297,6 +303,8 @@ pub enum Record {
         /// The cluster's identity.
         identity: Arc<str>,
     },
+    /// Something that promotions are judged by.
+    Delivered(Delivered),
     /// A run began.
     RunStarted(Box<Run>),
     /// An effect is about to be made.

@@ -2,8 +2,9 @@
 
 use crate::{
     base::{Address, Value},
-    state::record::{
-        AcceptedDrift, IgnoredDrift, IgnoredField, Intent, Outcome, Record, Resource, Run, RunId, Verdict,
+    state::{
+        Delivery,
+        record::{AcceptedDrift, IgnoredDrift, IgnoredField, Intent, Outcome, Record, Resource, Run, RunId, Verdict},
     },
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -36,6 +37,9 @@ pub struct Snapshot {
     pub accepted: BTreeMap<Address, AcceptedDrift>,
     /// Which cluster each connection met first.
     pub clusters: BTreeMap<Arc<str>, Arc<str>>,
+    /// What was and is there of releases.
+    #[serde(skip_serializing_if = "Delivery::is_empty", default)]
+    pub delivery: Delivery,
     /// Runs in order; at most one is open, the last.
     pub runs: Vec<Run>,
     /// The journal of the open run, or of the last one.
@@ -155,6 +159,7 @@ impl Snapshot {
             Record::Cluster { connection, identity } => {
                 self.clusters.insert(connection, identity);
             }
+            Record::Delivered(fact) => self.delivery.fold(fact),
             Record::RunStarted(run) => {
                 self.journal = Journal::default();
                 self.runs.push(*run);
@@ -192,6 +197,7 @@ impl Snapshot {
     pub(super) fn prune(&mut self) {
         let surplus = self.runs.len().saturating_sub(RUNS_KEPT);
         self.runs.drain(..surplus);
+        self.delivery.prune();
     }
 
     pub(super) fn after_load(&mut self) {

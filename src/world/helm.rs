@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 pub const TOKEN_LABEL: &str = "terrace.dev/token";
 
 /// Which chart.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
 pub struct ChartRef {
     /// A name in `repository`, an `oci://` URL, or a folder.
     pub chart: String,
@@ -119,6 +119,14 @@ impl Release {
     pub fn rolled_back_to(&self) -> Option<u32> {
         self.description.strip_prefix("Rollback to ")?.parse().ok()
     }
+}
+
+/// Where charts come from, whatever cluster they go to.
+#[async_trait]
+pub trait Charts: Send + Sync {
+    /// Finds a chart as [`Helm::resolve`] does, with its archive; `None` where the world keeps no archives, as the sandbox's
+    /// catalogue does not.
+    async fn archive(&self, chart: &ChartRef) -> Outcome<(Chart, Option<Vec<u8>>)>;
 }
 
 /// Helm against one cluster. Install and upgrade return when the program ends; with `wait`, that is when what was made is

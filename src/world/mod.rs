@@ -26,7 +26,7 @@ pub use eks::{
     ResolveConflicts, UpdateOf,
 };
 pub use failure::{Class, Failure, Outcome};
-pub use helm::{Chart, ChartRef, Helm, Release, ReleaseRequest, Rendered, TOKEN_LABEL};
+pub use helm::{Chart, ChartRef, Charts, Helm, Release, ReleaseRequest, Rendered, TOKEN_LABEL};
 pub use kubernetes::{
     ApplyOptions, Endpoint, HttpAnswer, Kubernetes, LogRequest, ObjectChange, ObjectRef, PodRequest, ResourceType,
     Watched,
@@ -187,6 +187,8 @@ pub trait World: Send + Sync {
     /// # Errors
     /// The connection says too little to find a cluster by.
     fn cluster(&self, connection: &ClusterConnection) -> Outcome<ClusterHandle>;
+    /// Charts.
+    fn charts(&self) -> Arc<dyn Charts>;
     /// Programs.
     fn command(&self) -> Arc<dyn Command>;
     /// Terraform roots.

@@ -48,6 +48,8 @@ pub struct Caller {
     pub account: String,
     /// The ARN.
     pub arn: String,
+    /// The unique id, which IAM's policies know as `${aws:userid}`; empty on the sandbox.
+    pub user_id: String,
 }
 
 /// A program to run, without a shell.

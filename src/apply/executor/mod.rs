@@ -188,7 +188,7 @@ impl<'r> Executor<'r> {
     /// Goes forward until everything is done, or nothing more can be.
     pub(in crate::apply) async fn forward(&mut self) {
         let mut jobs: FuturesUnordered<BoxFuture<'r, Back>> = FuturesUnordered::new();
-        if matches!(self.plan.header.mode, Mode::Normal | Mode::RevertDrift | Mode::Import) {
+        if matches!(self.plan.header.mode, Mode::Normal | Mode::RevertDrift | Mode::Import | Mode::Verify) {
             self.phases(&mut jobs).await;
         }
         if self.stop.is_none() && self.failures.is_empty() && self.beyond.is_empty() && self.stuck.is_empty() {

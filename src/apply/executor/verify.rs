@@ -13,7 +13,7 @@ use crate::{
     lang::configuration::{Resource as Declared, Verify},
     lang::evaluate::ConnectionRef,
     plan::{
-        Planned,
+        Mode, Planned,
         connect::Connections,
         instance::{self, Instance},
     },
@@ -35,10 +35,12 @@ impl Executor<'_> {
         let digest = instance::declaration_digest(self.subject, declared);
         let due = |v: &&Verify| {
             let subject = format!("{address}/{}", v.name);
-            all || self
-                .desk
-                .store
-                .with(|s| !s.verdicts.get(subject.as_str()).is_some_and(|v| v.passed && v.declaration == digest))
+            let again = self.plan.header.mode == Mode::Verify;
+            all || again
+                || self
+                    .desk
+                    .store
+                    .with(|s| !s.verdicts.get(subject.as_str()).is_some_and(|v| v.passed && v.declaration == digest))
         };
         let due: Vec<Verify> = declared.verify.iter().filter(due).cloned().collect();
         let mut measures = Vec::new();
@@ -137,7 +139,8 @@ impl Executor<'_> {
             let subject: Arc<str> = format!("phase.{phase}/{}", verify.name).into();
             let passed =
                 self.desk.store.with(|s| s.verdicts.get(&subject).is_some_and(|v| v.passed && v.declaration == digest));
-            if !touched && (passed || self.plan.header.mode.only_what_it_names()) {
+            let again = self.plan.header.mode == Mode::Verify;
+            if !touched && !again && (passed || self.plan.header.mode.only_what_it_names()) {
                 continue;
             }
             let measure = self.evaluator.probe(&[], None, verify).map_err(|p| tell(&p)).and_then(|probe| {

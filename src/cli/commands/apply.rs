@@ -1,14 +1,15 @@
 //! `terrace apply`: a saved plan exactly; or plan, show, ask, apply.
 
 use crate::{
-    apply,
+    apply::{self, Warrant},
     cli::{
         args::{Consent, Selection},
         consent,
         context::Context,
+        delivery,
         error::{Error, Result},
         exit::Exit,
-        loaded::{self, load},
+        loaded::{self, load_meant},
         place,
         project::Project,
         running,
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     selection: Selection,
     #[command(flatten)]
     consent: Consent,
+    /// Apply this release: nothing of the working folder counts but environments and their values
+    #[arg(long, value_name = "DIGEST")]
+    release: Option<String>,
     /// Do not look for drift inside stacks
     #[arg(long)]
     no_drift: bool,
@@ -42,6 +46,8 @@ pub(crate) struct Fresh<'a> {
     pub(crate) command: &'static str,
     /// The plan's folder or name.
     pub(crate) plan: Option<&'a str>,
+    /// The release, in the place of the working folder.
+    pub(crate) release: Option<&'a str>,
     /// What is asked of the plan.
     pub(crate) request: Request,
 }
@@ -61,12 +67,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         drift: !args.no_drift,
         ..Request::default()
     };
-    let fresh = Fresh { command: "apply", plan: args.what.as_deref(), request };
+    let fresh = Fresh { command: "apply", plan: args.what.as_deref(), release: args.release.as_deref(), request };
     Box::pin(plan_and_apply(fresh, &args.consent, context)).await
 }
 
 /// Applies exactly what was saved, and shown to whoever approved it.
 async fn apply_saved(saved: Saved, args: &Args, context: &Context) -> Result<Exit> {
+    if args.release.is_some() {
+        return Err(Error::usage("flags_with_plan", "a saved plan is of one release, or of none, as it is")
+            .hint("leave --release away, or make another plan with it"));
+    }
     if !args.selection.target.is_empty() || !args.selection.replace.is_empty() {
         return Err(Error::usage("flags_with_plan", "a saved plan is applied as it is")
             .hint("leave --target and --replace away, or make another plan with them"));
@@ -85,13 +95,15 @@ async fn apply_saved(saved: Saved, args: &Args, context: &Context) -> Result<Exi
     }
     consent::ask(&saved.content, &args.consent, context)?;
     let store = place::open_store(context, &stage.loaded.place.project, &stage.ledger, "apply").await?;
-    drive(&stage, saved, store, "apply", args.consent.reason.as_deref(), true, context).await
+    let reason = args.consent.reason.as_deref();
+    let how = Drive { command: "apply", reason, check_fresh: true, warrant: None };
+    drive(&stage, saved, store, how, context).await
 }
 
 /// Plans, shows, asks, applies. The state is locked from before the plan is made, so that nothing moves while a person
 /// reads.
 pub(crate) async fn plan_and_apply(fresh: Fresh<'_>, consent: &Consent, context: &Context) -> Result<Exit> {
-    let loaded = load(context, fresh.plan)?;
+    let loaded = load_meant(context, fresh.plan, fresh.release).await?;
     let chosen = loaded.choose(context).await?;
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let project = loaded.place.project.clone();
@@ -112,7 +124,8 @@ pub(crate) async fn plan_and_apply_on(
     match prepare(stage, &fresh.request, consent, context).await {
         Ok(Some(saved)) => {
             let reason = consent.reason.as_deref();
-            drive(stage, saved, store, fresh.command, reason, false, context).await
+            let how = Drive { command: fresh.command, reason, check_fresh: false, warrant: None };
+            drive(stage, saved, store, how, context).await
         }
         Ok(None) => {
             store.close().await?;
@@ -142,23 +155,44 @@ async fn prepare(stage: &Stage, request: &Request, consent: &Consent, context: &
     Ok(agreed?.then_some(saved))
 }
 
-async fn drive(
+/// How a plan is driven.
+pub(crate) struct Drive<'a> {
+    /// The command, for the record.
+    pub(crate) command: &'a str,
+    /// `--reason`.
+    pub(crate) reason: Option<&'a str>,
+    /// Whether all that is live is looked at first: for a plan that was saved.
+    pub(crate) check_fresh: bool,
+    /// By what right; found out where it is not given.
+    pub(crate) warrant: Option<Warrant>,
+}
+
+/// Applies a plan that was agreed to.
+pub(crate) async fn drive(
     stage: &Stage,
     saved: Saved,
     store: Store,
-    command: &str,
-    reason: Option<&str>,
-    check_fresh: bool,
+    how: Drive<'_>,
     context: &Context,
 ) -> Result<Exit> {
-    let options = running::options(context, stage, command, reason, check_fresh).await;
+    let warrant = match how.warrant {
+        Some(warrant) => warrant,
+        None => match delivery::warrant(context, stage).await {
+            Ok(warrant) => Warrant { authors: saved.attachment.author.iter().cloned().collect(), ..warrant },
+            Err(error) => {
+                let _ = store.close().await;
+                return Err(error);
+            }
+        },
+    };
+    let options = running::options(context, stage, how.command, how.reason, how.check_fresh, warrant).await;
     let view = Arc::new(View::new(&context.terminal));
     let listener = running::listen(&options.interrupt, &view);
     let attachment = saved.attachment.clone();
     let ended = apply::run(stage.subject.clone(), saved, store, options, view.clone()).await;
     listener.abort();
     view.finish();
-    if !check_fresh && matches!(ended, Err(apply::Error::Refused(_))) {
+    if !how.check_fresh && matches!(ended, Err(apply::Error::Refused(_) | apply::Error::NotEligible { .. })) {
         // Nobody can apply this plan, so nothing of it waits for that.
         stage.discard(&attachment, context).await;
     }

@@ -27,6 +27,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let fresh = Fresh {
         command: "destroy",
+        release: None,
         plan: args.plan.plan.as_deref(),
         request: Request { mode: Mode::Destroy, targets: args.target, ..Request::default() },
     };

@@ -65,7 +65,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     }
     let imports = BTreeMap::from([(args.to.clone(), args.id.clone())]);
     let request = Request { mode: Mode::Import, imports, ..Request::default() };
-    let fresh = Fresh { command: "import", plan: None, request };
+    let fresh = Fresh { command: "import", plan: None, release: None, request };
     let exit = Box::pin(plan_and_apply_on(&mut stage, &project, fresh, &args.consent, context)).await?;
     if exit == Exit::Done {
         context.terminal.status(&format!("Next: {} shows what still differs", bold("terrace plan")));

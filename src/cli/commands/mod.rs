@@ -1,8 +1,10 @@
 //! One file a command: its arguments and what it does.
 
 pub(crate) mod apply;
+pub(crate) mod approve;
 pub(crate) mod completions;
 pub(crate) mod console;
+pub(crate) mod decide;
 pub(crate) mod destroy;
 pub(crate) mod doctor;
 pub(crate) mod drift;
@@ -13,8 +15,12 @@ pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod output;
+pub(crate) mod pipeline;
 pub(crate) mod plan;
+pub(crate) mod promote;
+pub(crate) mod release;
 pub(crate) mod resume;
+pub(crate) mod rollback;
 pub(crate) mod sandbox;
 pub(crate) mod schema;
 pub(crate) mod show;
@@ -22,3 +28,4 @@ pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod unlock;
 pub(crate) mod validate;
+pub(crate) mod verify;

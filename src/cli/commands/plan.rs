@@ -9,7 +9,7 @@ use crate::{
         context::Context,
         error::{Error, Result, defect},
         exit::Exit,
-        loaded::load,
+        loaded::load_meant,
         place, stage,
         style::bold,
         variables,
@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// Do not look for drift inside stacks
     #[arg(long)]
     no_drift: bool,
+    /// A plan of this release: nothing of the working folder counts but environments and their values
+    #[arg(long, value_name = "DIGEST")]
+    release: Option<String>,
     /// End with 2 where there are changes
     #[arg(long)]
     detailed_exitcode: bool,
@@ -59,8 +62,6 @@ struct Later {
     html: Option<PathBuf>,
     #[arg(long, hide = true, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    #[arg(long, hide = true, value_name = "DIGEST")]
-    release: Option<String>,
     #[arg(long, hide = true)]
     annotate: bool,
     #[arg(long, hide = true)]
@@ -72,7 +73,6 @@ impl Later {
         let given = [
             ("--html", self.html.is_some()),
             ("--markdown", self.markdown.is_some()),
-            ("--release", self.release.is_some()),
             ("--annotate", self.annotate),
             ("--pull-request", self.pull_request),
         ];
@@ -89,7 +89,7 @@ impl Later {
 /// Makes and shows the plan.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     args.later.refused()?;
-    let loaded = load(context, args.plan.plan.as_deref())?;
+    let loaded = load_meant(context, args.plan.plan.as_deref(), args.release.as_deref()).await?;
     let chosen = if args.offline { loaded.choose_unasked(context)? } else { loaded.choose(context).await? };
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let stage = if args.offline {
@@ -126,7 +126,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         }
     }
     if !context.terminal.json {
-        let refused = plan::refusals(&stage.subject.configuration, &saved.content);
+        let refused = plan::refusals(&saved.content);
         for refusal in refused.iter().filter(|_| saved.content.has_changes()) {
             context.terminal.status(&format!("apply will refuse this: {}", refusal.summary));
         }

@@ -1,7 +1,7 @@
 //! `terrace resume`: goes on with a run that was cut off, or takes back what it did.
 
 use crate::{
-    apply,
+    apply::{self, Warrant},
     base::Address,
     cli::{
         args::{Consent, PlanArg},
@@ -60,7 +60,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
             return Err(error);
         }
     };
-    let options = running::options(context, &stage, "resume", args.consent.reason.as_deref(), false).await;
+    let options =
+        running::options(context, &stage, "resume", args.consent.reason.as_deref(), false, Warrant::default()).await;
     let view = Arc::new(View::new(&context.terminal));
     let listener = running::listen(&options.interrupt, &view);
     let ended = apply::resume(stage.subject.clone(), store, options, view.clone(), args.rollback).await;

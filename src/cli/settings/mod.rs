@@ -38,11 +38,18 @@ pub(crate) struct Settings {
     pub(crate) people: BTreeMap<String, String>,
     /// `[state]`.
     pub(crate) state: StateSettings,
+    /// `[releases]`: where releases are kept, where that is not where `[state]` is.
+    pub(crate) releases: Option<StateSettings>,
     /// `[environment.NAME.state]`, by environment.
     pub(crate) states: BTreeMap<String, StateSettings>,
 }
 
 impl Settings {
+    /// Where releases are kept: one store for all environments (rule 27).
+    pub(crate) fn releases(&self) -> StateSettings {
+        self.releases.clone().unwrap_or_else(|| self.state.clone())
+    }
+
     /// Where the state of an environment is kept.
     pub(crate) fn state_of(&self, environment: &str) -> StateSettings {
         self.state.under(self.states.get(environment))
@@ -138,6 +145,7 @@ impl Reader {
             "helm",
             "environment",
             "people",
+            "releases",
             "state",
             "terraform",
             "tofu",
@@ -156,6 +164,11 @@ impl Reader {
                 "state" => {
                     settings.state = self.state(value, "[state]");
                     self.check_state(&settings.state, value, "[state]");
+                }
+                "releases" => {
+                    let releases = self.state(value, "[releases]");
+                    self.check_state(&releases, value, "[releases]");
+                    settings.releases = Some(releases);
                 }
                 "people" => settings.people = self.people(value),
                 name @ ("helm" | "terraform" | "tofu") => {

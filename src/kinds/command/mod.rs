@@ -80,6 +80,17 @@ impl Kind for CommandKind {
         Ok(Desired { inputs, documents: BTreeMap::new(), identity })
     }
 
+    fn ingredients(&self, desired: &Desired) -> crate::kinds::Ingredients {
+        let words = PROGRAMS.iter().filter_map(|name| desired.inputs.get(name)?.as_seq());
+        let words =
+            words.flat_map(|argv| argv.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect::<Vec<_>>());
+        let folder = desired.inputs.get("working_dir").and_then(Value::as_str).unwrap_or(".");
+        crate::kinds::Ingredients {
+            programs: words.filter_map(|word| normalize(folder, &word).ok()).collect(),
+            ..crate::kinds::Ingredients::default()
+        }
+    }
+
     async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
         operation::read(context, identity, desired).await
     }

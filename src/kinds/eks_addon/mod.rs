@@ -79,6 +79,16 @@ impl Kind for AddonKind {
         Ok(Desired { inputs: Value::object(inputs), documents: BTreeMap::new(), identity })
     }
 
+    fn ingredients(&self, desired: &Desired) -> crate::kinds::Ingredients {
+        let version = desired.inputs.get("version").and_then(crate::base::Value::as_str);
+        let mut found = crate::kinds::Ingredients::default();
+        if let Some(word @ ("latest" | "default")) = version {
+            let hint = "write the exact version: aws eks describe-addon-versions lists them".to_owned();
+            found.floating.push((format!("its version is `{word}`, which means another one tomorrow"), hint));
+        }
+        found
+    }
+
     async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
         live::read(context, identity, desired).await
     }

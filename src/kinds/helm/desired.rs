@@ -56,6 +56,23 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     Ok(Desired { inputs: Value::object(inputs), documents: BTreeMap::new(), identity })
 }
 
+/// A chart from elsewhere is frozen with its archive, one of the project with its folder.
+pub(super) fn ingredients(desired: &Desired) -> crate::kinds::Ingredients {
+    let text = |name: &str| desired.inputs.get(name).and_then(Value::as_str).map(str::to_owned);
+    let mut found = crate::kinds::Ingredients::default();
+    match (text("chart"), text("repository")) {
+        (Some(chart), repository) if repository.is_some() || chart.starts_with("oci://") => {
+            found.charts.push(ChartRef { chart, repository, version: text("version") });
+        }
+        (Some(folder), _) => found.folders.push(folder),
+        (None, _) => found.floating.push((
+            "its chart is not known before something is applied".to_owned(),
+            "name the chart by what is known: variables, locals, env".to_owned(),
+        )),
+    }
+    found
+}
+
 /// The chart: a name in a repository, an `oci://` URL, or a folder of the project.
 fn chart(request: &Prepare<'_>, inputs: &mut BTreeMap<Arc<str>, Value>, problems: &mut Diagnostics) {
     let given = |name: &str| request.inputs.get(name).filter(|v| !v.is_null());

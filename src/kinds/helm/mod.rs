@@ -48,6 +48,10 @@ impl Kind for HelmKind {
         desired::prepare(request)
     }
 
+    fn ingredients(&self, desired: &Desired) -> crate::kinds::Ingredients {
+        desired::ingredients(desired)
+    }
+
     async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
         live::read(context, identity, desired).await
     }

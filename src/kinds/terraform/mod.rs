@@ -51,6 +51,17 @@ impl Kind for TerraformKind {
         desired::prepare(request)
     }
 
+    fn ingredients(&self, desired: &Desired) -> crate::kinds::Ingredients {
+        let text = |name: &str| desired.inputs.get(name).and_then(crate::base::Value::as_str).map(str::to_owned);
+        let files = desired.inputs.get("var_files").and_then(crate::base::Value::as_seq);
+        let files = files.into_iter().flat_map(|f| f.iter().filter_map(|v| v.as_str().map(str::to_owned)));
+        crate::kinds::Ingredients {
+            folders: text("root").into_iter().collect(),
+            programs: files.collect(),
+            ..crate::kinds::Ingredients::default()
+        }
+    }
+
     async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
         live::read(context, identity, desired).await
     }

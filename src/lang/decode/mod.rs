@@ -4,6 +4,7 @@
 //! when the whole configuration is there.
 
 mod call;
+mod gates;
 mod plain;
 mod plan;
 mod refactoring;

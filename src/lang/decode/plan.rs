@@ -7,7 +7,6 @@ use crate::{
         ast::{Block, Body, Expr, Node},
         builtin,
         configuration::{AwsBlock, Connection, Environment, Fixture, OnFailure, Phase, WorldBlock},
-        literal::literal,
         schema::BlockSchema,
     },
 };
@@ -41,14 +40,6 @@ impl Decoder<'_> {
                 ),
             }
         }
-        let mut settings = BTreeMap::new();
-        for (name, attribute) in body.attributes.iter().filter(|(n, _)| !matches!(&***n, "after" | "protected")) {
-            if let Some(json) = self.plain(body, name).and_then(|value| value.to_json()) {
-                settings.insert(name.clone(), json);
-            } else if literal(&attribute.expr).is_none() {
-                // Said by `plain`.
-            }
-        }
         let nested = |name: &str| body.blocks.iter().find(|b| &*b.kind == name);
         let world = match (nested("aws"), nested("sandbox")) {
             (Some(aws), _) => WorldBlock::Aws(self.aws_block(&aws.body)),
@@ -65,9 +56,8 @@ impl Decoder<'_> {
             after,
             world,
             protected: self.plain_bool(body, "protected").unwrap_or(false),
-            approval: nested("approval").map(|b| self.plain_object(&b.body)),
-            window: nested("window").map(|b| self.plain_object(&b.body)),
-            settings,
+            gates: self.gates(body),
+            ttl: self.plain_duration(body, "ttl"),
         };
         if let Some(first) = self.root.environments.get(&name) {
             let first = first.span.clone();

@@ -45,6 +45,7 @@ impl Maker<'_> {
                 targets: self.request.targets.clone(),
                 replace: self.request.replace.clone(),
                 offline: self.request.offline,
+                release: subject.release.clone(),
                 configuration: configuration_digest(subject)?,
                 state: StateId { lineage: subject.state.lineage.clone(), serial: subject.state.serial },
             },
@@ -101,7 +102,7 @@ impl Maker<'_> {
                 }
                 return Ok(out);
             }
-            Mode::RefreshOnly | Mode::Destroy | Mode::RevertDrift | Mode::Import => return Ok(out),
+            Mode::RefreshOnly | Mode::Destroy | Mode::RevertDrift | Mode::Import | Mode::Verify => return Ok(out),
             Mode::Normal if self.targets.is_some() => return Ok(out),
             Mode::Normal => {}
         }

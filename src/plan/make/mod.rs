@@ -67,7 +67,7 @@ pub async fn make(subject: &Subject, request: &Request, events: &dyn Events) -> 
     let mut maker = Maker::new(subject, request, events)?;
     let mut walked = Ok(());
     match request.mode {
-        Mode::Normal | Mode::RevertDrift | Mode::Import => walked = maker.walk().await,
+        Mode::Normal | Mode::RevertDrift | Mode::Import | Mode::Verify => walked = maker.walk().await,
         Mode::Destroy => maker.destroy().await,
         Mode::RefreshOnly => maker.refresh().await,
     }
@@ -388,6 +388,7 @@ impl<'s> Maker<'s> {
             Mode::RevertDrift if planned.facts.contains_key(REVERT_DRIFT) => Some(planned),
             Mode::RevertDrift => self.put_back(planned),
             Mode::Import => self.taken_over(planned),
+            Mode::Verify => self.asked_again(planned),
             _ => Some(planned),
         };
         let Some(planned) = kept else { return };
@@ -395,6 +396,20 @@ impl<'s> Maker<'s> {
             self.pending.entry(Declaration::from(&planned.address)).or_insert_with(|| planned.address.clone());
         }
         self.nodes.push(planned);
+    }
+}
+
+impl Maker<'_> {
+    /// What is there is asked again, and nothing else of it is done.
+    fn asked_again(&self, planned: Planned) -> Option<Planned> {
+        let check = planned.address.kind() == "check";
+        if !check && !self.state.resources.contains_key(&planned.address) {
+            return None;
+        }
+        let due = check || !planned.verify.is_empty();
+        let action = if due { ActionWord::Verify } else { ActionWord::NoOp };
+        let Planned { address, phase, inputs, documents, identity, verify, controls, .. } = planned;
+        Some(Planned { inputs, documents, identity, verify, controls, ..blank(&address, phase, action) })
     }
 }
 

@@ -145,6 +145,9 @@ impl Maker<'_> {
     }
 
     pub(super) fn passed(&self, subject: &str, declaration: &crate::base::Digest) -> bool {
+        if self.request.mode == crate::plan::Mode::Verify {
+            return false;
+        }
         let verdict: Option<&Verdict> = self.state.verdicts.get(subject);
         verdict.is_some_and(|v| v.passed && v.declaration == *declaration)
     }

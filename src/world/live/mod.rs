@@ -7,13 +7,13 @@ mod ledger;
 mod s3;
 
 pub use aws::AskMfa;
-pub use helm::{ChartMirror, HelmSettings};
+pub use helm::{ChartMirror, HelmSettings, LockedArchive};
 pub use ledger::FileLedger;
 pub use s3::{Encryption, S3Ledger, S3Place};
 
 use crate::world::{
-    Aws, AwsConnection, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, Machine, Outcome, Terraform,
-    World,
+    Aws, AwsConnection, Charts, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, Machine, Outcome,
+    Terraform, World,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
 use std::{
@@ -96,6 +96,10 @@ impl World for Live {
             }
         };
         Ok(clusters.entry(connection.clone()).or_insert_with(made).clone())
+    }
+
+    fn charts(&self) -> Arc<dyn Charts> {
+        self.helm.clone()
     }
 
     fn command(&self) -> Arc<dyn Command> {

@@ -20,8 +20,8 @@ pub use inspect::{Drift, Row, Show};
 pub(in crate::world::sandbox) use tx::Tx;
 
 use crate::world::{
-    Aws, AwsConnection, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, HttpAnswer, Machine, Outcome,
-    Program, ProgramEnd, Terraform, World,
+    Aws, AwsConnection, Charts, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, HttpAnswer, Machine,
+    Outcome, Program, ProgramEnd, Terraform, World,
 };
 use clock::VirtualClock;
 use jiff::Timestamp;
@@ -192,6 +192,10 @@ impl World for Sandbox {
 
     fn cluster(&self, connection: &ClusterConnection) -> Outcome<ClusterHandle> {
         cluster::cluster_handle(self.arc(), connection)
+    }
+
+    fn charts(&self) -> Arc<dyn Charts> {
+        cluster::charts(self.arc())
     }
 
     fn command(&self) -> Arc<dyn Command> {

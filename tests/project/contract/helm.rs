@@ -57,6 +57,7 @@ impl HelmBed {
         live.use_helm(HelmSettings {
             program: Some(helm.display().to_string()),
             mirrors: Vec::new(),
+            archives: Vec::new(),
             cache: Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("charts-of-tests")),
         });
         let path = control.kubeconfig().display().to_string();

@@ -105,7 +105,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
 async fn revert(selections: Vec<Selection>, consent: &Consent, mut stage: Stage, context: &Context) -> Result<Exit> {
     let project = stage.loaded.place.project.clone();
     let request = Request { mode: Mode::RevertDrift, revert: selections, ..Request::default() };
-    let fresh = Fresh { command: "drift --revert", plan: None, request: request.clone() };
+    let fresh = Fresh { command: "drift --revert", plan: None, release: None, request: request.clone() };
     let before = stage.subject.state.serial;
     let exit = Box::pin(plan_and_apply_on(&mut stage, &project, fresh, consent, context)).await?;
     stage.subject.state = place::snapshot(&stage.ledger).await?;

@@ -84,6 +84,7 @@ fn header(plan: &Plan, page: &mut Page) {
         Mode::Normal => {}
         Mode::Destroy => page.line(&format!("       {}", red("destroys everything that state remembers"))),
         Mode::RevertDrift => page.line("       only puts back what changed behind Terrace's back"),
+        Mode::Verify => page.line("       only asks again what verifies it; changes nothing"),
         Mode::Import => page.line("       only takes over into state what exists; changes nothing else"),
         Mode::RefreshOnly => page.line("       only takes over into state what is live; changes nothing"),
     }

@@ -40,6 +40,7 @@ fn plan(nodes: Vec<Planned>) -> Plan {
             targets: Vec::new(),
             replace: Vec::new(),
             offline: false,
+            release: None,
             configuration: Digest::of(b""),
             state: StateId { lineage: "l".into(), serial: 12 },
         },

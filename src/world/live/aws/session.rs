@@ -80,7 +80,7 @@ impl Session {
     /// A session over a configuration that is known to be right, for tests.
     #[cfg(test)]
     pub(super) fn ready_with(connection: AwsConnection, config: &SdkConfig) -> Arc<Self> {
-        let caller = Caller { account: connection.account_id.clone(), arn: String::new() };
+        let caller = Caller { account: connection.account_id.clone(), arn: String::new(), user_id: String::new() };
         let ready = OnceCell::new_with(Some(Ready {
             clients: Clients::new(config, &connection.account_id),
             caller,
@@ -143,7 +143,11 @@ impl Session {
         let endpoint = config.endpoint_url().unwrap_or_default();
         let answer = sts(&config).get_caller_identity().send().await;
         let answer = answer.map_err(failed("sts:GetCallerIdentity", endpoint))?;
-        let caller = Caller { account: answer.account.unwrap_or_default(), arn: answer.arn.unwrap_or_default() };
+        let caller = Caller {
+            account: answer.account.unwrap_or_default(),
+            arn: answer.arn.unwrap_or_default(),
+            user_id: answer.user_id.unwrap_or_default(),
+        };
         self.guard(&caller)?;
         let clients = Clients::new(&config, &caller.account);
         let endpoint = config.endpoint_url().map(str::to_owned);

@@ -5,7 +5,7 @@
 //! repositories.yaml only for repositories that were added by name, and check no digest.
 
 use super::{
-    Settings, archive,
+    LockedArchive, Settings, archive,
     cache::Cache,
     credentials::Credentials,
     mirror::mirrored,
@@ -73,6 +73,9 @@ impl Charts {
             (Some(repository), Some(version)) => (repository.as_str(), version.as_str()),
             (None, Some(version)) => (chart.chart.as_str(), version.as_str()),
         };
+        if let Some(locked) = settings.archives.iter().find(|locked| locked.chart == *chart) {
+            return released(locked).await;
+        }
         let instead = mirrored(&settings.mirrors, declared);
         let address = instead.as_deref().unwrap_or(declared);
         let packed = if let Some((host, path)) = registry::parts(address) {
@@ -105,6 +108,26 @@ impl Charts {
 
 fn cell<T>(known: &Known<T>, key: String) -> Arc<OnceCell<T>> {
     known.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+}
+
+/// A chart that a release brings along: nobody else is asked for it.
+#[expect(clippy::disallowed_methods, reason = "reads the archive that the release holds")]
+async fn released(locked: &LockedArchive) -> Outcome<Pinned> {
+    let subject = locked.chart.chart.as_str();
+    let unreadable = |e: std::io::Error| Failure::new(Class::Local, "read release", subject, e.to_string());
+    let bytes = tokio::fs::read(&locked.file).await.map_err(unreadable)?;
+    checked(&bytes, &locked.digest, subject)?;
+    let contents = archive::of_archive(&bytes, subject)?;
+    let chart = Chart {
+        name: contents.name,
+        version: contents.version,
+        app_version: contents.app_version,
+        digest: locked.digest.clone(),
+        made_up: false,
+        mirror: None,
+        looks_up: contents.looks_up,
+    };
+    Ok(Pinned { chart, path: locked.file.clone() })
 }
 
 fn folder(folder: &str, cache: &Cache) -> Outcome<Pinned> {

@@ -51,8 +51,21 @@ pub struct HelmSettings {
     pub program: Option<String>,
     /// `[[mirror]]`.
     pub mirrors: Vec<ChartMirror>,
+    /// Charts that a release brings along, in the place of where they are declared to be.
+    pub archives: Vec<LockedArchive>,
     /// Where charts are kept; `terrace` in the user's folder of caches where `None`.
     pub cache: Option<PathBuf>,
+}
+
+/// A chart that a release brings along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedArchive {
+    /// The chart as it is declared.
+    pub chart: ChartRef,
+    /// The digest that its archive must have.
+    pub digest: String,
+    /// Its archive.
+    pub file: PathBuf,
 }
 
 use HelmSettings as Settings;
@@ -90,6 +103,18 @@ impl Shared {
 
     async fn pinned(&self, chart: &ChartRef) -> Outcome<Pinned> {
         self.charts.pinned(chart, self.settings(), self.cache()?).await
+    }
+}
+
+#[async_trait::async_trait]
+impl crate::world::Charts for Shared {
+    async fn archive(&self, chart: &ChartRef) -> Outcome<(Chart, Option<Vec<u8>>)> {
+        let pinned = self.pinned(chart).await?;
+        let unreadable = |e: std::io::Error| Failure::new(Class::Local, "helm pull", &chart.chart, e.to_string());
+        // A chart of the project is a folder, and part of what is frozen by its files.
+        let archive =
+            if pinned.path.is_dir() { None } else { Some(tokio::fs::read(&pinned.path).await.map_err(unreadable)?) };
+        Ok((pinned.chart, archive))
     }
 }
 

@@ -101,7 +101,7 @@ impl Identity for Sts {
             role.and_then(|r| r.session_name.as_deref()).or(self.connection.profile.as_deref()).unwrap_or("terrace");
         let account = self.scope.account.clone();
         let arn = format!("arn:aws:sts::{account}:assumed-role/{name}/{session}");
-        self.sandbox.call("sts:GetCallerIdentity", "", |_| Ok(Caller { account, arn })).await
+        self.sandbox.call("sts:GetCallerIdentity", "", |_| Ok(Caller { account, arn, user_id: String::new() })).await
     }
 }
 

@@ -20,7 +20,7 @@ mod watch;
 mod workload;
 
 use super::{Halfway, Sandbox, Tx};
-use crate::world::{ClusterConnection, ClusterHandle, ObjectRef, Outcome};
+use crate::world::{Charts, ClusterConnection, ClusterHandle, ObjectRef, Outcome};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -40,6 +40,11 @@ pub(in crate::world::sandbox) fn cluster_handle(
     let kubernetes = kubernetes::Api { sandbox: Arc::clone(&sandbox), cluster: cluster.clone() };
     let helm = helm::Client { sandbox, cluster };
     Ok(ClusterHandle { kubernetes: Arc::new(kubernetes), helm: Arc::new(helm) })
+}
+
+/// The catalogue.
+pub(in crate::world::sandbox) fn charts(sandbox: Arc<Sandbox>) -> Arc<dyn Charts> {
+    Arc::new(helm::Client { sandbox, cluster: String::new() })
 }
 
 fn key(connection: &ClusterConnection) -> String {

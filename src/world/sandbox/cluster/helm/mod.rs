@@ -16,7 +16,7 @@ use super::{
     server,
 };
 use crate::world::{
-    Chart, ChartRef, Class, Clock as _, Failure, Helm, ObjectRef, Outcome, Release, ReleaseRequest, Rendered,
+    Chart, ChartRef, Charts, Class, Clock as _, Failure, Helm, ObjectRef, Outcome, Release, ReleaseRequest, Rendered,
 };
 use jiff::Timestamp;
 use operation::Operation;
@@ -87,6 +87,13 @@ pub(super) fn uninstall_now(tx: &mut Tx<'_>, cluster: &str, namespace: &str, nam
         release::forget(tx, cluster, namespace, name);
     }
     Ok(())
+}
+
+#[async_trait::async_trait]
+impl Charts for Client {
+    async fn archive(&self, chart: &ChartRef) -> Outcome<(Chart, Option<Vec<u8>>)> {
+        Ok((self.resolve(chart).await?, None))
+    }
 }
 
 #[async_trait::async_trait]

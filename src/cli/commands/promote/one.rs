@@ -1,0 +1,294 @@
+//! One promotion: judged, planned, shown, agreed to, applied, recorded.
+
+use crate::{
+    apply::Warrant,
+    base::Digest,
+    cli::{
+        args::Consent,
+        commands::{self, apply::Drive},
+        consent,
+        context::Context,
+        delivery::{self, Recorded},
+        error::{Error, Result, not_eligible},
+        exit::Exit,
+        place, releases,
+        stage::{self, Stage},
+        style::bold,
+        variables,
+    },
+    gate::{self, Candidate, Docket, Place, Reason, Way},
+    plan::{self, Request, Saved},
+    promote::stored,
+    state::{Actor, Decision, Fact, Passage, Store, StoredRelease, approval, facts, release},
+    world::live::OsRandom,
+};
+
+/// What is to go where.
+pub(crate) struct Promotion<'a> {
+    /// The release, as it was typed.
+    pub(crate) release: &'a str,
+    /// The environment.
+    pub(crate) to: &'a str,
+    /// Who wants it.
+    pub(crate) why: Why,
+    /// What it passes, with the reasons.
+    pub(crate) passage: Passage,
+    /// What a person agreed to.
+    pub(crate) consent: &'a Consent,
+}
+
+/// Who wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Somebody named it.
+    Named,
+    /// It is the candidate.
+    Auto,
+}
+
+/// Promotes a release, or says every reason why not.
+///
+/// # Errors
+/// A release or an environment that is not there; a gate that is shut (exit 4); whatever keeps a plan from being made.
+pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Result<Exit> {
+    let project = context.project()?;
+    let store = releases::store(context, &project)?;
+    let all = release::releases(&*store).await?;
+    let found = releases::pick(all.clone(), promotion.release)?;
+    let loaded = releases::load_found(context, project.clone(), &*store, &found).await?;
+    let environment = loaded.named_environment(promotion.to)?.clone();
+    let chosen = loaded.whereabouts(context, &environment).await?;
+    let target = delivery::recorded(context, &loaded, &environment).await;
+    let mut upstream: Vec<Recorded> = Vec::new();
+    for above in delivery::upstream(&loaded, &environment) {
+        upstream.push(delivery::recorded(context, &loaded, above).await);
+    }
+    let variables = variables::gather(context, &loaded, &environment.name)?;
+    let stage = stage::set(context, loaded, chosen.clone(), variables).await?;
+    let by = delivery::actor(context, &stage.loaded, &chosen, &*stage.subject.world).await?;
+    let now = stage.subject.world.clock().now();
+    let way = Way {
+        auto: promotion.why == Why::Auto,
+        hotfix: promotion.passage.hotfix.is_some(),
+        break_glass: promotion.passage.break_glass.is_some().then(|| by.clone()),
+        rollback: promotion.passage.rollback,
+    };
+    let values = values_of(&stage)?;
+    let ancestors: Vec<&Place> = upstream.iter().map(|r| &r.place).collect();
+    let nearest: Vec<&Place> = ancestors.iter().copied().filter(|p| environment.after.contains(&p.name)).collect();
+    let docket = Docket {
+        release: &found.digest,
+        authors: &[],
+        target: &target.place,
+        upstream: &nearest,
+        ancestors: &ancestors,
+        values: Some(&values),
+        plan: None,
+        way: &way,
+        now,
+    };
+    let mut reasons = gate::judge(&docket);
+    if reasons == [Reason::AlreadyThere] || already(&reasons) {
+        context.terminal.status(&format!(
+            "{} has {} already, with the same values",
+            environment.name,
+            found.digest.short()
+        ));
+        return Ok(Exit::Done);
+    }
+    // Approvals are of a plan, and there is none yet.
+    let needs_approval = reasons.iter().any(|r| matches!(r, Reason::Approvals { .. }));
+    reasons.retain(|r| !matches!(r, Reason::Approvals { .. }));
+    if !reasons.is_empty() {
+        return Err(not_eligible(&environment.name, found.digest.short(), &reasons));
+    }
+    let candidates = all.iter().map(|r| Candidate { release: &r.digest, created: r.created() });
+    let candidate = gate::candidate(candidates, &target.place, &nearest, &ancestors, now).map(|c| c.release.clone());
+    let warrant = Warrant {
+        upstream: upstream.iter().map(|r| r.place.clone()).collect(),
+        after: environment.after.clone(),
+        gates: environment.gates.clone(),
+        authors: found.authors(),
+        by: Some(by.clone()),
+        way,
+        passage: Passage { because: because(&found.digest, &nearest, now), ..promotion.passage.clone() },
+    };
+    let job = Job { stage, found, warrant, by, consent: promotion.consent, needs_approval, candidate, now };
+    job.run(&project, promotion.why, context).await
+}
+
+fn already(reasons: &[Reason]) -> bool {
+    reasons.contains(&Reason::AlreadyThere)
+        && reasons.iter().all(|r| matches!(r, Reason::AlreadyThere | Reason::Approvals { .. } | Reason::Window { .. }))
+}
+
+/// The digest of what an environment gives to a plan, as its arrival will record it.
+fn values_of(stage: &Stage) -> Result<Digest> {
+    let sealed: std::collections::BTreeMap<_, _> =
+        stage.subject.given.variables.iter().map(|(k, v)| (k.clone(), stage.subject.seal.seal_value(v))).collect();
+    plan::values_digest(&sealed, &stage.subject.world_id()).map_err(|e| crate::cli::error::defect(&e))
+}
+
+/// What each upstream has to show for a release, for the record.
+fn because(release: &Digest, upstream: &[&Place], now: jiff::Timestamp) -> Vec<String> {
+    let said = |place: &&Place| {
+        let soaked = place.seen(release).map(|seen| seen.soaked(now))?;
+        Some(format!("verified in {} for {}", place.name, crate::base::format_duration(soaked)))
+    };
+    upstream.iter().filter_map(said).collect()
+}
+
+/// A promotion that nothing stands against but, perhaps, approvals.
+struct Job<'a> {
+    stage: Stage,
+    found: StoredRelease,
+    warrant: Warrant,
+    by: Actor,
+    consent: &'a Consent,
+    needs_approval: bool,
+    candidate: Option<Digest>,
+    now: jiff::Timestamp,
+}
+
+impl Job<'_> {
+    async fn run(mut self, project: &crate::cli::project::Project, why: Why, context: &Context) -> Result<Exit> {
+        let state = place::open_store(context, project, &self.stage.ledger, "promote").await?;
+        self.stage.subject.state = state.snapshot();
+        let ready = self.plan(why, context).await;
+        let (saved, check_fresh) = match ready {
+            Ok(Some(ready)) => ready,
+            Ok(None) => {
+                state.close().await?;
+                return Ok(Exit::NotEligible);
+            }
+            Err(error) => {
+                let _ = state.close().await;
+                return Err(error);
+            }
+        };
+        self.apply(saved, check_fresh, state, context).await
+    }
+
+    /// A plan that everybody who must has agreed to; nothing where it waits for them.
+    async fn plan(&self, why: Why, context: &Context) -> Result<Option<(Saved, bool)>> {
+        place::no_open_run(&self.stage.subject.state)?;
+        if self.needs_approval
+            && let Some(saved) = self.waiting(context).await?
+        {
+            return self.approved(saved, context).await.map(|saved| saved.map(|saved| (saved, true)));
+        }
+        let mut saved = stage::save(self.stage.make(context, &Request::default()).await?)?;
+        saved.attachment.author = Some(self.by.clone());
+        commands::plan::show(&saved, context);
+        if self.needs_approval {
+            stored::keep(&*self.stage.ledger, &saved).await?;
+            return self.approved(saved, context).await.map(|saved| saved.map(|saved| (saved, true)));
+        }
+        let agreed = if saved.content.has_changes() && why == Why::Named {
+            self.allows_auto_approve().and_then(|()| consent::ask(&saved.content, self.consent, context))
+        } else {
+            Ok(())
+        };
+        if let Err(error) = agreed {
+            self.stage.discard(&saved.attachment, context).await;
+            return Err(error);
+        }
+        Ok(Some((saved, false)))
+    }
+
+    /// Where nobody has to approve, a protected environment still wants a person.
+    fn allows_auto_approve(&self) -> Result<()> {
+        let header = &self.stage.subject;
+        let env = &header.given.env.name;
+        if header.protected && self.consent.auto_approve && self.consent.confirm.as_deref() != Some(&**env) {
+            return Err(Error::usage("protected", format!("{env} is protected: --auto-approve alone is not enough"))
+                .hint(format!("give --confirm {env} beside it")));
+        }
+        Ok(())
+    }
+
+    /// The plan of this release that waits, where it is still fresh; one that is not is taken away.
+    async fn waiting(&self, context: &Context) -> Result<Option<Saved>> {
+        let subject = &self.stage.subject;
+        let ledger = &*self.stage.ledger;
+        let request =
+            Request { parallelism: context.parallelism(&self.stage.loaded.place.project), ..Request::default() };
+        for saved in stored::waiting(ledger).await? {
+            if saved.content.header.release.as_ref() != Some(&self.found.digest) {
+                continue;
+            }
+            let mut moved = plan::moved(subject, &saved.content, &request).await;
+            if moved.is_empty() {
+                moved = plan::spent(subject, &saved.attachment, request.parallelism).await;
+            }
+            if moved.is_empty() {
+                commands::plan::show(&saved, context);
+                return Ok(Some(saved));
+            }
+            let why: Vec<String> = moved.iter().map(ToString::to_string).collect();
+            context.terminal.status(&format!(
+                "the plan {} that waited is stale and needs approvals anew: {}",
+                saved.digest.short(),
+                why.join("; ")
+            ));
+            stored::forget(ledger, &saved.digest).await?;
+            self.stage.discard(&saved.attachment, context).await;
+        }
+        Ok(None)
+    }
+
+    /// The plan, where enough have approved it; else it is said who is missing.
+    async fn approved(&self, saved: Saved, context: &Context) -> Result<Option<Saved>> {
+        let env = &saved.content.header.env;
+        let approvals = approval::approvals(&*self.stage.ledger, &saved.digest).await?;
+        let mut authors = self.warrant.authors.clone();
+        authors.extend(saved.attachment.author.clone());
+        let rules = std::iter::once(&self.warrant.gates).filter_map(|gates| gates.approval.as_ref());
+        let mut short = Vec::new();
+        for rule in rules {
+            let counted = gate::count(rule, &approvals, &authors, self.now);
+            if counted.counted.len() < usize::try_from(rule.count).unwrap_or(usize::MAX) {
+                short.push(Reason::Approvals { needed: rule.count, counted, plan: Some(saved.digest.clone()) });
+            }
+        }
+        if short.is_empty() {
+            return Ok(Some(saved));
+        }
+        for reason in &short {
+            context.terminal.status(&format!("{} waits: {}", bold(env), reason.sentence()));
+            context.terminal.status(&format!("Next: {}", bold(reason.lifted_by(env, self.found.digest.short()))));
+        }
+        Ok(None)
+    }
+
+    async fn apply(self, saved: Saved, check_fresh: bool, state: Store, context: &Context) -> Result<Exit> {
+        let Self { stage, found, mut warrant, by, consent, candidate, now, .. } = self;
+        warrant.authors.extend(saved.attachment.author.clone());
+        let rollback = warrant.passage.rollback;
+        let digest = saved.digest.clone();
+        let how = Drive { command: "promote", reason: consent.reason.as_deref(), check_fresh, warrant: Some(warrant) };
+        let exit = commands::apply::drive(&stage, saved, state, how, context).await?;
+        if exit != Exit::Interrupted {
+            stored::forget(&*stage.ledger, &digest).await?;
+        }
+        let env = &stage.subject.given.env.name;
+        // Anything but the candidate is there by somebody's will, and stays until the candidate is named (rule 30).
+        let held = state_of_hold(&stage).await?;
+        let is_candidate = candidate.as_ref() == Some(&found.digest) && !rollback;
+        let decision = match (is_candidate, held) {
+            (false, false) => Some((Decision::Hold, format!("{} is not the candidate", found.digest.short()))),
+            (true, true) => Some((Decision::ReleaseHold, format!("{} is the candidate", found.digest.short()))),
+            _ => None,
+        };
+        if let Some((decision, reason)) = decision {
+            let said = if decision == Decision::Hold { "is held" } else { "is no longer held" };
+            context.terminal.status(&format!("{env} {said}: {reason}"));
+            facts::record(&*stage.ledger, &OsRandom, &Fact::new(now, by, reason, decision)).await?;
+        }
+        Ok(exit)
+    }
+}
+
+async fn state_of_hold(stage: &Stage) -> Result<bool> {
+    Ok(crate::state::Standing::of(facts::all(&*stage.ledger).await?).hold.is_some())
+}

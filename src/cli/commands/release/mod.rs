@@ -1,0 +1,181 @@
+//! `terrace release`: the immutable bundle that goes from one environment to the next.
+
+mod create;
+
+use crate::{
+    base::Digest,
+    cli::{
+        args::PlanArg,
+        context::Context,
+        error::{Error, Result},
+        exit::Exit,
+        releases,
+        style::{bold, dim, green, red},
+        views::{json::answer, table},
+    },
+    promote::{Difference, difference},
+    state::{StoredRelease, release},
+};
+use serde_json::{Value as Json, json};
+
+/// Arguments of `release`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Freeze everything that a plan is made of, except environments and their values
+    Create(PlanArg),
+    /// The releases there are, the newest first
+    List,
+    /// What a release is made of
+    Show {
+        /// Its digest, the beginning of it, or `latest`
+        release: String,
+    },
+    /// What changes between two releases
+    Diff {
+        /// The one
+        before: String,
+        /// The other
+        after: String,
+    },
+}
+
+/// Makes releases, and shows them.
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
+    match args.what {
+        What::Create(plan) => create::run(plan.plan.as_deref(), context).await,
+        What::List => list(context).await,
+        What::Show { release } => show(&release, context).await,
+        What::Diff { before, after } => diff(&before, &after, context).await,
+    }
+}
+
+async fn list(context: &Context) -> Result<Exit> {
+    let ledger = releases::store(context, &context.project()?)?;
+    let all = release::releases(&*ledger).await?;
+    if context.terminal.json {
+        let all: Vec<Json> = all.iter().map(as_json).collect();
+        context.terminal.json_line(&answer("releases", json!({ "releases": all })));
+    } else if all.is_empty() {
+        context.terminal.status("no releases yet; terrace release create makes one");
+    } else {
+        let rows: Vec<Vec<String>> = all.iter().map(row).collect();
+        context.terminal.data(&table::render(&["release", "plan", "created", "by", "commit"], &rows));
+    }
+    Ok(Exit::Done)
+}
+
+fn row(found: &StoredRelease) -> Vec<String> {
+    let first = found.makings.first();
+    vec![
+        found.digest.short().to_owned(),
+        found.release.plan.to_string(),
+        found.created().strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        first.map(|m| m.by.spoken().to_owned()).unwrap_or_default(),
+        first.and_then(|m| m.commit.as_deref()).map(|c| c.chars().take(12).collect()).unwrap_or_default(),
+    ]
+}
+
+fn as_json(found: &StoredRelease) -> Json {
+    json!({
+        "digest": found.digest,
+        "plan": found.release.plan,
+        "folder": found.release.folder,
+        "created": found.created(),
+        "made": found.makings,
+        "files": found.release.files,
+        "charts": found.release.charts,
+    })
+}
+
+async fn show(word: &str, context: &Context) -> Result<Exit> {
+    let ledger = releases::store(context, &context.project()?)?;
+    let found = releases::find(&*ledger, word).await?;
+    // Reading its files holds each against its digest.
+    release::bundle(&*ledger, &found.digest).await?;
+    if context.terminal.json {
+        context.terminal.json_line(&answer("release", as_json(&found)));
+        return Ok(Exit::Done);
+    }
+    let mut out = format!("{} {}\n", bold("Release"), found.digest);
+    out.push_str(&format!("of plan {} in {}\n\n", found.release.plan, found.release.folder));
+    for making in &found.makings {
+        let commit = making.commit.as_ref().map(|c| format!(" from {c}")).unwrap_or_default();
+        out.push_str(&format!("made {} by {}{commit}\n", making.at.strftime("%Y-%m-%d %H:%M:%SZ"), making.by.spoken()));
+    }
+    if !found.release.charts.is_empty() {
+        let rows = found.release.charts.iter().map(|chart| {
+            let from = chart.repository.clone().unwrap_or_default();
+            let kept = if chart.archive.is_some() { "kept" } else { "of the catalogue" };
+            vec![chart.chart.clone(), chart.version.clone(), from, short(&chart.digest).to_owned(), kept.to_owned()]
+        });
+        let rows: Vec<Vec<String>> = rows.collect();
+        out.push_str(&format!("\n{}", table::render(&["chart", "version", "repository", "digest", "archive"], &rows)));
+    }
+    let archives: Vec<&str> = found.release.charts.iter().filter_map(|c| c.archive.as_deref()).collect();
+    let files = found.release.files.iter().filter(|(path, _)| !archives.contains(&path.as_str()));
+    let rows: Vec<Vec<String>> = files.map(|(path, digest)| vec![path.clone(), digest.short().to_owned()]).collect();
+    out.push_str(&format!("\n{}", table::render(&["file", "digest"], &rows)));
+    context.terminal.data(&out);
+    Ok(Exit::Done)
+}
+
+fn short(digest: &str) -> &str {
+    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    hex.get(..12).unwrap_or(hex)
+}
+
+async fn diff(before: &str, after: &str, context: &Context) -> Result<Exit> {
+    let ledger = releases::store(context, &context.project()?)?;
+    let (one, other) = (releases::find(&*ledger, before).await?, releases::find(&*ledger, after).await?);
+    if one.release.plan != other.release.plan {
+        let message = format!("one is a release of {}, the other of {}", one.release.plan, other.release.plan);
+        return Err(Error::usage("release_of_other_plan", message).hint("compare two releases of one plan"));
+    }
+    let (old, new) = (release::bundle(&*ledger, &one.digest).await?, release::bundle(&*ledger, &other.digest).await?);
+    let found = difference(&old, &new);
+    if context.terminal.json {
+        let both = json!({ "before": one.digest, "after": other.digest, "difference": found });
+        context.terminal.json_line(&answer("release_diff", both));
+    } else if found.is_empty() {
+        context.terminal.data(&format!("{} and {} are the same\n", one.digest.short(), other.digest.short()));
+    } else {
+        context.terminal.data(&rendered(&one.digest, &other.digest, &found));
+    }
+    Ok(Exit::Done)
+}
+
+fn rendered(before: &Digest, after: &Digest, found: &Difference) -> String {
+    let mut out = format!("{} {} to {}\n", bold("Release"), before.short(), after.short());
+    for change in &found.charts {
+        let side = |versions: &[String]| if versions.is_empty() { "none".to_owned() } else { versions.join(", ") };
+        out.push_str(&format!("\nchart {}: {} to {}\n", change.chart, side(&change.before), side(&change.after)));
+    }
+    for path in &found.added {
+        out.push_str(&format!("\n{} {path}\n", green("+")));
+    }
+    for path in &found.removed {
+        out.push_str(&format!("\n{} {path}\n", red("-")));
+    }
+    for (path, lines) in &found.changed {
+        out.push_str(&format!("\n~ {path}\n"));
+        if lines.is_empty() {
+            out.push_str(&format!("    {}\n", dim("no text")));
+        }
+        for line in lines.lines() {
+            let line = crate::cli::style::clean(line);
+            let shown = match line.chars().next() {
+                Some('+') => green(line).to_string(),
+                Some('-') => red(line).to_string(),
+                _ => dim(line).to_string(),
+            };
+            out.push_str(&format!("    {shown}\n"));
+        }
+    }
+    out
+}

@@ -1,0 +1,106 @@
+//! What a plan is made of in an environment, without asking any world: what a release has to hold.
+//!
+//! Every declaration is evaluated and prepared as far as that can be said before anything is applied; the files that are read
+//! meanwhile are the plan's, and each kind names what it is made of beside them.
+
+use crate::{
+    base::{Diagnostic, Diagnostics},
+    graph::Graph,
+    kinds::{Marks, Prepare, kind},
+    lang::{Configuration, Declaration, Evaluator, Given, Sources, schema::Role},
+    plan::instance,
+    world::ChartRef,
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// What a plan is made of beside the files that were read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ingredients {
+    /// Charts from elsewhere.
+    pub charts: BTreeSet<ChartRef>,
+    /// Folders that programs read.
+    pub folders: BTreeSet<String>,
+    /// Files that are run or read by programs, where there are such.
+    pub programs: BTreeSet<String>,
+}
+
+/// What a plan is made of in an environment. What cannot be frozen is an error with its place.
+///
+/// # Errors
+/// Everything that is wrong with the plan, and whatever would be chosen anew at each apply.
+pub fn ingredients(
+    configuration: &Arc<Configuration>,
+    graph: &Graph,
+    given: Given,
+    sources: &Arc<dyn Sources>,
+    marks: &Marks,
+) -> Result<Ingredients, Diagnostics> {
+    let (mut evaluator, mut problems) =
+        Evaluator::new(configuration.clone(), given, sources.clone(), crate::kinds::schema());
+    let mut found = Ingredients::default();
+    for id in graph.order() {
+        let Some(declaration) = graph.inner[id].declaration() else { continue };
+        if let Err(wrong) = of_declaration(declaration, configuration, &mut evaluator, &**sources, marks, &mut found) {
+            problems.extend(wrong);
+        }
+    }
+    if problems.has_errors() {
+        problems.normalize();
+        return Err(problems);
+    }
+    Ok(found)
+}
+
+fn of_declaration(
+    declaration: &Declaration,
+    configuration: &Configuration,
+    evaluator: &mut Evaluator,
+    sources: &dyn Sources,
+    marks: &Marks,
+    found: &mut Ingredients,
+) -> Result<(), Diagnostics> {
+    let Some(resource) = configuration.resource(declaration) else { return Ok(()) };
+    let Some(kind) = kind(&resource.kind) else { return Ok(()) };
+    let mut problems = Diagnostics::new();
+    for address in evaluator.expand(declaration)?.instances {
+        let evaluated = match evaluator.evaluate(&address) {
+            Ok(evaluated) => evaluated,
+            Err(wrong) => {
+                problems.extend(wrong);
+                continue;
+            }
+        };
+        let exports = instance::unknown_exports(kind, &address);
+        evaluator.set(&address, instance::attributes(&evaluated.inputs, &exports));
+        if resource.role != Role::Managed {
+            continue;
+        }
+        let header = resource.span.clone();
+        let place = |path: &crate::base::Path| {
+            let longest = (0..=path.0.len()).rev();
+            let mut longest = longest.filter_map(|n| evaluated.places.get(&crate::base::Path(path.0[..n].to_vec())));
+            Some(longest.next().cloned().unwrap_or_else(|| header.clone()))
+        };
+        let inputs = &evaluated.inputs;
+        let desired = kind.prepare(&Prepare { address: &address, inputs, place: &place, sources, marks, fixed: None });
+        let of_it = match desired {
+            Ok(desired) => kind.ingredients(&desired),
+            Err(wrong) => {
+                problems.extend(wrong);
+                continue;
+            }
+        };
+        for (what, instead) in of_it.floating {
+            problems.push(
+                Diagnostic::error("release_floating", format!("{address}: {what}"))
+                    .at(&header, "declared here")
+                    .because("a release is the same wherever and whenever it is applied")
+                    .hint(instead),
+            );
+        }
+        found.charts.extend(of_it.charts);
+        found.folders.extend(of_it.folders);
+        found.programs.extend(of_it.programs);
+    }
+    if problems.has_errors() { Err(problems) } else { Ok(()) }
+}

@@ -1,0 +1,8 @@
+//! Releases on their way from one environment to the next.
+
+mod difference;
+mod freeze;
+pub mod stored;
+
+pub use difference::{Difference, difference};
+pub use freeze::{ENVIRONMENTS, Ingredients, environment_blocks, freeze, without_environments};

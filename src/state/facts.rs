@@ -1,0 +1,196 @@
+//! What people decide of an environment: an object each beside the log, appended without its lock and never changed (rule 28).
+//!
+//! The newest word counts. Two that say the same thing at once are both kept, and are the same thing.
+
+use crate::{
+    base::Digest,
+    state::RunId,
+    world::{Class, Entropy, Failure, Ledger, Outcome},
+};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The version of these objects that this build writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+/// What their names begin with.
+const PREFIX: &str = "facts/";
+
+/// Who decided.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Actor {
+    /// The caller, as the identity service names it.
+    pub arn: String,
+    /// The caller's unique id, which IAM's policies know as `${aws:userid}`; empty where there is none, as on the sandbox.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub id: String,
+    /// The person, where `[people]` maps the caller to one (rule 43).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub person: Option<String>,
+}
+
+impl Actor {
+    /// As they are named in a sentence.
+    #[must_use]
+    pub fn spoken(&self) -> &str {
+        self.person.as_deref().unwrap_or(&self.arn)
+    }
+
+    /// True where both are known to be the same, or may be: who is mapped to no person is only ever told apart by the caller.
+    #[must_use]
+    pub fn may_be(&self, other: &Self) -> bool {
+        match (&self.person, &other.person) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
+    }
+}
+
+/// A decision.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Fact {
+    /// The version of its format.
+    pub format: u32,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: Actor,
+    /// Why.
+    pub reason: String,
+    /// What.
+    #[serde(flatten)]
+    pub what: Decision,
+}
+
+/// What is decided.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", tag = "decision")]
+pub enum Decision {
+    /// `promote --auto` shall bring nothing here.
+    Hold,
+    /// It may again.
+    ReleaseHold,
+    /// Nothing shall come here.
+    Freeze {
+        /// Until when; until it is lifted where `None`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        until: Option<Timestamp>,
+    },
+    /// It may again.
+    Thaw,
+    /// A release that was here must not go on to what lies downstream.
+    Revoke {
+        /// Which.
+        release: Digest,
+    },
+    /// It may again.
+    UndoRevoke {
+        /// Which.
+        release: Digest,
+    },
+    /// A run that broke the glass was looked at by somebody else.
+    Review {
+        /// Which.
+        run: RunId,
+    },
+}
+
+/// What holds now, after all that was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Held for `promote --auto`.
+    pub hold: Option<Fact>,
+    /// Frozen.
+    pub freeze: Option<Fact>,
+    /// Revoked releases.
+    pub revoked: BTreeMap<Digest, Fact>,
+    /// Runs that were reviewed.
+    pub reviewed: BTreeSet<RunId>,
+}
+
+impl Standing {
+    /// Folds decisions, oldest first.
+    #[must_use]
+    pub fn of(facts: impl IntoIterator<Item = Fact>) -> Self {
+        let mut standing = Self::default();
+        for fact in facts {
+            match &fact.what {
+                Decision::Hold => standing.hold = Some(fact),
+                Decision::ReleaseHold => standing.hold = None,
+                Decision::Freeze { .. } => standing.freeze = Some(fact),
+                Decision::Thaw => standing.freeze = None,
+                Decision::Revoke { release } => {
+                    standing.revoked.insert(release.clone(), fact);
+                }
+                Decision::UndoRevoke { release } => {
+                    standing.revoked.remove(release);
+                }
+                Decision::Review { run } => {
+                    standing.reviewed.insert(run.clone());
+                }
+            }
+        }
+        standing
+    }
+}
+
+/// Writes a decision down.
+///
+/// # Errors
+/// A storage that fails.
+pub async fn record(ledger: &dyn Ledger, entropy: &dyn Entropy, fact: &Fact) -> Outcome<()> {
+    let content = serde_json::to_vec(fact).map_err(|e| damaged("facts", &e.to_string()))?;
+    loop {
+        // By time, so that names are in order; a part of chance, so that two at the same moment are both kept.
+        let name = format!("{PREFIX}{}-{:08x}.json", fact.at.as_microsecond(), entropy.next() >> 32);
+        if ledger.put_new(&name, &content).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// All decisions, oldest first.
+///
+/// # Errors
+/// A storage that fails, one that cannot be read, or one of a newer terrace.
+pub async fn all(ledger: &dyn Ledger) -> Outcome<Vec<Fact>> {
+    let mut facts: Vec<Fact> = objects(ledger, PREFIX).await?.into_iter().map(|(_, fact)| fact).collect();
+    facts.sort_by_key(|fact| fact.at);
+    Ok(facts)
+}
+
+/// Every object under a prefix with its name, in order of the names.
+pub(super) async fn objects<T: serde::de::DeserializeOwned>(
+    ledger: &dyn Ledger,
+    prefix: &str,
+) -> Outcome<Vec<(String, T)>> {
+    let mut found = Vec::new();
+    for name in ledger.list(prefix).await? {
+        // One that went away since is one that was never there.
+        let Some(content) = ledger.get(&name).await? else { continue };
+        let format = serde_json::from_slice::<Versioned>(&content).map_err(|e| damaged(&name, &e.to_string()))?.format;
+        if format > FORMAT {
+            let why = format!("it has format {format}, and this terrace reads up to {FORMAT}; use the newer terrace");
+            return Err(damaged(&name, &why));
+        }
+        let object = serde_json::from_slice(&content).map_err(|e| damaged(&name, &e.to_string()))?;
+        found.push((name, object));
+    }
+    Ok(found)
+}
+
+#[derive(serde::Deserialize)]
+struct Versioned {
+    format: u32,
+}
+
+fn damaged(name: &str, why: &str) -> Failure {
+    Failure::new(Class::Local, "read state", name, why.to_owned())
+}
+
+impl Fact {
+    /// A decision made now.
+    #[must_use]
+    pub const fn new(at: Timestamp, by: Actor, reason: String, what: Decision) -> Self {
+        Self { format: FORMAT, at, by, reason, what }
+    }
+}
