@@ -89,7 +89,7 @@ pub(crate) fn checked(place: PlanPlace, sources: Arc<RecordingSources>, release:
 ///
 /// # Errors
 /// A project that is not the plan's, or files that do not make a plan.
-pub(crate) fn from_saved(context: &Context, saved: &Saved) -> Result<Loaded> {
+pub(crate) async fn from_saved(context: &Context, saved: &Saved) -> Result<Loaded> {
     let header = &saved.content.header;
     let project = context.project()?;
     if project.name != header.project {
@@ -98,6 +98,11 @@ pub(crate) fn from_saved(context: &Context, saved: &Saved) -> Result<Loaded> {
             .exit(Exit::Stale)
             .hint("run it in the project's folder, or name that with --project"));
     }
+    let project = match &header.release {
+        // Programs find what the release holds, and not what the folder has become since.
+        Some(release) => releases::lay_out(context, project, release).await?,
+        None => project,
+    };
     let bundled = BundledSources::new(&saved.content.sources)?;
     let place = PlanPlace { project, folder: header.folder.to_string(), spoken: header.plan.to_string() };
     checked(place, Arc::new(RecordingSources::new(Arc::new(bundled))), header.release.clone())

@@ -73,7 +73,7 @@ pub(crate) fn open_world(context: &Context, project: &Project, chosen: &Chosen) 
     live.use_helm(HelmSettings {
         program: settings.programs.get("helm").cloned(),
         mirrors: mirrors.collect(),
-        archives: project.released.get().cloned().unwrap_or_default(),
+        archives: project.released.clone(),
         cache: None,
     });
     Ok(live)

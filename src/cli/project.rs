@@ -8,17 +8,19 @@ use crate::{
     base::SourceMap,
     cli::{
         error::{Error, Result},
+        place,
         settings::{self, Settings},
         sources::DiskSources,
         surroundings::Surroundings,
     },
     lang::suggest,
+    state::Release,
     world::live::LockedArchive,
 };
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 /// Where plans lie in a project.
@@ -40,7 +42,7 @@ pub(crate) struct Project {
     /// Where programs run: the folder, or where a release's files were laid out.
     pub(crate) work: PathBuf,
     /// Charts that a release brings along.
-    pub(crate) released: Arc<OnceLock<Vec<LockedArchive>>>,
+    pub(crate) released: Vec<LockedArchive>,
 }
 
 /// A plan of a project.
@@ -74,12 +76,13 @@ impl Project {
         let name = settings.name.clone().or(own).unwrap_or_else(|| "project".to_owned());
         let sources = DiskSources::new(&folder).map_err(|e| unreadable(&folder, &e))?;
         let work = folder.clone();
-        Ok(Self { folder, name: name.into(), settings, sources, work, released: Arc::default() })
+        Ok(Self { folder, name: name.into(), settings, sources, work, released: Vec::new() })
     }
 
     /// The project, with programs that run where a release's files were laid out.
-    pub(crate) fn laid_out_at(self, work: PathBuf) -> Self {
-        Self { work, ..self }
+    pub(crate) fn laid_out_at(self, work: PathBuf, release: &Release) -> Self {
+        let released = place::locked_charts(release, &work);
+        Self { work, released, ..self }
     }
 
     /// The folder of what Terrace itself keeps here.

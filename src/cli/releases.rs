@@ -112,14 +112,20 @@ pub(crate) async fn load_found(
     let bundle = release::bundle(ledger, &found.digest).await?;
     let folder = bundle.release.folder.clone();
     let environments = environments(&project.sources, &folder)?;
+<<<<<<< HEAD
     let laid_out = lay_out(&project, &found.digest, &bundle)?;
     if !context.global.sandbox {
         // Before anything is asked of helm: the first word about charts counts.
         project.released.set(place::locked_charts(&bundle.release, &laid_out)).ok();
     }
     let sources = ReleaseSources { bundle: Arc::new(bundle), project: Arc::new(project.sources.clone()), environments };
+=======
+    let at = place_files(&project, &found.digest, &bundle)?;
+    let files = Arc::new(project.sources.clone());
+>>>>>>> cea5e12 (Say how a release goes from dev to production, and what each gate is lifted by)
     let spoken = found.release.plan.to_string();
-    let place = PlanPlace { folder: folder.to_string(), spoken, project: project.laid_out_at(laid_out) };
+    let place = PlanPlace { folder: folder.to_string(), spoken, project: project.laid_out_at(at, &bundle.release) };
+    let sources = ReleaseSources { bundle: Arc::new(bundle), project: files, environments };
     let sources = Arc::new(RecordingSources::new(Arc::new(sources)));
     loaded::checked(place, sources, Some(found.digest.clone()))
 }
@@ -141,8 +147,18 @@ fn environments(sources: &dyn Sources, folder: &str) -> Result<Arc<[u8]>> {
     Ok(text.into_bytes().into())
 }
 
+/// The project with a release's files laid out for programs.
+///
+/// # Errors
+/// A release that is not there or was altered; a disk that refuses.
+pub(crate) async fn lay_out(context: &Context, project: Project, digest: &Digest) -> Result<Project> {
+    let bundle = release::bundle(&*store(context, &project)?, digest).await?;
+    let at = place_files(&project, digest, &bundle)?;
+    Ok(project.laid_out_at(at, &bundle.release))
+}
+
 /// Lays a release's files out for programs that read them: charts, roots, commands. What is there already is the same.
-fn lay_out(project: &Project, digest: &Digest, bundle: &Bundle) -> Result<PathBuf> {
+fn place_files(project: &Project, digest: &Digest, bundle: &Bundle) -> Result<PathBuf> {
     let all = project.own_folder().join("released");
     let folder = all.join(digest.as_str().trim_start_matches("sha256:"));
     if folder.is_dir() && whole(&folder, bundle) {

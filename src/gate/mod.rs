@@ -6,6 +6,8 @@
 mod approval;
 mod eligible;
 mod place;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use approval::{Counted, Ignored, count};

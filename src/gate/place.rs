@@ -97,6 +97,13 @@ impl Place {
         self.with_delivery(&state.delivery)
     }
 
+    /// With what people decided.
+    #[must_use]
+    pub fn decided(mut self, standing: Standing) -> Self {
+        self.standing = standing;
+        self
+    }
+
     /// With what its state records of releases.
     #[must_use]
     pub fn with_delivery(mut self, delivery: &Delivery) -> Self {

@@ -197,7 +197,7 @@ impl Delivery {
     }
 
     /// Folds one fact in. Total: what makes no sense here changes nothing.
-    pub(super) fn fold(&mut self, fact: Delivered) {
+    pub fn apply(&mut self, fact: Delivered) {
         match fact {
             Delivered::Came { occupancy, gates } => {
                 if let Some(last) = self.occupancies.last_mut().filter(|o| o.until.is_none()) {
@@ -285,7 +285,7 @@ mod tests {
 
     fn folded(facts: Vec<Delivered>) -> Delivery {
         let mut delivery = Delivery::default();
-        facts.into_iter().for_each(|fact| delivery.fold(fact));
+        facts.into_iter().for_each(|fact| delivery.apply(fact));
         delivery
     }
 

@@ -159,7 +159,7 @@ impl Snapshot {
             Record::Cluster { connection, identity } => {
                 self.clusters.insert(connection, identity);
             }
-            Record::Delivered(fact) => self.delivery.fold(fact),
+            Record::Delivered(fact) => self.delivery.apply(fact),
             Record::RunStarted(run) => {
                 self.journal = Journal::default();
                 self.runs.push(*run);

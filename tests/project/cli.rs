@@ -11,14 +11,20 @@ use std::{
 };
 
 /// A project folder with one plan, `plans/app`, on the embedded world, where time does not pass.
-struct Project {
+pub(super) struct Project {
     folder: tempfile::TempDir,
 }
 
 impl Project {
-    fn new(plan: &str) -> Self {
+    /// A project without any plan.
+    pub(super) fn bare() -> Self {
         let project = Self { folder: tempfile::tempdir().unwrap() };
         project.write("terrace.toml", "name = \"test\"\n");
+        project
+    }
+
+    pub(super) fn new(plan: &str) -> Self {
+        let project = Self::bare();
         project.write(
             "plans/app/plan.hcl",
             &format!("plan \"app\" {{}}\n\nenvironment \"dev\" {{\n  sandbox {{}}\n}}\n\n{plan}"),
@@ -26,11 +32,11 @@ impl Project {
         project
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub(super) fn write(&self, path: &str, text: &str) {
         let path = self.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -40,18 +46,18 @@ impl Project {
         self.command(words).assert()
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(super) fn command(&self, words: &[&str]) -> Command {
         command(self.path(), words)
     }
 
     /// Standard output, where the command ends with this code.
-    fn stdout(&self, words: &[&str], code: i32) -> String {
+    pub(super) fn stdout(&self, words: &[&str], code: i32) -> String {
         let output = self.run(words).code(code);
         String::from_utf8(output.get_output().stdout.clone()).unwrap()
     }
 
     /// Standard error, where the command ends with this code.
-    fn stderr(&self, words: &[&str], code: i32) -> String {
+    pub(super) fn stderr(&self, words: &[&str], code: i32) -> String {
         let output = self.run(words).code(code);
         String::from_utf8(output.get_output().stderr.clone()).unwrap()
     }

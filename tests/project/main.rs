@@ -16,6 +16,8 @@ mod cluster;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod drift;
 #[cfg(test)]
 mod examples;

@@ -85,7 +85,7 @@ async fn apply_saved(saved: Saved, args: &Args, context: &Context) -> Result<Exi
         let message = format!("the plan is for environment {}", saved.content.header.env);
         return Err(Error::usage("flags_with_plan", message).hint("leave --env away"));
     }
-    let loaded = loaded::from_saved(context, &saved)?;
+    let loaded = loaded::from_saved(context, &saved).await?;
     let chosen = loaded.choose_as_saved(context, &saved).await?;
     let variables = variables::again(context, &loaded, &saved.content.variables)?;
     let stage = stage::set(context, loaded, chosen, variables).await?;

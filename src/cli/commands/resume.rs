@@ -47,7 +47,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         }
     };
     let staged = async {
-        let mut loaded = loaded::from_saved(context, &saved)?;
+        let mut loaded = loaded::from_saved(context, &saved).await?;
         loaded.place.project = named.place.project.clone();
         let chosen = loaded.choose_as_saved(context, &saved).await?;
         let variables = variables::again(context, &loaded, &saved.content.variables)?;

@@ -1,0 +1,288 @@
+//! A thousand lives of a pipeline: whatever people and clocks do, nothing is in prd that was not verified, soaked and approved.
+
+use crate::{
+    base::Digest,
+    gate::{Docket, Place, Reason, Way, judge},
+    lang::gates::{ApprovalRule, Gates},
+    state::{
+        Actor, Approval, Decision, Delivered, Delivery, Fact, Held, Occupancy, Passage, Progress, RunId, Standing,
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Numbers by chance, from a seed.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % u64::try_from(n).unwrap()).unwrap()
+    }
+}
+
+const ENVS: [&str; 3] = ["dev", "tst", "prd"];
+const HOUR: i64 = 3600;
+
+/// One environment, and what an onlooker wrote down of it.
+struct Env {
+    gates: Gates,
+    delivery: Delivery,
+    facts: Vec<Fact>,
+    /// What an onlooker saw: for each release, the moments from and until which it was verified there.
+    seen: Vec<(Digest, Timestamp, Option<Timestamp>)>,
+}
+
+impl Env {
+    fn place(&self, at: usize) -> Place {
+        let after = at.checked_sub(1).map(|n| ENVS[n].into()).into_iter().collect();
+        Place::new(ENVS[at].into(), after, self.gates.clone())
+            .with_delivery(&self.delivery)
+            .decided(Standing::of(self.facts.iter().cloned()))
+    }
+
+    /// Ends what the onlooker sees as verified.
+    fn ends(&mut self, now: Timestamp) {
+        for (_, _, until) in self.seen.iter_mut().filter(|(_, _, until)| until.is_none()) {
+            *until = Some(now);
+        }
+    }
+}
+
+fn gates(soak: i64, approvals: u32) -> Gates {
+    let approval = (approvals > 0).then(|| ApprovalRule {
+        count: approvals,
+        valid_for: Some(Duration::from_secs(12 * 3600)),
+        own: false,
+        approvers: Vec::new(),
+    });
+    Gates { soak: Duration::from_secs(u64::try_from(soak).unwrap()), approval, ..Gates::default() }
+}
+
+fn actor(n: usize) -> Actor {
+    let name = ["ann", "ben", "cat", "dan"][n];
+    Actor { arn: format!("arn:aws:iam::333333333333:user/{name}"), id: String::new(), person: Some(name.to_owned()) }
+}
+
+struct Life {
+    chance: Chance,
+    now: Timestamp,
+    envs: [Env; 3],
+    releases: Vec<(Digest, Actor)>,
+    approvals: BTreeMap<Digest, Vec<Approval>>,
+    came_to_prd: usize,
+}
+
+impl Life {
+    fn new(seed: u64) -> Self {
+        let env = |soak, approvals| Env {
+            gates: gates(soak, approvals),
+            delivery: Delivery::default(),
+            facts: Vec::new(),
+            seen: Vec::new(),
+        };
+        Self {
+            chance: Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+            now: Timestamp::from_second(1_790_000_000).unwrap(),
+            envs: [env(0, 0), env(HOUR, 0), env(24 * HOUR, 2)],
+            releases: Vec::new(),
+            approvals: BTreeMap::new(),
+            came_to_prd: 0,
+        }
+    }
+
+    fn step(&mut self) {
+        match self.chance.below(12) {
+            0 => {
+                let name = format!("release {}", self.releases.len());
+                let author = actor(self.chance.below(4));
+                self.releases.push((Digest::of(name.as_bytes()), author));
+            }
+            1..=3 => {
+                let hours = [1, 2, 13, 25][self.chance.below(4)];
+                self.now = self.now.checked_add(SignedDuration::from_hours(hours)).unwrap();
+            }
+            4..=7 => self.promotes(),
+            8..=9 => self.approves(),
+            10 => self.verifies(),
+            _ => self.decides(),
+        }
+    }
+
+    fn approves(&mut self) {
+        let Some((release, _)) = self.any() else { return };
+        let by = actor(self.chance.below(4));
+        let given = Approval::new(release.clone(), by, self.now, None);
+        self.approvals.entry(release).or_default().push(given);
+    }
+
+    fn any(&mut self) -> Option<(Digest, Actor)> {
+        let count = self.releases.len();
+        (count > 0).then(|| self.releases[self.chance.below(count)].clone())
+    }
+
+    fn verifies(&mut self) {
+        let at = self.chance.below(3);
+        let passes = self.chance.below(2) == 0;
+        let env = &mut self.envs[at];
+        let Some(held) = env.delivery.current().and_then(|c| c.held.release().cloned()) else { return };
+        let complete = env.delivery.current().is_some_and(|c| c.progress == Progress::Complete);
+        let failure = (!passes).then(|| "503".to_owned());
+        env.delivery.apply(Delivered::Verified { at: self.now, failure });
+        if !passes {
+            env.ends(self.now);
+            let what = Decision::Revoke { release: held };
+            env.facts.push(Fact::new(self.now, actor(0), "503".into(), what));
+        } else if complete && !env.seen.iter().any(|(_, _, until)| until.is_none()) {
+            env.seen.push((held, self.now, None));
+        }
+    }
+
+    fn decides(&mut self) {
+        let at = self.chance.below(3);
+        let Some((release, _)) = self.any() else { return };
+        let what = match self.chance.below(3) {
+            0 => Decision::Freeze { until: None },
+            1 => Decision::Thaw,
+            _ => Decision::UndoRevoke { release },
+        };
+        self.envs[at].facts.push(Fact::new(self.now, actor(1), "because".into(), what));
+    }
+
+    fn promotes(&mut self) {
+        let Some((release, author)) = self.any() else { return };
+        let at = self.chance.below(3);
+        let places: Vec<Place> = (0..3).map(|n| self.envs[n].place(n)).collect();
+        let ancestors: Vec<&Place> = places[..at].iter().rev().collect();
+        let upstream: Vec<&Place> = ancestors.iter().copied().take(1).collect();
+        let nobody = Vec::new();
+        let approvals = self.approvals.get(&release).unwrap_or(&nobody);
+        let way = Way::default();
+        let authors = [author.clone()];
+        let reasons = judge(&Docket {
+            release: &release,
+            authors: &authors,
+            target: &places[at],
+            upstream: &upstream,
+            ancestors: &ancestors,
+            values: None,
+            plan: Some((&release, approvals)),
+            way: &way,
+            now: self.now,
+        });
+        if !reasons.is_empty() {
+            assert!(reasons.iter().all(|r| !r.sentence().is_empty() && !r.lifted_by("x", "y").is_empty()));
+            return;
+        }
+        if at == 2 {
+            self.came_to_prd += 1;
+            self.onlooker(&release, &author);
+        }
+        // It comes; a part of them fails on the way, and a part is cut off for good.
+        let fate = self.chance.below(6);
+        let now = self.now;
+        let env = &mut self.envs[at];
+        let occupancy = Occupancy {
+            held: Held::Release(release.clone()),
+            since: now,
+            until: None,
+            run: RunId("r".into()),
+            values: Digest::of(b""),
+            progress: Progress::Coming,
+            verified: Vec::new(),
+            failure: None,
+            by: "ann".into(),
+            passage: Passage::default(),
+        };
+        let gates = serde_json::to_value(&env.gates).unwrap();
+        env.ends(now);
+        env.delivery.apply(Delivered::Came { occupancy: Box::new(occupancy), gates });
+        let progress = match fate {
+            0 => return,
+            1 => Progress::FailedAt("services".into()),
+            _ => Progress::Complete,
+        };
+        let complete = progress == Progress::Complete;
+        env.delivery.apply(Delivered::Settled { at: now, progress });
+        let failure = (!complete).then(|| "failed".to_owned());
+        env.delivery.apply(Delivered::Verified { at: now, failure });
+        if complete {
+            env.seen.push((release, now, None));
+        }
+    }
+
+    /// What somebody who only watched says to a release in prd, without asking the gates.
+    fn onlooker(&self, release: &Digest, author: &Actor) {
+        let tst = &self.envs[1];
+        let lasted = |from: &Timestamp, until: &Option<Timestamp>| until.unwrap_or(self.now).duration_since(*from);
+        let soaked = tst
+            .seen
+            .iter()
+            .any(|(seen, from, until)| seen == release && lasted(from, until) >= SignedDuration::from_hours(24));
+        assert!(soaked, "it was never verified in tst for a day");
+        for env in &self.envs[..2] {
+            let last = env.facts.iter().rev().find(|f| {
+                matches!(&f.what, Decision::Revoke { release: r } | Decision::UndoRevoke { release: r } if r == release)
+            });
+            assert!(!matches!(last.map(|f| &f.what), Some(Decision::Revoke { .. })), "it was revoked");
+        }
+        let frozen =
+            self.envs[2].facts.iter().rev().find(|f| matches!(f.what, Decision::Freeze { .. } | Decision::Thaw));
+        assert!(!matches!(frozen.map(|f| &f.what), Some(Decision::Freeze { .. })), "prd was frozen");
+        let valid = |a: &&Approval| self.now.duration_since(a.at) < SignedDuration::from_hours(12);
+        let given = self.approvals.get(release).into_iter().flatten().filter(valid);
+        let people: std::collections::BTreeSet<&Option<String>> =
+            given.map(|a| &a.by.person).filter(|person| **person != author.person).collect();
+        assert!(people.len() >= 2, "too few approved it");
+    }
+}
+
+#[test]
+fn in_a_thousand_lives_nothing_is_in_prd_that_was_not_verified_soaked_and_approved() {
+    let mut came = 0;
+    for seed in 0..1000 {
+        let mut life = Life::new(seed);
+        for _ in 0..300 {
+            life.step();
+        }
+        came += life.came_to_prd;
+    }
+    assert!(came > 500, "too little came to prd to show anything: {came}");
+}
+
+#[test]
+fn a_release_that_moved_on_elsewhere_does_not_soak_for_this_one() {
+    // Two environments side by side after dev: what soaked in one says nothing of the other.
+    let release = Digest::of(b"r");
+    let now = Timestamp::from_second(1_790_000_000).unwrap();
+    let mut east = Delivery::default();
+    let occupancy = Occupancy {
+        held: Held::Release(release.clone()),
+        since: now,
+        until: None,
+        run: RunId("r".into()),
+        values: Digest::of(b""),
+        progress: Progress::Complete,
+        verified: vec![crate::state::Stretch { from: now, until: None }],
+        failure: None,
+        by: "ann".into(),
+        passage: Passage::default(),
+    };
+    east.apply(Delivered::Came { occupancy: Box::new(occupancy), gates: serde_json::Value::Null });
+    let later = now.checked_add(SignedDuration::from_hours(48)).unwrap();
+    let east = Place::new("east".into(), Vec::new(), Gates::default()).with_delivery(&east);
+    let west = Place::new("west".into(), Vec::new(), Gates::default());
+    let prd = Place::new("prd".into(), vec!["east".into(), "west".into()], gates(24 * HOUR, 0));
+    let docket = Docket {
+        release: &release,
+        authors: &[],
+        target: &prd,
+        upstream: &[&east, &west],
+        ancestors: &[&east, &west],
+        values: None,
+        plan: None,
+        way: &Way::default(),
+        now: later,
+    };
+    assert_eq!(judge(&docket), [Reason::NeverIn("west".into())]);
+}
