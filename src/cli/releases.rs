@@ -96,33 +96,19 @@ pub(crate) async fn load(context: &Context, plan: Option<&str>, word: &str) -> R
             );
         }
     }
-    load_found(context, project, &*ledger, &found).await
+    load_found(project, &*ledger, &found).await
 }
 
 /// As [`load`], of a release that was found already.
 ///
 /// # Errors
 /// As [`load`].
-pub(crate) async fn load_found(
-    context: &Context,
-    project: Project,
-    ledger: &dyn Ledger,
-    found: &StoredRelease,
-) -> Result<Loaded> {
+pub(crate) async fn load_found(project: Project, ledger: &dyn Ledger, found: &StoredRelease) -> Result<Loaded> {
     let bundle = release::bundle(ledger, &found.digest).await?;
     let folder = bundle.release.folder.clone();
     let environments = environments(&project.sources, &folder)?;
-<<<<<<< HEAD
-    let laid_out = lay_out(&project, &found.digest, &bundle)?;
-    if !context.global.sandbox {
-        // Before anything is asked of helm: the first word about charts counts.
-        project.released.set(place::locked_charts(&bundle.release, &laid_out)).ok();
-    }
-    let sources = ReleaseSources { bundle: Arc::new(bundle), project: Arc::new(project.sources.clone()), environments };
-=======
     let at = place_files(&project, &found.digest, &bundle)?;
     let files = Arc::new(project.sources.clone());
->>>>>>> cea5e12 (Say how a release goes from dev to production, and what each gate is lifted by)
     let spoken = found.release.plan.to_string();
     let place = PlanPlace { folder: folder.to_string(), spoken, project: project.laid_out_at(at, &bundle.release) };
     let sources = ReleaseSources { bundle: Arc::new(bundle), project: files, environments };

@@ -37,14 +37,9 @@ pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
 pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at_drain, lost_with, named};
 pub use former::{Former, Sealing};
 pub use kind::{
-<<<<<<< HEAD
     Ahead, Applied, BEING_DELETED, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference,
     FieldChange, FieldName, FieldOwner, Finding, GoesOn, Ingredients, Kind, Named, Observed, Outlook, Owner, Prepare,
     Preview, Prior, REVERT_DRIFT, REVERT_FIELDS, Recovered, Sole, Step, Undo, WrittenAt,
-=======
-    Ahead, Applied, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference, FieldChange, Finding,
-    Ingredients, Kind, Named, Observed, Outlook, Owner, Prepare, Preview, Prior, REVERT_DRIFT, Recovered, Step, Undo,
->>>>>>> cea5e12 (Say how a release goes from dev to production, and what each gate is lifted by)
 };
 pub use marks::{Marks, address_of_tag, is_given_tag, is_mark, is_own_tag, physical_stack_name, release_name};
 pub use objects::sealed;

@@ -83,5 +83,5 @@ async fn of_release(context: &Context, digest: &Digest) -> Result<loaded::Loaded
     let project = context.project()?;
     let ledger = releases::store(context, &project)?;
     let found = releases::pick(release::releases(&*ledger).await?, digest.as_str())?;
-    releases::load_found(context, project, &*ledger, &found).await
+    releases::load_found(project, &*ledger, &found).await
 }

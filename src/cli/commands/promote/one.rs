@@ -55,7 +55,7 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
     let store = releases::store(context, &project)?;
     let all = release::releases(&*store).await?;
     let found = releases::pick(all.clone(), promotion.release)?;
-    let loaded = releases::load_found(context, project.clone(), &*store, &found).await?;
+    let loaded = releases::load_found(project.clone(), &*store, &found).await?;
     let environment = loaded.named_environment(promotion.to)?.clone();
     let chosen = loaded.whereabouts(context, &environment).await?;
     let target = delivery::recorded(context, &loaded, &environment).await;
