@@ -92,19 +92,19 @@ impl Life {
     }
 
     fn step(&mut self) {
-        match self.chance.below(12) {
-            0 => {
+        match self.chance.below(16) {
+            0 if self.releases.len() < 3 => {
                 let name = format!("release {}", self.releases.len());
                 let author = actor(self.chance.below(4));
                 self.releases.push((Digest::of(name.as_bytes()), author));
             }
-            1..=3 => {
+            1..=2 => {
                 let hours = [1, 2, 13, 25][self.chance.below(4)];
                 self.now = self.now.checked_add(SignedDuration::from_hours(hours)).unwrap();
             }
-            4..=7 => self.promotes(),
-            8..=9 => self.approves(),
-            10 => self.verifies(),
+            3..=8 => self.promotes(),
+            9..=13 => self.approves(),
+            14 => self.verifies(),
             _ => self.decides(),
         }
     }
@@ -123,7 +123,7 @@ impl Life {
 
     fn verifies(&mut self) {
         let at = self.chance.below(3);
-        let passes = self.chance.below(2) == 0;
+        let passes = self.chance.below(5) > 0;
         let env = &mut self.envs[at];
         let Some(held) = env.delivery.current().and_then(|c| c.held.release().cloned()) else { return };
         let complete = env.delivery.current().is_some_and(|c| c.progress == Progress::Complete);
@@ -141,9 +141,9 @@ impl Life {
     fn decides(&mut self) {
         let at = self.chance.below(3);
         let Some((release, _)) = self.any() else { return };
-        let what = match self.chance.below(3) {
+        let what = match self.chance.below(5) {
             0 => Decision::Freeze { until: None },
-            1 => Decision::Thaw,
+            1 | 2 => Decision::Thaw,
             _ => Decision::UndoRevoke { release },
         };
         self.envs[at].facts.push(Fact::new(self.now, actor(1), "because".into(), what));

@@ -139,13 +139,20 @@ impl Standing {
 /// A storage that fails.
 pub async fn record(ledger: &dyn Ledger, entropy: &dyn Entropy, fact: &Fact) -> Outcome<()> {
     let content = serde_json::to_vec(fact).map_err(|e| damaged("facts", &e.to_string()))?;
+    // Names are in the order of what was decided, whatever the clocks say: whoever decides knows what is there. A part of
+    // chance keeps both of two that are decided at once.
+    let last = ledger.list(PREFIX).await?.iter().filter_map(|name| number(name)).max();
+    let number = fact.at.as_microsecond().max(last.map_or(0, |last| last + 1));
     loop {
-        // By time, so that names are in order; a part of chance, so that two at the same moment are both kept.
-        let name = format!("{PREFIX}{}-{:08x}.json", fact.at.as_microsecond(), entropy.next() >> 32);
+        let name = format!("{PREFIX}{number:020}-{:08x}.json", entropy.next() >> 32);
         if ledger.put_new(&name, &content).await? {
             return Ok(());
         }
     }
+}
+
+fn number(name: &str) -> Option<i64> {
+    name.strip_prefix(PREFIX)?.split_once('-')?.0.parse().ok()
 }
 
 /// All decisions, oldest first.
@@ -153,9 +160,7 @@ pub async fn record(ledger: &dyn Ledger, entropy: &dyn Entropy, fact: &Fact) -> 
 /// # Errors
 /// A storage that fails, one that cannot be read, or one of a newer terrace.
 pub async fn all(ledger: &dyn Ledger) -> Outcome<Vec<Fact>> {
-    let mut facts: Vec<Fact> = objects(ledger, PREFIX).await?.into_iter().map(|(_, fact)| fact).collect();
-    facts.sort_by_key(|fact| fact.at);
-    Ok(facts)
+    Ok(objects(ledger, PREFIX).await?.into_iter().map(|(_, fact)| fact).collect())
 }
 
 /// Every object under a prefix with its name, in order of the names.

@@ -173,8 +173,7 @@ fn help_and_version_are_data_and_wrong_words_are_64() {
 #[test]
 fn commands_of_later_versions_are_refused_by_name() {
     let project = Project::new("");
-    for words in [&["release", "create", "--push", "x"][..], &["promote", "x", "--to", "prd"], &["lsp"], &["rollback"]]
-    {
+    for words in [&["rollout", "status", "--watch"][..], &["policy", "check", "x"], &["lsp"], &["reap"]] {
         let said = project.stderr(words, 64);
         assert!(said.contains("not in this version") && said.contains(words[0]), "{said}");
     }
