@@ -122,9 +122,8 @@ fn arrival(
     let header = &plan.header;
     let held = match (header.mode, &header.release) {
         (Mode::Normal, Some(release)) => Held::Release(release.clone()),
-        (Mode::Normal, None) => Held::Unreleased,
         (Mode::Destroy, _) if header.targets.is_empty() => Held::Nothing,
-        (Mode::Destroy, _) => Held::Unreleased,
+        (Mode::Normal, None) | (Mode::Destroy, _) => Held::Unreleased,
         (Mode::RefreshOnly | Mode::RevertDrift | Mode::Import | Mode::Verify, _) => return Ok(Vec::new()),
     };
     let values = plan::values_digest(&plan.variables, &header.world)?;

@@ -12,7 +12,7 @@ use crate::{
         settings::Backend,
         sources::RecordingSources,
     },
-    lang::{SourceError, Sources, suggest},
+    lang::{self, SourceError, Sources, suggest},
     promote::{ENVIRONMENTS, environment_blocks},
     state::{Bundle, StoredRelease, release},
     world::{Ledger, live::FileLedger},
@@ -42,22 +42,22 @@ pub(crate) fn store(context: &Context, project: &Project) -> Result<Arc<dyn Ledg
 /// No such release, several, or a store that fails.
 pub(crate) async fn find(ledger: &dyn Ledger, word: &str) -> Result<StoredRelease> {
     let all = release::releases(ledger).await?;
-    pick(all, word)
+    pick(&all, word)
 }
 
 /// As [`find`], among those that were read already.
 ///
 /// # Errors
 /// No such release, or several.
-pub(crate) fn pick(all: Vec<StoredRelease>, word: &str) -> Result<StoredRelease> {
+pub(crate) fn pick(all: &[StoredRelease], word: &str) -> Result<StoredRelease> {
     if all.is_empty() {
         return Err(Error::new("release_unknown", "there is no release yet").hint("terrace release create makes one"));
     }
     let wanted = word.strip_prefix("sha256:").unwrap_or(word);
     let newest = word == "latest";
-    let named =
+    let is_it =
         |r: &&StoredRelease| r.digest.as_str().strip_prefix("sha256:").is_some_and(|hex| hex.starts_with(wanted));
-    let mut found: Vec<&StoredRelease> = all.iter().filter(|r| newest || named(r)).collect();
+    let mut found: Vec<&StoredRelease> = all.iter().filter(|r| newest || is_it(r)).collect();
     if newest {
         found.truncate(1);
     }
@@ -124,7 +124,7 @@ fn environments(sources: &dyn Sources, folder: &str) -> Result<Arc<[u8]>> {
             .hint("run it in the project that declares them")
     })?;
     let mut text = String::new();
-    for name in names.iter().filter(|name| name.ends_with(".hcl")) {
+    for name in names.iter().filter(|name| lang::is_plan_file(name)) {
         let path = if folder == "." { name.clone() } else { format!("{folder}/{name}") };
         let content = sources.read(&path).map_err(|e| Error::new("file_unreadable", e.to_string()))?;
         let content = String::from_utf8_lossy(&content);

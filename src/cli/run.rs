@@ -59,7 +59,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Status(args) => commands::status::run(&args, context).await,
         Command::History(args) => commands::history::run(&args, context).await,
         Command::Output(args) => commands::output::run(&args, context).await,
-        Command::Drift(args) => commands::drift::run(args, context).await,
+        Command::Drift(args) => Box::pin(commands::drift::run(args, context)).await,
         Command::Import(args) => Box::pin(commands::import::run(args, context)).await,
         Command::Release(args) => commands::release::run(args, context).await,
         Command::Promote(args) => Box::pin(commands::promote::run(args, context)).await,

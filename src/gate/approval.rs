@@ -81,12 +81,11 @@ pub fn count(rule: &ApprovalRule, approvals: &[Approval], authors: &[Actor], now
         } else {
             None
         };
-        match ignored {
-            Some(why) => out.ignored.push((approval.by.clone(), why)),
-            None => {
-                out.counted.push(approval.by.clone());
-                ends.extend(expires);
-            }
+        if let Some(why) = ignored {
+            out.ignored.push((approval.by.clone(), why));
+        } else {
+            out.counted.push(approval.by.clone());
+            ends.extend(expires);
         }
     }
     ends.sort_unstable();

@@ -11,7 +11,7 @@ use crate::{
     state::{Actor, Approval, Progress, RunId},
 };
 use jiff::Timestamp;
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 /// How far a clock may be ahead of ours before its facts are not believed.
 const SKEW: Duration = Duration::from_secs(5 * 60);
@@ -168,10 +168,9 @@ pub fn judge(docket: &Docket<'_>) -> Vec<Reason> {
         for reason in if free { Vec::new() } else { of_the_time(gates, target, *now) } {
             push_new(&mut out, reason);
         }
-        if let Some(rule) = gates.approval.as_ref().filter(|_| !free) {
-            if let Some(reason) = too_few(rule, docket) {
-                push_new(&mut out, reason);
-            }
+        let rule = gates.approval.as_ref().filter(|_| !free);
+        if let Some(reason) = rule.and_then(|rule| too_few(rule, docket)) {
+            push_new(&mut out, reason);
         }
     }
     if way.auto {
@@ -364,7 +363,7 @@ impl Reason {
                 let of = if plan.is_some() { "" } else { " of a plan that is yet to be made" };
                 let mut said = format!("{have} of {needed} approvals{of}");
                 for (actor, why) in &counted.ignored {
-                    said.push_str(&format!("; {} {}", actor.spoken(), Ignored::spoken(*why)));
+                    let _ = write!(said, "; {} {}", actor.spoken(), Ignored::spoken(*why));
                 }
                 said
             }

@@ -275,8 +275,10 @@ impl Loader<'_> {
     }
 }
 
+/// Whether a name in a plan's or module's folder is a file of the plan: `*.hcl`, without tests and hidden ones.
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "what is read must not depend on the machine")]
-fn is_plan_file(name: &str) -> bool {
+#[must_use]
+pub fn is_plan_file(name: &str) -> bool {
     name.ends_with(".hcl") && !name.ends_with(".test.hcl") && !name.starts_with('.')
 }
 

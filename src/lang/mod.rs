@@ -40,7 +40,7 @@ pub use evaluate::{
 };
 pub use format::format;
 pub use literal::literal;
-pub use load::{load, load_for};
+pub use load::{is_plan_file, load, load_for};
 pub use phases::IMPLICIT as IMPLICIT_PHASE;
 pub use references::{references, references_beside, references_of_body};
 pub use sources::{MemorySources, SourceError, Sources, normalize};

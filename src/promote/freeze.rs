@@ -5,7 +5,7 @@
 
 use crate::{
     base::{Diagnostics, Digest},
-    lang::parse::parse_file,
+    lang::{is_plan_file, parse::parse_file},
     state::{Bundle, LockedChart, RELEASE_FORMAT, Release},
 };
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
@@ -41,7 +41,7 @@ pub fn freeze(plan: &Arc<str>, folder: &Arc<str>, made_of: Ingredients) -> Resul
         if in_folder == Some(ENVIRONMENTS) || (path.starts_with(&values) && is_values(&path)) {
             continue;
         }
-        if in_folder.is_some_and(|name| name.ends_with(".hcl")) {
+        if in_folder.is_some_and(is_plan_file) {
             let text = String::from_utf8_lossy(&content);
             // A file with nothing but environments in it is none of the release's.
             if let Some(text) = without_environments(&text, &path.as_str().into())? {

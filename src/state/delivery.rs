@@ -285,7 +285,9 @@ mod tests {
 
     fn folded(facts: Vec<Delivered>) -> Delivery {
         let mut delivery = Delivery::default();
-        facts.into_iter().for_each(|fact| delivery.apply(fact));
+        for fact in facts {
+            delivery.apply(fact);
+        }
         delivery
     }
 

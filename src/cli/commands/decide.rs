@@ -110,23 +110,20 @@ pub(crate) async fn revoke(args: &RevokeArgs, context: &Context) -> Result<Exit>
     let loaded = load(context, None)?;
     let store = releases::store(context, &loaded.place.project)?;
     let found = releases::find(&*store, &args.release).await?;
+    let release = found.digest.clone();
+    let undo = args.undo.is_some();
+    let reason = args.undo.as_ref().or(args.reason.as_ref()).map(String::as_str).unwrap_or_default();
     let mut revoked = Vec::new();
     for environment in loaded.configuration.environments.values() {
-        if context.global.env.as_deref().is_some_and(|env| env != &*environment.name) {
+        let named = context.global.env.as_deref();
+        if named.is_some_and(|env| env != &*environment.name) {
             continue;
         }
         let place = delivery::recorded(context, &loaded, environment).await.place;
-        let there = place.seen(&found.digest).is_some() || context.global.env.is_some();
-        let (reason, decision, due) = match &args.undo {
-            Some(reason) => {
-                let due = place.standing.revoked.contains_key(&found.digest);
-                (reason, Decision::UndoRevoke { release: found.digest.clone() }, due)
-            }
-            None => {
-                let reason = args.reason.as_ref();
-                let Some(reason) = reason else { continue };
-                (reason, Decision::Revoke { release: found.digest.clone() }, there)
-            }
+        let (decision, due) = if undo {
+            (Decision::UndoRevoke { release: release.clone() }, place.standing.revoked.contains_key(&release))
+        } else {
+            (Decision::Revoke { release: release.clone() }, place.seen(&release).is_some() || named.is_some())
         };
         if due {
             record(&loaded, environment, reason, decision, context).await?;
@@ -135,11 +132,11 @@ pub(crate) async fn revoke(args: &RevokeArgs, context: &Context) -> Result<Exit>
     }
     let short = found.digest.short();
     if revoked.is_empty() {
-        let what = if args.undo.is_some() { "is revoked nowhere" } else { "was in no environment yet" };
+        let what = if undo { "is revoked nowhere" } else { "was in no environment yet" };
         return Err(Error::new("nothing_to_revoke", format!("{short} {what}"))
             .hint("name the environment with --env where that is meant all the same"));
     }
-    let what = if args.undo.is_some() { "may go on again from" } else { "goes no further from" };
+    let what = if undo { "may go on again from" } else { "goes no further from" };
     context.terminal.status(&format!("{short} {what} {}", revoked.join(", ")));
     Ok(Exit::Done)
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 /// Arguments of `pipeline`.
 #[derive(Debug, clap::Args)]
@@ -172,11 +172,11 @@ async fn now(context: &Context, loaded: &Loaded, recorded: &Recorded) -> Result<
 fn rendered(rows: &[Row]) -> String {
     let cells = rows.iter().map(|row| {
         let health = match &row.health {
-            Health::Empty => dim("-").to_string(),
-            Health::Verified => green("verified").to_string(),
-            Health::Unverified => yellow("not verified").to_string(),
-            Health::Failed(_) => red("failed").to_string(),
-            Health::Unreadable(_) => red("unreadable").to_string(),
+            Health::Empty => dim("-"),
+            Health::Verified => green("verified"),
+            Health::Unverified => yellow("not verified"),
+            Health::Failed(_) => red("failed"),
+            Health::Unreadable(_) => red("unreadable"),
         };
         let next = match &row.next {
             None => String::new(),
@@ -201,9 +201,9 @@ fn rendered(rows: &[Row]) -> String {
         }
         lines.extend(row.notes.iter().cloned());
         if !lines.is_empty() {
-            out.push_str(&format!("\n{}\n", bold(&row.env)));
+            let _ = writeln!(out, "\n{}", bold(&row.env));
             for line in lines {
-                out.push_str(&format!("  {}\n", crate::cli::style::clean(&line)));
+                let _ = writeln!(out, "  {}", crate::cli::style::clean(&line));
             }
         }
     }

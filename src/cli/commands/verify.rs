@@ -82,6 +82,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
 async fn of_release(context: &Context, digest: &Digest) -> Result<loaded::Loaded> {
     let project = context.project()?;
     let ledger = releases::store(context, &project)?;
-    let found = releases::pick(release::releases(&*ledger).await?, digest.as_str())?;
+    let found = releases::pick(&release::releases(&*ledger).await?, digest.as_str())?;
     releases::load_found(project, &*ledger, &found).await
 }

@@ -51,13 +51,12 @@ impl Decoder<'_> {
     fn window(&mut self, body: &Body) -> Option<Window> {
         let mut days = Vec::new();
         for day in self.plain_strings(body, "days") {
-            match DAYS.iter().position(|known| *known == day) {
-                Some(at) => days.extend(i8::try_from(at + 1)),
-                None => {
-                    let near = suggest::nearest(&day.to_lowercase(), DAYS);
-                    let hint = near.map_or_else(|| DAYS.join(", "), |near| format!("did you mean `{near}`?"));
-                    self.wrong(body, "days", &format!("`{day}` is no day of the week"), &hint);
-                }
+            if let Some(at) = DAYS.iter().position(|known| *known == day) {
+                days.extend(i8::try_from(at + 1));
+            } else {
+                let near = suggest::nearest(&day.to_lowercase(), DAYS);
+                let hint = near.map_or_else(|| DAYS.join(", "), |near| format!("did you mean `{near}`?"));
+                self.wrong(body, "days", &format!("`{day}` is no day of the week"), &hint);
             }
         }
         days.sort_unstable();
@@ -102,14 +101,12 @@ impl Decoder<'_> {
     /// The zone that a block names, by default UTC; `None` where there is none of that name, which was said.
     fn timezone(&mut self, body: &Body) -> Option<(String, TimeZone)> {
         let name = self.plain_string(body, "timezone").unwrap_or_else(|| "UTC".to_owned());
-        match TimeZone::get(&name) {
-            Ok(zone) => Some((name, zone)),
-            Err(_) => {
-                let said = format!("there is no time zone `{name}`");
-                self.wrong(body, "timezone", &said, "write a name of the IANA database, like \"Europe/Berlin\"");
-                None
-            }
+        let zone = TimeZone::get(&name).ok();
+        if zone.is_none() {
+            let said = format!("there is no time zone `{name}`");
+            self.wrong(body, "timezone", &said, "write a name of the IANA database, like \"Europe/Berlin\"");
         }
+        zone.map(|zone| (name, zone))
     }
 
     /// The strings of a list that is written as one.

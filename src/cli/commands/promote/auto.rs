@@ -47,9 +47,8 @@ pub(super) async fn run(consent: &Consent, context: &Context) -> Result<Exit> {
         let word = candidate.release.as_str();
         let promotion = Promotion { release: word, to: env, why: Why::Auto, passage: Passage::default(), consent };
         match Box::pin(promote(promotion, context)).await {
-            Ok(Exit::Done) => {}
-            // It waits for approvals; what lies downstream has nothing new to wait for.
-            Ok(Exit::NotEligible) => {}
+            // It is there; or it waits for approvals, and what lies downstream has nothing new to wait for.
+            Ok(Exit::Done | Exit::NotEligible) => {}
             Ok(other) => end = other,
             Err(error) if error.exit == Exit::NotEligible => {
                 for diagnostic in &error.diagnostics {

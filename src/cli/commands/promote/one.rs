@@ -54,7 +54,7 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
     let project = context.project()?;
     let store = releases::store(context, &project)?;
     let all = release::releases(&*store).await?;
-    let found = releases::pick(all.clone(), promotion.release)?;
+    let found = releases::pick(&all, promotion.release)?;
     let loaded = releases::load_found(project.clone(), &*store, &found).await?;
     let environment = loaded.named_environment(promotion.to)?.clone();
     let chosen = loaded.whereabouts(context, &environment).await?;
@@ -114,7 +114,7 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
         passage: Passage { because: because(&found.digest, &nearest, now), ..promotion.passage.clone() },
     };
     let job = Job { stage, found, warrant, by, consent: promotion.consent, needs_approval, candidate, now };
-    job.run(&project, promotion.why, context).await
+    Box::pin(job.run(&project, promotion.why, context)).await
 }
 
 fn already(reasons: &[Reason]) -> bool {
@@ -166,7 +166,7 @@ impl Job<'_> {
                 return Err(error);
             }
         };
-        self.apply(saved, check_fresh, state, context).await
+        Box::pin(self.apply(saved, check_fresh, state, context)).await
     }
 
     /// A plan that everybody who must has agreed to; nothing where it waits for them.

@@ -57,7 +57,7 @@ pub(super) async fn run(plan: Option<&str>, context: &Context) -> Result<Exit> {
         found.folders.extend(of_it.folders);
         found.programs.extend(of_it.programs);
     }
-    read_beside(&*loaded.sources, &found)?;
+    read_beside(&loaded.sources, &found)?;
     let files = loaded.sources.recorded().files;
     let made_of = Ingredients { files, charts: charts.into_iter().collect() };
     let configuration = &loaded.configuration;

@@ -17,6 +17,7 @@ use crate::{
     state::{StoredRelease, release},
 };
 use serde_json::{Value as Json, json};
+use std::fmt::Write as _;
 
 /// Arguments of `release`.
 #[derive(Debug, clap::Args)]
@@ -103,10 +104,10 @@ async fn show(word: &str, context: &Context) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let mut out = format!("{} {}\n", bold("Release"), found.digest);
-    out.push_str(&format!("of plan {} in {}\n\n", found.release.plan, found.release.folder));
+    let _ = write!(out, "of plan {} in {}\n\n", found.release.plan, found.release.folder);
     for making in &found.makings {
         let commit = making.commit.as_ref().map(|c| format!(" from {c}")).unwrap_or_default();
-        out.push_str(&format!("made {} by {}{commit}\n", making.at.strftime("%Y-%m-%d %H:%M:%SZ"), making.by.spoken()));
+        let _ = writeln!(out, "made {} by {}{commit}", making.at.strftime("%Y-%m-%d %H:%M:%SZ"), making.by.spoken());
     }
     if !found.release.charts.is_empty() {
         let rows = found.release.charts.iter().map(|chart| {
@@ -115,12 +116,12 @@ async fn show(word: &str, context: &Context) -> Result<Exit> {
             vec![chart.chart.clone(), chart.version.clone(), from, short(&chart.digest).to_owned(), kept.to_owned()]
         });
         let rows: Vec<Vec<String>> = rows.collect();
-        out.push_str(&format!("\n{}", table::render(&["chart", "version", "repository", "digest", "archive"], &rows)));
+        let _ = write!(out, "\n{}", table::render(&["chart", "version", "repository", "digest", "archive"], &rows));
     }
     let archives: Vec<&str> = found.release.charts.iter().filter_map(|c| c.archive.as_deref()).collect();
     let files = found.release.files.iter().filter(|(path, _)| !archives.contains(&path.as_str()));
     let rows: Vec<Vec<String>> = files.map(|(path, digest)| vec![path.clone(), digest.short().to_owned()]).collect();
-    out.push_str(&format!("\n{}", table::render(&["file", "digest"], &rows)));
+    let _ = write!(out, "\n{}", table::render(&["file", "digest"], &rows));
     context.terminal.data(&out);
     Ok(Exit::Done)
 }
@@ -154,27 +155,27 @@ fn rendered(before: &Digest, after: &Digest, found: &Difference) -> String {
     let mut out = format!("{} {} to {}\n", bold("Release"), before.short(), after.short());
     for change in &found.charts {
         let side = |versions: &[String]| if versions.is_empty() { "none".to_owned() } else { versions.join(", ") };
-        out.push_str(&format!("\nchart {}: {} to {}\n", change.chart, side(&change.before), side(&change.after)));
+        let _ = write!(out, "\nchart {}: {} to {}\n", change.chart, side(&change.before), side(&change.after));
     }
     for path in &found.added {
-        out.push_str(&format!("\n{} {path}\n", green("+")));
+        let _ = write!(out, "\n{} {path}\n", green("+"));
     }
     for path in &found.removed {
-        out.push_str(&format!("\n{} {path}\n", red("-")));
+        let _ = write!(out, "\n{} {path}\n", red("-"));
     }
     for (path, lines) in &found.changed {
-        out.push_str(&format!("\n~ {path}\n"));
+        let _ = write!(out, "\n~ {path}\n");
         if lines.is_empty() {
-            out.push_str(&format!("    {}\n", dim("no text")));
+            let _ = writeln!(out, "    {}", dim("no text"));
         }
         for line in lines.lines() {
             let line = crate::cli::style::clean(line);
             let shown = match line.chars().next() {
-                Some('+') => green(line).to_string(),
-                Some('-') => red(line).to_string(),
-                _ => dim(line).to_string(),
+                Some('+') => green(line),
+                Some('-') => red(line),
+                _ => dim(line),
             };
-            out.push_str(&format!("    {shown}\n"));
+            let _ = writeln!(out, "    {shown}");
         }
     }
     out
