@@ -52,8 +52,12 @@ pub(super) async fn ask(
     let header = &saved.content.header;
     let state = store.snapshot();
     let standing = Standing::of(state::facts::all(&**store.ledger()).await?);
-    let approvals = state::approval::approvals(&**store.ledger(), &saved.digest).await?;
     let target = Place::new(header.env.clone(), warrant.after.clone(), warrant.gates.clone()).with(&state, standing);
+    let approvals = if asks_for_approval(&target) {
+        state::approval::approvals(&**store.ledger(), &saved.digest).await?
+    } else {
+        Vec::new()
+    };
     let reasons = reasons(warrant, saved, &target, &approvals, now);
     if !reasons.is_empty() {
         let release = header.release.as_ref().map_or("RELEASE", Digest::short).to_owned();

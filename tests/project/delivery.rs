@@ -4,7 +4,7 @@
 
 use crate::cli::Project;
 use serde_json::Value as Json;
-use std::fs;
+use std::{fs, path::Path};
 
 const PLAN: &str = r#"plan "shop" {}
 
@@ -349,4 +349,46 @@ fn a_hotfix_passes_soak_and_order_but_no_approval() {
     }
     shop.ends("ada", &["promote", &release, "--to", "prd", "--hotfix", "cve"], 0);
     assert_eq!(shop.environment("prd")["health"], "verified");
+}
+
+/// Copies a folder of this project into another one.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|e| (e.path(), e.file_name())).unwrap();
+        if path.is_dir() {
+            copy(&path, &to.join(name));
+        } else {
+            fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+/// The shipped platform in a project of its own.
+fn platform() -> Shop {
+    let shop = Shop(Project::bare());
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["plans/eks-platform", "modules", "cfn-templates"] {
+        copy(&here.join(folder), &shop.0.path().join(folder));
+    }
+    shop
+}
+
+#[test]
+fn the_platform_is_one_release_in_two_folders_and_goes_to_tst() {
+    let (shop, other) = (platform(), platform());
+    let create = ["release", "create", "--quiet", "--sandbox"];
+    let release = shop.0.stdout(&create, 0).trim().to_owned();
+    assert_eq!(other.0.stdout(&create, 0).trim(), release, "the same content has the same name");
+    let promote =
+        |env: &str, code| shop.ends("ada", &["promote", "latest", "--to", env, "--auto-approve", "--sandbox"], code);
+    promote("dev", 0);
+    assert!(promote("tst", 4).contains("it soaks in dev for 1h"));
+    shop.advance("2h");
+    shop.ends("ada", &["verify", "--env", "dev", "--sandbox"], 0);
+    promote("tst", 0);
+    let said = promote("prd", 4);
+    assert!(said.contains("it soaks in tst for 1d"), "{said}");
+    let said = shop.ends("ada", &["pipeline", "--sandbox"], 0);
+    assert!(said.contains("0 of 2 approvals"), "{said}");
 }
