@@ -68,6 +68,15 @@ impl Subject {
         }
     }
 
+    /// Whether all that verifies is asked, whatever it said last: where that is what is wanted, and where another release comes
+    /// than the one that is there and verified. What did not change may have broken all the same.
+    #[must_use]
+    pub fn verifies_all(&self, mode: Mode) -> bool {
+        let there = self.state.delivery.current();
+        let comes = |release: &Digest| !there.is_some_and(|c| c.held.release() == Some(release) && c.is_verified());
+        mode == Mode::Verify || (mode == Mode::Normal && self.release.as_ref().is_some_and(comes))
+    }
+
     /// Clusters in the place of the plan's own, in words, by label.
     #[must_use]
     pub fn other_clusters(&self) -> BTreeMap<String, String> {

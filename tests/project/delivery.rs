@@ -35,7 +35,7 @@ value "answer" {
 
   verify "holds" {
     command {
-      program = ["test", "!", "-e", var.broken]
+      program = ["test", "!", "-e", "${var.broken}-${file("${path.root}/motd.txt")}"]
     }
     every  = "1s"
     within = "2s"
@@ -244,13 +244,13 @@ fn a_verification_that_fails_again_revokes_the_release_for_what_lies_downstream(
     shop.promote(&release, "dev", 0);
     shop.advance("2h");
     shop.ends("ada", &["verify", "--env", "dev"], 0);
-    shop.0.write("broken-dev", "");
+    shop.0.write("broken-dev-hello", "");
     let said = shop.ends("ada", &["verify", "--env", "dev"], 1);
     assert!(said.contains("goes no further from dev"), "{said}");
     assert_eq!(shop.environment("dev")["health"], "failed");
     assert_eq!(shop.reasons("tst"), ["revoked"]);
     shop.promote(&release, "tst", 4);
-    fs::remove_file(shop.0.path().join("broken-dev")).unwrap();
+    fs::remove_file(shop.0.path().join("broken-dev-hello")).unwrap();
     // To verify it again mends its health, not the revocation: somebody has to know the cause.
     shop.ends("ada", &["verify", "--env", "dev"], 0);
     assert_eq!(shop.environment("dev")["health"], "verified");
@@ -281,6 +281,38 @@ fn going_back_holds_the_environment_until_the_candidate_is_named() {
     // Naming it brings it back.
     shop.promote(&second, "dev", 0);
     assert_eq!(shop.environment("dev")["holds"].as_str(), Some(&second[7..19]));
+}
+
+#[test]
+fn a_release_that_fails_its_verification_takes_the_environment_back_by_itself_and_a_rollback_does_not() {
+    let shop = Shop::new();
+    let back = "environment \"dev\" {\n  on_failed_verification = \"rollback\"\n";
+    shop.0.write("plans/shop/environments.hcl", &ENVIRONMENTS.replace("environment \"dev\" {\n", back));
+    // With nothing before it there is nowhere to go.
+    shop.0.write("broken-dev-hello", "");
+    let first = shop.release();
+    assert!(shop.promote(&first, "dev", 1).contains("no other release was verified there before"));
+    fs::remove_file(shop.0.path().join("broken-dev-hello")).unwrap();
+    shop.promote(&first, "dev", 0);
+    shop.0.write("plans/shop/motd.txt", "second");
+    let second = shop.release();
+    shop.0.write("broken-dev-second", "");
+    let said = shop.promote(&second, "dev", 6);
+    assert!(said.contains(&format!("dev goes back to {}", &first[7..19])), "{said}");
+    let dev = shop.environment("dev");
+    assert_eq!((dev["holds"].as_str(), dev["health"].as_str()), (Some(&first[7..19]), Some("verified")));
+    assert!(
+        shop.ends("ada", &["promote", "--auto"], 0).contains("is the candidate"),
+        "it does not come again by itself"
+    );
+    assert_eq!(shop.environment("dev")["holds"].as_str(), Some(&first[7..19]));
+    // A rollback that fails stays where it failed.
+    shop.0.write("broken-dev-hello", "");
+    fs::remove_file(shop.0.path().join("broken-dev-second")).unwrap();
+    shop.promote(&second, "dev", 0);
+    shop.ends("ada", &["rollback", "--env", "dev", "--auto-approve"], 1);
+    assert_eq!(shop.environment("dev")["holds"].as_str(), Some(&first[7..19]));
+    assert_eq!(shop.environment("dev")["health"], "failed");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::{
     lang::configuration::{Resource as Declared, Verify},
     lang::evaluate::ConnectionRef,
     plan::{
-        Mode, Planned,
+        Planned,
         connect::Connections,
         instance::{self, Instance},
     },
@@ -35,7 +35,7 @@ impl Executor<'_> {
         let digest = instance::declaration_digest(self.subject, declared);
         let due = |v: &&Verify| {
             let subject = format!("{address}/{}", v.name);
-            let again = self.plan.header.mode == Mode::Verify;
+            let again = self.subject.verifies_all(self.plan.header.mode);
             all || again
                 || self
                     .desk
@@ -139,7 +139,7 @@ impl Executor<'_> {
             let subject: Arc<str> = format!("phase.{phase}/{}", verify.name).into();
             let passed =
                 self.desk.store.with(|s| s.verdicts.get(&subject).is_some_and(|v| v.passed && v.declaration == digest));
-            let again = self.plan.header.mode == Mode::Verify;
+            let again = self.subject.verifies_all(self.plan.header.mode);
             if !touched && !again && (passed || self.plan.header.mode.only_what_it_names()) {
                 continue;
             }

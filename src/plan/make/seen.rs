@@ -145,7 +145,7 @@ impl Maker<'_> {
     }
 
     pub(super) fn passed(&self, subject: &str, declaration: &crate::base::Digest) -> bool {
-        if self.request.mode == crate::plan::Mode::Verify {
+        if self.subject.verifies_all(self.request.mode) {
             return false;
         }
         let verdict: Option<&Verdict> = self.state.verdicts.get(subject);

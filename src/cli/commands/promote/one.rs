@@ -17,9 +17,10 @@ use crate::{
         variables,
     },
     gate::{self, Candidate, Docket, Place, Reason, Way},
+    lang::gates::AfterFailure,
     plan::{self, Request, Saved},
     promote::stored,
-    state::{Actor, Decision, Fact, Passage, Store, StoredRelease, approval, facts, release},
+    state::{Actor, Decision, Fact, Passage, Store, StoredRelease, Verdict, approval, facts, release},
     world::live::OsRandom,
 };
 
@@ -44,6 +45,8 @@ pub(crate) enum Why {
     Named,
     /// It is the candidate.
     Auto,
+    /// What came after it failed its verification, and the environment goes back by itself.
+    Undo,
 }
 
 /// Promotes a release, or says every reason why not.
@@ -102,7 +105,8 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
     if !reasons.is_empty() {
         return Err(not_eligible(&environment.name, found.digest.short(), &reasons));
     }
-    let candidates = all.iter().map(|r| Candidate { release: &r.digest, created: r.created() });
+    let of_plan = all.iter().filter(|r| r.release.plan == found.release.plan);
+    let candidates = of_plan.map(|r| Candidate { release: &r.digest, created: r.created() });
     let candidate = gate::candidate(candidates, &target.place, &nearest, &ancestors, now).map(|c| c.release.clone());
     let warrant = Warrant {
         upstream: upstream.iter().map(|r| r.place.clone()).collect(),
@@ -263,6 +267,7 @@ impl Job<'_> {
 
     async fn apply(self, saved: Saved, check_fresh: bool, state: Store, context: &Context) -> Result<Exit> {
         let Self { stage, found, mut warrant, by, consent, candidate, now, .. } = self;
+        let goes_back = warrant.gates.on_failed_verification == AfterFailure::Rollback && !warrant.passage.rollback;
         warrant.authors.extend(saved.attachment.author.clone());
         let rollback = warrant.passage.rollback;
         let digest = saved.digest.clone();
@@ -285,8 +290,46 @@ impl Job<'_> {
             context.terminal.status(&format!("{env} {said}: {reason}"));
             facts::record(&*stage.ledger, &OsRandom, &Fact::new(now, by, reason, decision)).await?;
         }
+        if goes_back && matches!(exit, Exit::Error | Exit::RolledBack) {
+            return go_back(&stage, &found, consent, exit, context).await;
+        }
         Ok(exit)
     }
+}
+
+/// Takes an environment back to the release that was verified there last, where its own verification is what failed: not where
+/// the platform did, and never after a rollback (rule 34).
+async fn go_back(
+    stage: &Stage,
+    failed: &StoredRelease,
+    consent: &Consent,
+    exit: Exit,
+    context: &Context,
+) -> Result<Exit> {
+    let env = &stage.subject.given.env.name;
+    let state = place::snapshot(&stage.ledger).await?;
+    let Some(run) = state.runs.last() else { return Ok(exit) };
+    let asked = |verdict: &&Verdict| !verdict.passed && verdict.at >= run.started;
+    if !state.verdicts.values().any(|verdict| asked(&verdict)) {
+        context
+            .terminal
+            .status(&format!("{env} stays as it is: no verification failed, so the release is not to blame"));
+        return Ok(exit);
+    }
+    let Some(environment) = stage.loaded.configuration.environments.get(env) else { return Ok(exit) };
+    let place = delivery::recorded(context, &stage.loaded, environment).await.place;
+    let Some(former) = place.last_verified.filter(|former| *former != failed.digest) else {
+        context.terminal.status(&format!("{env} stays as it is: no other release was verified there before"));
+        return Ok(exit);
+    };
+    let (short, back) = (failed.digest.short(), former.short());
+    context.terminal.status(&format!("{env} goes back to {back}: the verification of {short} failed"));
+    let passage = Passage { rollback: true, ..Passage::default() };
+    let promotion = Promotion { release: former.as_str(), to: env, why: Why::Undo, passage, consent };
+    Ok(match Box::pin(promote(promotion, context)).await? {
+        Exit::Done => Exit::RolledBack,
+        _ => Exit::Stuck,
+    })
 }
 
 async fn state_of_hold(stage: &Stage) -> Result<bool> {
