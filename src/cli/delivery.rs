@@ -8,7 +8,7 @@ use crate::{
         place,
         stage::Stage,
     },
-    gate::Place,
+    gate::{Place, means},
     lang::configuration::Environment,
     state::{self, Actor, Snapshot, Standing},
     world::{Ledger, World},
@@ -28,7 +28,9 @@ pub(crate) async fn actor(context: &Context, loaded: &Loaded, chosen: &Chosen, w
         return Ok(Actor { arn, id: String::new(), person: Some(person) });
     }
     let caller = world.aws(&chosen.connection)?.identity.caller().await?;
-    let person = people.get(&caller.arn).cloned();
+    let person =
+        people.get(&caller.arn).or_else(|| people.iter().find(|(id, _)| means(id, &caller.arn)).map(|(_, p)| p));
+    let person = person.cloned();
     Ok(Actor { arn: caller.arn, id: caller.user_id, person })
 }
 

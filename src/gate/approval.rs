@@ -105,12 +105,15 @@ fn same_caller(one: &Actor, other: &Actor) -> bool {
 /// True where one of these patterns of ARNs, or names of persons, means an actor.
 #[must_use]
 pub(super) fn listed(patterns: &[String], actor: &Actor) -> bool {
-    patterns.iter().any(|pattern| {
-        actor.person.as_deref() == Some(pattern.as_str()) || matches(pattern.as_bytes(), actor.arn.as_bytes())
-    })
+    patterns.iter().any(|pattern| actor.person.as_deref() == Some(pattern.as_str()) || means(pattern, &actor.arn))
 }
 
-/// IAM's patterns: `*` is any text, `?` any one character.
+/// True where a pattern of ARNs means this one: `*` is any text, `?` any one character, as in IAM's policies.
+#[must_use]
+pub fn means(pattern: &str, arn: &str) -> bool {
+    matches(pattern.as_bytes(), arn.as_bytes())
+}
+
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {

@@ -10,7 +10,7 @@ mod place;
 mod tests;
 mod window;
 
-pub use approval::{Counted, Ignored, count};
+pub use approval::{Counted, Ignored, count, means};
 pub use eligible::{Candidate, Docket, Reason, Way, candidate, judge};
 pub use place::{Place, Seen};
 pub use window::{is_open, opens};

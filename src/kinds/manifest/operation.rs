@@ -205,7 +205,13 @@ fn farewell(reference: &ObjectRef) -> Turn {
     (reference.kind == "CustomResourceDefinition", std::cmp::Reverse(rank(reference)))
 }
 
-/// Deletes what bears our mark, last made first, and waits until it is gone.
+/// True where an object bears the mark of this very declaration. One that another declaration took over bears that one's, and
+/// is no longer this one's to delete.
+fn is_own(context: &Context, object: &Json) -> bool {
+    matches!(owner(context, object), Owner::Ours(address) if address == context.address.to_string())
+}
+
+/// Deletes what bears the mark of this declaration, last made first, and waits until it is gone.
 async fn delete_all(context: &Context, wanted: &[ObjectRef]) -> Outcome<()> {
     if wanted.is_empty() {
         return Ok(());
@@ -214,7 +220,7 @@ async fn delete_all(context: &Context, wanted: &[ObjectRef]) -> Outcome<()> {
     let there = objects(context, &types, wanted).await?;
     let mut turns: BTreeMap<Turn, Vec<(ObjectRef, &Json)>> = BTreeMap::new();
     for (reference, object) in &there {
-        if matches!(owner(context, object), Owner::Ours(_))
+        if is_own(context, object)
             && let Some(found) = types.resolved(reference)
         {
             turns.entry(farewell(reference)).or_default().push((found, object));
@@ -255,7 +261,7 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
     let former = step.identity.map(references).unwrap_or_default();
     let types = Types::of(context, former.iter()).await?;
     let left = objects(context, &types, &former).await?;
-    Ok(if left.values().any(|object| matches!(owner(context, object), Owner::Ours(_))) {
+    Ok(if left.values().any(|object| is_own(context, object)) {
         Recovered::NotDone
     } else {
         Recovered::Done(Applied { identity: Json::Null, exports: Value::NULL, note: String::new() })
