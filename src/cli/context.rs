@@ -42,12 +42,9 @@ impl Context {
     }
 
     /// The live world; one a process, so that a session is begun once.
-    pub(crate) fn live(&self) -> Result<Arc<Live>> {
-        if let Some(live) = self.live.get() {
-            return Ok(live.clone());
-        }
-        let live = Live::new(ask_mfa(self.terminal.clone(), self.global.mfa_code.clone()))?;
-        Ok(self.live.get_or_init(|| live).clone())
+    pub(crate) fn live(&self) -> Arc<Live> {
+        let open = || Live::new(ask_mfa(self.terminal.clone(), self.global.mfa_code.clone()));
+        self.live.get_or_init(open).clone()
     }
 
     /// The project of the current folder, or of `--project`.

@@ -192,7 +192,7 @@ impl Loaded {
     /// State is kept by account (rule 2): where none is declared, it is that of whoever calls.
     async fn known(&self, mut chosen: Chosen, context: &Context) -> Result<Chosen> {
         if !chosen.sandbox && chosen.connection.account_id.is_empty() {
-            let aws = context.live()?.aws(&chosen.connection)?;
+            let aws = context.live().aws(&chosen.connection)?;
             let caller = aws.identity.caller().await;
             chosen.connection.account_id = caller.map_err(|f| self.unknown_caller(&chosen.environment, &f))?.account;
         }

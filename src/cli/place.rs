@@ -67,7 +67,7 @@ pub(crate) fn open_world(context: &Context, project: &Project, chosen: &Chosen) 
     if chosen.sandbox {
         return Ok(open_sandbox(context, project)?);
     }
-    let live = context.live()?;
+    let live = context.live();
     let settings = &project.settings;
     let mirrors = settings.mirrors.iter().map(|m| ChartMirror { from: m.from.clone(), to: m.to.clone() });
     live.use_helm(HelmSettings {
@@ -144,7 +144,7 @@ pub(crate) fn bucket(context: &Context, project: &Project, label: &str, chosen: 
     let encryption = encryption(&settings);
     let prefix = format!("{}/{label}/{environment}/{}", all_states(project, chosen), world_key(chosen));
     let place = S3Place { bucket, prefix, encryption };
-    Ok(context.live()?.state(connection, place, settings.lease.unwrap_or(LEASE)))
+    Ok(context.live().state(connection, place, settings.lease.unwrap_or(LEASE)))
 }
 
 /// The store of releases in the bucket that the settings name.
@@ -161,7 +161,7 @@ pub(crate) fn releases_bucket(context: &Context, project: &Project, settings: &S
     // No plan has such a label.
     let prefix = format!("{}/{}/_releases", prefix.trim_matches('/'), project.name);
     let place = S3Place { bucket, prefix: prefix.trim_matches('/').to_owned(), encryption: encryption(settings) };
-    Ok(context.live()?.state(connection, place, settings.lease.unwrap_or(LEASE)))
+    Ok(context.live().state(connection, place, settings.lease.unwrap_or(LEASE)))
 }
 
 /// The way to a bucket: what the settings do not say of it is as for the environment, where there is one.

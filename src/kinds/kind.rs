@@ -361,10 +361,36 @@ pub enum GoesOn {
 /// What has to be declared once: two declarations with it would undo each other's work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sole {
+    /// The part of the cluster that it is, as changes name it; `None` where it is none.
+    pub part: Option<Part>,
     /// The same for both; where the kind lives in clusters, within one cluster.
     pub key: Digest,
     /// What is told where two have it; its summary follows "both": `declare Deployment shop/web`.
     pub problem: Diagnostic,
+}
+
+/// An object of a cluster, as the changes of charts and manifests name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    /// Its API group.
+    pub group: String,
+    /// `ConfigMap shop/settings`.
+    pub name: String,
+}
+
+impl Part {
+    /// The object that a part of a change is.
+    #[must_use]
+    pub fn of(child: &ChildChange) -> Self {
+        Self::named(&child.kind, child.name.clone())
+    }
+
+    /// An object of this type, `apps/v1 Deployment`.
+    #[must_use]
+    pub fn named(of_type: &str, name: String) -> Self {
+        let group = of_type.split_once('/').map(|(group, _)| group.to_owned()).unwrap_or_default();
+        Self { group, name }
+    }
 }
 
 /// What became of an effect whose end we did not see.

@@ -38,8 +38,8 @@ pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at
 pub use former::{Former, Sealing};
 pub use kind::{
     Ahead, Applied, BEING_DELETED, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference,
-    FieldChange, FieldName, FieldOwner, Finding, GoesOn, Ingredients, Kind, Named, Observed, Outlook, Owner, Prepare,
-    Preview, Prior, REVERT_DRIFT, REVERT_FIELDS, Recovered, Sole, Step, Undo, WrittenAt,
+    FieldChange, FieldName, FieldOwner, Finding, GoesOn, Ingredients, Kind, Named, Observed, Outlook, Owner, Part,
+    Prepare, Preview, Prior, REVERT_DRIFT, REVERT_FIELDS, Recovered, Sole, Step, Undo, WrittenAt,
 };
 pub use marks::{Marks, address_of_tag, is_given_tag, is_mark, is_own_tag, physical_stack_name, release_name};
 pub use objects::sealed;

@@ -8,7 +8,12 @@ use crate::{
     base::format_duration,
     world::{Class, Command, Failure, Http, HttpAnswer, Outcome, Program, ProgramEnd, Terraform},
 };
-use std::{collections::BTreeMap, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    process::Stdio,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout as within,
@@ -24,23 +29,30 @@ const BODY_LIMIT: usize = 1 << 20;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Programs, HTTP and TCP from this machine, by real time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Machine {
-    client: reqwest::Client,
+    /// Made at the first request: reading the machine's certificates takes longer than most commands without any.
+    client: OnceLock<reqwest::Client>,
     roots: Arc<terraform::Roots>,
 }
 
 impl Machine {
     /// A machine with a connection pool of its own.
-    ///
-    /// # Errors
-    /// `Local` where no TLS can be set up.
-    pub fn new() -> Outcome<Self> {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The client, set up at its first use; `Local` where no TLS can be.
+    fn client(&self) -> Outcome<&reqwest::Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| Failure::new(Class::Local, "http client", "", chain(&e)))?;
-        Ok(Self { client, roots: Arc::default() })
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// Terraform and OpenTofu.
@@ -164,7 +176,7 @@ impl Http for Machine {
         };
         let verb = reqwest::Method::from_bytes(method.as_bytes())
             .map_err(|_| Failure::new(Class::Invalid, &operation, url, format!("`{method}` is no method")))?;
-        let mut request = self.client.request(verb, url).timeout(timeout);
+        let mut request = self.client()?.request(verb, url).timeout(timeout);
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -221,14 +233,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_gets_its_input_and_leaves_its_output_and_code() {
-        let machine = Machine::new().unwrap();
+        let machine = Machine::new();
         let end = machine.run(&program(&["sh", "-c", "echo $GREETING; cat; echo bad >&2; exit 3"])).await.unwrap();
         assert_eq!(end, ProgramEnd { code: Some(3), stdout: "hello\nfrom stdin".into(), stderr: "bad\n".into() });
     }
 
     #[tokio::test]
     async fn a_missing_program_is_local_and_says_how_to_mend_it() {
-        let failure = Machine::new().unwrap().run(&program(&["no-such-program-here"])).await.unwrap_err();
+        let failure = Machine::new().run(&program(&["no-such-program-here"])).await.unwrap_err();
         assert_eq!(failure.class, Class::Local);
         assert!(failure.hint.unwrap().contains("PATH"));
     }
@@ -238,7 +250,7 @@ mod tests {
         let mut slow = program(&["sh", "-c", "sleep 30 | sleep 30"]);
         slow.timeout = Duration::from_millis(100);
         let before = std::time::Instant::now();
-        let failure = Machine::new().unwrap().run(&slow).await.unwrap_err();
+        let failure = Machine::new().run(&slow).await.unwrap_err();
         assert_eq!(failure.class, Class::TimedOut);
         assert!(failure.message.ends_with("ended after 0.1s"), "{failure}");
         assert!(before.elapsed() < GRACE);
@@ -250,7 +262,7 @@ mod tests {
         let mut slow = program(&["sh", "-c", "echo > begun; (sleep 1; echo > late) & wait"]);
         slow.directory = folder.path().display().to_string();
         let begun = folder.path().join("begun");
-        let machine = Machine::new().unwrap();
+        let machine = Machine::new();
         tokio::select! {
             end = machine.run(&slow) => panic!("{end:?}"),
             () = async { while !begun.exists() { tokio::time::sleep(Duration::from_millis(5)).await } } => {}
@@ -268,12 +280,12 @@ mod tests {
         let relative = format!("./{}/tool", folder.path().file_name().unwrap().display());
         let mut asked = program(&[&relative]);
         asked.directory = "/".to_owned();
-        assert_eq!(Machine::new().unwrap().run(&asked).await.unwrap().stdout, "/\n");
+        assert_eq!(Machine::new().run(&asked).await.unwrap().stdout, "/\n");
     }
 
     #[tokio::test]
     async fn output_is_cut_at_its_limit() {
-        let end = Machine::new().unwrap().run(&program(&["sh", "-c", "yes | head -c 3000000"])).await.unwrap();
+        let end = Machine::new().run(&program(&["sh", "-c", "yes | head -c 3000000"])).await.unwrap();
         assert_eq!(end.stdout.len(), STDOUT_LIMIT);
     }
 
@@ -286,7 +298,7 @@ mod tests {
             let _ = stream.read(&mut [0; 1024]).await;
             stream.write_all(b"HTTP/1.1 503 Down\r\nX-Why: test\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
         });
-        let machine = Machine::new().unwrap();
+        let machine = Machine::new();
         let url = format!("http://127.0.0.1:{port}/");
         let answer = machine.request("GET", &url, &BTreeMap::new(), Duration::from_secs(5)).await.unwrap();
         assert_eq!((answer.status, answer.headers["x-why"].as_str(), answer.body.as_str()), (503, "test", "no"));

@@ -113,6 +113,32 @@ fn an_object_that_two_manifests_declare_is_refused_with_both() {
 }
 
 #[test]
+fn an_object_that_moves_to_another_manifest_is_refused_and_stays() {
+    let (Some(server), Some(cluster)) = (support::ministack(), support::cluster()) else { return };
+    let namespace = cluster.namespace("objects");
+    let one = |name: &str| format!("manifest \"{name}\" {{\n  yaml = \"{name}.yaml\"\n}}\n");
+    let project = project(&server.account(), cluster, &[one("one"), one("two")].concat());
+    let maps = |names: &[&str]| names.iter().map(|name| map(&namespace, name)).collect::<Vec<_>>().join("\n---\n");
+    project.write("one.yaml", &maps(&["a"]));
+    project.write("two.yaml", &maps(&["b", "c"]));
+    project.ends(&["apply", "--auto-approve"], 0);
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps/b");
+    let uid = cluster.get(&path).ok()["metadata"]["uid"].clone();
+    project.write("one.yaml", &maps(&["a", "b"]));
+    project.write("two.yaml", &maps(&["c"]));
+    let what = format!("manifest.two would delete ConfigMap {namespace}/b, which manifest.one declares");
+    for words in [&["plan"][..], &["apply", "--auto-approve"]] {
+        let said = project.ends(words, 1).words();
+        assert!(said.contains(&what) && said.contains("object_moves"), "{said}");
+    }
+    // Nor does taking the whole block away delete it.
+    project.edit(|text| text.replace(&one("two"), ""));
+    let said = project.ends(&["plan"], 1).words();
+    assert!(said.contains(&what), "{said}");
+    assert_eq!(cluster.get(&path).ok()["metadata"]["uid"], uid);
+}
+
+#[test]
 fn a_namespace_of_ours_that_is_going_away_is_said_when_planning() {
     let (Some(server), Some(cluster)) = (support::ministack(), support::cluster()) else { return };
     let namespace = cluster.namespace("objects");

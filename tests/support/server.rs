@@ -163,7 +163,7 @@ impl Account {
     /// The live world, in this account.
     pub(crate) fn world(&self) -> Arc<Live> {
         let nobody = |device: &str| Err(Failure::new(Class::Denied, "sts:AssumeRole", device, "nobody to ask"));
-        Live::with_credentials(Arc::new(nobody), self.credentials()).unwrap()
+        Live::with_credentials(Arc::new(nobody), self.credentials())
     }
 
     /// The connection to it, as a plan declares it.

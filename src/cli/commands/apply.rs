@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         && file.is_file()
     {
         let saved = super::show::read(&file)?;
-        return apply_saved(saved, &args, context).await;
+        return Box::pin(apply_saved(saved, &args, context)).await;
     }
     let request = Request {
         targets: args.selection.target,

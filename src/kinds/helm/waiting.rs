@@ -98,9 +98,11 @@ fn counts(object: &Json) -> (i64, i64) {
         }
         Some("Job") => (status["succeeded"].as_i64().unwrap_or(0), spec["completions"].as_i64().unwrap_or(1)),
         _ => {
-            let current =
-                status["updatedReplicas"].as_i64().unwrap_or(0).min(status["readyReplicas"].as_i64().unwrap_or(0));
-            (current, spec["replicas"].as_i64().unwrap_or(1))
+            let count = |name: &str| status[name].as_i64().unwrap_or(0);
+            let updated = count("updatedReplicas");
+            // A pod of the former revision that is still there is ready, and says nothing of the new one.
+            let former = (count("replicas") - updated).max(0);
+            (updated.min((count("readyReplicas") - former).max(0)), spec["replicas"].as_i64().unwrap_or(1))
         }
     }
 }
@@ -134,6 +136,13 @@ mod tests {
         assert!(!is_up(&deployment));
         assert_eq!(progress(&deployment), "Deployment web (1/2)");
         assert_eq!(selector(&deployment)["app"], "web");
+        // The one pod that is ready is the former one.
+        let stuck = json!({"kind": "Deployment", "spec": {"replicas": 1},
+            "status": {"replicas": 2, "readyReplicas": 1, "updatedReplicas": 1}});
+        assert!(!is_up(&stuck));
+        let up = json!({"kind": "Deployment", "spec": {"replicas": 1},
+            "status": {"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}});
+        assert!(is_up(&up));
         assert!(is_up(&json!({"kind": "DaemonSet", "status": {"numberReady": 1, "desiredNumberScheduled": 1}})));
         assert!(!is_up(&json!({"kind": "Job", "spec": {}, "status": {}})));
     }

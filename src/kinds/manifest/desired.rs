@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Data, Diagnostic, Diagnostics, Digest, Path, Value},
-    kinds::{Desired, Prepare, Sole, yaml},
+    kinds::{Desired, Part, Prepare, Sole, yaml},
     lang::{Sources, normalize},
     world::ObjectRef,
 };
@@ -153,6 +153,7 @@ pub(super) fn soles(inputs: &Value) -> Vec<Sole> {
         let key = json!([group, reference.kind, reference.namespace, reference.name]);
         Some(Sole {
             key: Digest::of(key.to_string().as_bytes()),
+            part: Some(Part { group: group.to_owned(), name: reference.to_string() }),
             problem: Diagnostic::error("object_twice", format!("declare {reference}"))
                 .because(
                     "each would take the other one's fields away, and removing one would delete the object of both",

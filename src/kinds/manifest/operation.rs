@@ -205,13 +205,8 @@ fn farewell(reference: &ObjectRef) -> Turn {
     (reference.kind == "CustomResourceDefinition", std::cmp::Reverse(rank(reference)))
 }
 
-/// True where an object bears the mark of this very declaration. One that another declaration took over bears that one's, and
-/// is no longer this one's to delete.
-fn is_own(context: &Context, object: &Json) -> bool {
-    matches!(owner(context, object), Owner::Ours(address) if address == context.address.to_string())
-}
-
-/// Deletes what bears the mark of this declaration, last made first, and waits until it is gone.
+/// Deletes what bears our mark, last made first, and waits until it is gone. That nothing is among it that another declaration
+/// took over was seen when it was planned.
 async fn delete_all(context: &Context, wanted: &[ObjectRef]) -> Outcome<()> {
     if wanted.is_empty() {
         return Ok(());
@@ -220,7 +215,7 @@ async fn delete_all(context: &Context, wanted: &[ObjectRef]) -> Outcome<()> {
     let there = objects(context, &types, wanted).await?;
     let mut turns: BTreeMap<Turn, Vec<(ObjectRef, &Json)>> = BTreeMap::new();
     for (reference, object) in &there {
-        if is_own(context, object)
+        if matches!(owner(context, object), Owner::Ours(_))
             && let Some(found) = types.resolved(reference)
         {
             turns.entry(farewell(reference)).or_default().push((found, object));
@@ -261,7 +256,7 @@ pub(super) async fn recover(context: &Context, step: &Step<'_>) -> Outcome<Recov
     let former = step.identity.map(references).unwrap_or_default();
     let types = Types::of(context, former.iter()).await?;
     let left = objects(context, &types, &former).await?;
-    Ok(if left.values().any(|object| is_own(context, object)) {
+    Ok(if left.values().any(|object| matches!(owner(context, object), Owner::Ours(_))) {
         Recovered::NotDone
     } else {
         Recovered::Done(Applied { identity: Json::Null, exports: Value::NULL, note: String::new() })

@@ -172,7 +172,7 @@ impl Trying<'_> {
                 }))
             }
             Class::Invalid | Class::Conflict | Class::Limit => {
-                let (path, problem) = refused(context, reference, object, &conflict_hint(failure));
+                let (path, problem) = refused(context, reference, object, (&conflict_hint(failure), hidden));
                 Ok(Tried::Refused(path, problem))
             }
             _ => Err(about(reference, failure)),
@@ -206,12 +206,18 @@ fn written(context: &Context, reference: &ObjectRef, object: &Json) -> WrittenAt
 }
 
 /// What the server refuses, at the place in the plan's files where it is written.
-fn refused(context: &Context, reference: &ObjectRef, object: &Json, failure: &Failure) -> (Path, Diagnostic) {
+fn refused(
+    context: &Context,
+    reference: &ObjectRef,
+    object: &Json,
+    (failure, hidden): (&Failure, &Hidden),
+) -> (Path, Diagnostic) {
+    let message = hidden.out_of(&failure.message);
     let found = place::of_failure(context, reference, object, &failure.message);
     let mut problem = Diagnostic::error("object_refused", format!("the cluster refuses {reference}"));
     problem = problem.because(match &found.line {
-        Some(line) => format!("{}, at {line}", failure.message),
-        None => failure.message.clone(),
+        Some(line) => format!("{message}, at {line}"),
+        None => message,
     });
     problem.hint.clone_from(&failure.hint);
     if let Some(span) = &found.span {

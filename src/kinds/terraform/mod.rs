@@ -114,6 +114,7 @@ impl Kind for TerraformKind {
     fn sole(&self, desired: &Desired) -> Vec<Sole> {
         let alone = |(key, what)| Sole {
             key,
+            part: None,
             problem: Diagnostic::error("state_twice", format!("have {what}"))
                 .because(
                     "each would take what the other one made for its own, and destroy what is not in its own inputs",

@@ -99,8 +99,12 @@ fn wrong_input(desired: &Desired, failure: Failure) -> Outcome<Option<Preview>> 
         words.clone().any(|word| word == format!("var.{name}") || word == format!("`{name}`"))
     };
     let found = names("inputs").chain(names("sensitive_inputs")).find(about);
-    let Some((block, name)) = found.filter(|_| failure.class == Class::Invalid) else { return Err(failure) };
-    let what = Hidden::of([&desired.inputs]).out_of(&failure.message);
+    let hidden = Hidden::of([&desired.inputs]);
+    let Some((block, name)) = found.filter(|_| failure.class == Class::Invalid) else {
+        // A condition of the root may say what it was given.
+        return Err(Failure { message: hidden.out_of(&failure.message), ..failure });
+    };
+    let what = hidden.out_of(&failure.message);
     let mut problem =
         Diagnostic::error("terraform_input", format!("the root refuses the input `{name}`")).because(what);
     problem.hint = failure.hint;

@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 impl Maker<'_> {
     /// The plan, or every problem that was found.
     pub(super) fn finish(mut self) -> Result<Made, Error> {
+        self.keep_what_others_declare();
         self.tell_silent();
         if self.problems.has_errors() {
             self.problems.normalize();

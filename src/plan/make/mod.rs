@@ -25,7 +25,7 @@ pub use teardown::DRAIN;
 use crate::{
     base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Event, Events, Value},
     graph::{self, Id, Node, Targets, Walk},
-    kinds::{Ahead, ChildChange, REVERT_DRIFT, Undo, kind},
+    kinds::{Ahead, ChildChange, Part, REVERT_DRIFT, Undo, kind},
     lang::{
         Declaration,
         evaluate::{Evaluator, Expansion},
@@ -133,6 +133,8 @@ struct Maker<'s> {
     patterns: BTreeSet<Declaration>,
     /// What only one declaration may have, by cluster, with the first that has it.
     sole: BTreeMap<(String, Digest), Address>,
+    /// Objects that manifests declare, by their clusters.
+    parts: BTreeMap<(String, Part), Address>,
     /// Imports by address.
     imports: BTreeMap<Address, Json>,
     /// Clusters whose Kubernetes version this plan moves or makes, by name.
@@ -194,6 +196,7 @@ impl<'s> Maker<'s> {
             off: BTreeSet::new(),
             patterns: BTreeSet::new(),
             sole: BTreeMap::new(),
+            parts: BTreeMap::new(),
             imports: BTreeMap::new(),
             clusters: BTreeMap::new(),
             needs: needs::Needs::default(),

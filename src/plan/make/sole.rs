@@ -2,10 +2,13 @@
 //! creations, and then undo each other's work.
 
 use crate::{
-    base::{Address, Diagnostic, Diagnostics, Span},
-    kinds::{Desired, Kind},
+    base::{ActionWord, Address, Diagnostic, Diagnostics, Span},
+    kinds::{Desired, Kind, Part},
     lang::Declaration,
-    plan::{connect::Connections, make::Maker},
+    plan::{
+        connect::Connections,
+        make::{Maker, remembered_connections},
+    },
     world::ClusterConnection,
 };
 
@@ -25,6 +28,9 @@ impl Maker<'_> {
         let mut problems = Diagnostics::new();
         let mut more = 0_usize;
         for sole in kind.sole(desired) {
+            if let Some(part) = sole.part.clone() {
+                self.parts.insert((place.to_owned(), part), address.clone());
+            }
             let first = self.sole.entry((place.to_owned(), sole.key)).or_insert_with(|| address.clone()).clone();
             if first == *address {
                 continue;
@@ -54,6 +60,38 @@ impl Maker<'_> {
             problems.push(Diagnostic::error("object_twice", what));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+impl Maker<'_> {
+    /// Refuses to delete an object with one declaration that another one declares by now: it would be gone, or come again as another.
+    pub(super) fn keep_what_others_declare(&mut self) {
+        let mut problems = Diagnostics::new();
+        for node in &self.nodes {
+            let deleted = node.children.iter().filter(|child| child.action == ActionWord::Delete);
+            for child in deleted {
+                let Some(resource) = self.state.resources.get(&node.address) else { continue };
+                let place = place(&remembered_connections(self.subject, resource));
+                let Some(other) = self.parts.get(&(place, Part::of(child))).filter(|other| **other != node.address)
+                else {
+                    continue;
+                };
+                let mut problem = Diagnostic::error(
+                    "object_moves",
+                    format!("{} would delete {}, which {other} declares", node.address, child.name),
+                )
+                .because("whichever came first, the object and what it holds would be lost, or made anew")
+                .hint(format!(
+                    "leave it where it was; or let go of it without deleting: removed {{ from = {} }}, and import {{ to = {other} }}",
+                    node.address
+                ));
+                if let Some(declared) = self.subject.configuration.resource(&Declaration::from(other)) {
+                    problem = problem.at(&declared.span, "declared here");
+                }
+                problems.push(problem);
+            }
+        }
+        self.problems.extend(problems);
     }
 }
 

@@ -32,27 +32,23 @@ pub struct Live {
 
 impl Live {
     /// The live world. Nothing is called before something is asked for.
-    ///
-    /// # Errors
-    /// The machine's HTTP client cannot be set up.
-    pub fn new(ask: AskMfa) -> Outcome<Arc<Self>> {
+    #[must_use]
+    pub fn new(ask: AskMfa) -> Arc<Self> {
         Self::over(aws::Connections::new(ask, None))
     }
 
     /// The same with credentials that the caller has, in place of those of the environment and the profiles. For programs
     /// that use Terrace as a library, and for tests, of which each has an account of its own.
-    ///
-    /// # Errors
-    /// As [`Live::new`].
-    pub fn with_credentials(ask: AskMfa, credentials: SharedCredentialsProvider) -> Outcome<Arc<Self>> {
+    #[must_use]
+    pub fn with_credentials(ask: AskMfa, credentials: SharedCredentialsProvider) -> Arc<Self> {
         Self::over(aws::Connections::new(ask, Some(credentials)))
     }
 
-    fn over(aws: aws::Connections) -> Outcome<Arc<Self>> {
+    fn over(aws: aws::Connections) -> Arc<Self> {
         // The first random bytes of a process take the library tens of milliseconds: they are had while plan files are read.
         std::thread::spawn(|| rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut [0; 1]));
         let (clusters, helm) = (Mutex::default(), Arc::default());
-        Ok(Arc::new(Self { aws, clusters, helm, machine: Arc::new(Machine::new()?) }))
+        Arc::new(Self { aws, clusters, helm, machine: Arc::new(Machine::new()) })
     }
 
     /// Says which helm is used and where charts are had from, before the first chart is. The first time counts; without one

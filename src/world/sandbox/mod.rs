@@ -90,7 +90,7 @@ impl Sandbox {
         let start = || options.start.unwrap_or_else(Timestamp::now);
         let now = store.transact(Timestamp::UNIX_EPOCH, |tx| begin(tx, options.seed, start))?;
         let clock = Arc::new(VirtualClock::new(now, options.speed));
-        let machine = Machine::new()?;
+        let machine = Machine::new();
         let sandbox = Arc::new_cyclic(|this| Self {
             store,
             clock,

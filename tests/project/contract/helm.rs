@@ -53,7 +53,7 @@ impl HelmBed {
     fn real(program: &str) -> Option<Self> {
         let (control, helm) = (cluster()?, built(program)?);
         let nobody = |_: &str| Err(Failure::new(Class::Denied, "mfa", "", "there is nobody to ask"));
-        let live = Live::new(Arc::new(nobody)).unwrap();
+        let live = Live::new(Arc::new(nobody));
         live.use_helm(HelmSettings {
             program: Some(helm.display().to_string()),
             mirrors: Vec::new(),

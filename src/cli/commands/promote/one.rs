@@ -307,10 +307,10 @@ async fn go_back(
     context: &Context,
 ) -> Result<Exit> {
     let env = &stage.subject.given.env.name;
-    let state = place::snapshot(&stage.ledger).await?;
-    let Some(run) = state.runs.last() else { return Ok(exit) };
+    let recorded = place::snapshot(&stage.ledger).await?;
+    let Some(run) = recorded.runs.last() else { return Ok(exit) };
     let asked = |verdict: &&Verdict| !verdict.passed && verdict.at >= run.started;
-    if !state.verdicts.values().any(|verdict| asked(&verdict)) {
+    if !recorded.verdicts.values().any(|verdict| asked(&verdict)) {
         context
             .terminal
             .status(&format!("{env} stays as it is: no verification failed, so the release is not to blame"));
