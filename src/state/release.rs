@@ -158,6 +158,14 @@ pub async fn store(ledger: &dyn Ledger, entropy: &dyn Entropy, bundle: &Bundle, 
     }
 }
 
+/// True where a release is in the store.
+///
+/// # Errors
+/// A storage that fails.
+pub async fn is_known(ledger: &dyn Ledger, digest: &Digest) -> Outcome<bool> {
+    Ok(ledger.get(&list_name(digest)).await?.is_some())
+}
+
 /// All releases, the newest first by when they were first made.
 ///
 /// # Errors
@@ -183,7 +191,7 @@ pub async fn releases(ledger: &dyn Ledger) -> Outcome<Vec<StoredRelease>> {
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    found.sort_by(|a, b| b.created().cmp(&a.created()).then_with(|| a.digest.cmp(&b.digest)));
+    found.sort_by(|a, b| b.created().cmp(&a.created()).then_with(|| b.digest.cmp(&a.digest)));
     Ok(found)
 }
 

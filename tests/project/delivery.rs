@@ -177,6 +177,20 @@ fn one_release_goes_from_dev_to_prd_when_it_has_soaked_and_two_others_agree() {
 }
 
 #[test]
+fn what_is_made_later_is_newer_though_the_sandbox_stands_still() {
+    let shop = Shop::new();
+    let made: Vec<String> = (0..4)
+        .map(|n| {
+            shop.0.write("plans/shop/motd.txt", &n.to_string());
+            shop.release()
+        })
+        .collect();
+    let listed: Json = serde_json::from_str(&shop.0.stdout(&["release", "list", "--json"], 0)).unwrap();
+    let listed = listed["releases"].as_array().unwrap().iter().map(|r| r["digest"].as_str().unwrap().to_owned());
+    assert!(listed.eq(made.into_iter().rev()));
+}
+
+#[test]
 fn what_is_stale_or_too_old_needs_approvals_anew() {
     let shop = Shop::new();
     let release = shop.release();

@@ -5,7 +5,7 @@ use crate::{
     cli::{
         context::Context,
         delivery,
-        error::{Error, Result},
+        error::{Error, Result, defect},
         exit::Exit,
         loaded::{Loaded, choose, load},
         place, releases, running,
@@ -66,13 +66,14 @@ pub(super) async fn run(plan: Option<&str>, context: &Context) -> Result<Exit> {
     let world = place::open_world(context, &loaded.place.project, &chosen)?;
     let making = Making {
         format: MAKING,
-        at: world.clock().now(),
+        // The machine's own time, on the sandbox too: what is made later is newer, and the sandbox's time stands still between.
+        at: Surroundings::now(),
         by: delivery::actor(context, &loaded, &chosen, &*world).await?,
         commit: running::commit(&loaded.place.project.folder).await,
         ci: context.surroundings.ci(),
     };
-    let known =
-        release::releases(&*ledger).await?.iter().any(|r| Some(&r.digest) == bundle.release.digest().ok().as_ref());
+    let name = bundle.release.digest().map_err(|e| defect(&e))?;
+    let known = release::is_known(&*ledger, &name).await?;
     let digest = release::store(&*ledger, &OsRandom, &bundle, &making).await?;
     told(context, &digest, &bundle, known);
     Ok(Exit::Done)
