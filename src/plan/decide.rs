@@ -330,11 +330,26 @@ fn import_block(address: &Address, identity: &Json) -> String {
 /// An identity as the text of an `import` block.
 #[must_use]
 pub fn identity_text(identity: &Json) -> String {
+    if let Some(objects) = identity.get("objects").and_then(Json::as_array) {
+        return objects.iter().map(object_text).collect::<Vec<_>>().join(", ");
+    }
     let text = |name: &str| identity.get(name).and_then(Json::as_str);
-    match (text("namespace").or(text("cluster")), text("name").or(text("addon")).or(text("id"))) {
+    if let (Some(cluster), Some(addon)) = (text("cluster"), text("addon")) {
+        return format!("{cluster}:{addon}");
+    }
+    match (text("namespace").or(text("cluster")), text("name").or(text("id"))) {
         (Some(outer), Some(name)) => format!("{outer}/{name}"),
         (None, Some(name)) => name.to_owned(),
         _ => identity.to_string(),
+    }
+}
+
+/// An object as `import` takes it: `apps/v1 Deployment shop/web`.
+fn object_text(object: &Json) -> String {
+    let text = |name: &str| object.get(name).and_then(Json::as_str).unwrap_or_default();
+    match object.get("namespace").and_then(Json::as_str) {
+        Some(namespace) => format!("{} {} {namespace}/{}", text("api_version"), text("kind"), text("name")),
+        None => format!("{} {} {}", text("api_version"), text("kind"), text("name")),
     }
 }
 
@@ -364,4 +379,30 @@ fn protected(facts: &Facts<'_>, change: &Change) -> Diagnostic {
     .at(facts.header, "protected here")
     .because(why)
     .hint("take the change back, or lift prevent_destroy by an apply of its own first")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::kind;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_said_to_be_imported_can_be_imported_so() {
+        for (name, identity) in [
+            (
+                "manifest",
+                json!({"objects": [{"api_version": "apps/v1", "kind": "Deployment", "namespace": "shop", "name": "web"}]}),
+            ),
+            (
+                "manifest",
+                json!({"objects": [{"api_version": "v1", "kind": "Namespace", "namespace": null, "name": "shop"}]}),
+            ),
+            ("helm", json!({"namespace": "shop", "name": "web"})),
+            ("eks_addon", json!({"cluster": "main", "addon": "coredns"})),
+        ] {
+            let text = identity_text(&identity);
+            assert_eq!(kind(name).unwrap().import_identity(&text), Ok(identity), "{text}");
+        }
+    }
 }
