@@ -161,7 +161,7 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
     };
     store.ledger().put(&plan_name(&id), &plan::write(saved)?).await?;
     let mut records = vec![Record::RunStarted(Box::new(run.clone()))];
-    records.extend(arrival.facts.into_iter().map(Record::Delivered));
+    records.extend(arrival.into_iter().map(Record::Delivered));
     let mut problems = crate::base::Diagnostics::new();
     let renamed = Moves::new(&subject.configuration, &subject.state, &mut problems);
     for (from, to) in renamed.iter() {

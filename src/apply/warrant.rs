@@ -16,9 +16,9 @@ use std::sync::Arc;
 /// What a run is judged by, as whoever begins it found it. What the environment itself records is read again under the lock.
 #[derive(Debug, Clone, Default)]
 pub struct Warrant {
-    /// The environments of `after`, and all that lie upstream of it.
+    /// All environments that lie upstream of it.
     pub upstream: Vec<Place>,
-    /// Which of them are in its `after`.
+    /// Which of them it comes after.
     pub after: Vec<Arc<str>>,
     /// The environment's gates as they are declared.
     pub gates: Gates,
@@ -32,13 +32,7 @@ pub struct Warrant {
     pub passage: Passage,
 }
 
-/// What a run is about to bring: the facts that are recorded when it begins.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Arrival {
-    pub(super) facts: Vec<Delivered>,
-}
-
-/// Asks every gate.
+/// Asks every gate, and says what is to be recorded of the run's arrival when it begins.
 ///
 /// # Errors
 /// [`Error::NotEligible`] with every reason; a storage that does not tell.
@@ -48,7 +42,7 @@ pub(super) async fn ask(
     store: &Store,
     run: &RunId,
     now: Timestamp,
-) -> Result<Arrival, Error> {
+) -> Result<Vec<Delivered>, Error> {
     let header = &saved.content.header;
     let state = store.snapshot();
     let standing = Standing::of(state::facts::all(&**store.ledger()).await?);
@@ -66,7 +60,7 @@ pub(super) async fn ask(
     let by = warrant.by.as_ref().map(|by| by.spoken().to_owned()).unwrap_or_default();
     let approved_by = approvals.iter().map(|a| a.by.spoken().to_owned()).collect();
     let passage = Passage { approved_by, ..warrant.passage.clone() };
-    Ok(Arrival { facts: arrival(&saved.content, &target, run, by, passage, now)? })
+    arrival(&saved.content, &target, run, by, passage, now)
 }
 
 fn reasons(warrant: &Warrant, saved: &Saved, target: &Place, approvals: &[Approval], now: Timestamp) -> Vec<Reason> {
@@ -75,20 +69,17 @@ fn reasons(warrant: &Warrant, saved: &Saved, target: &Place, approvals: &[Approv
     if matches!(header.mode, Mode::RefreshOnly | Mode::Import | Mode::Verify) {
         return Vec::new();
     }
-    let ancestors: Vec<&Place> = warrant.upstream.iter().collect();
-    let upstream: Vec<&Place> = ancestors.iter().copied().filter(|p| warrant.after.contains(&p.name)).collect();
     let nothing = Digest::of(b"");
     // Without a release only the environment's own gates are asked: there is nothing that could be upstream.
-    let (release, upstream, ancestors) = match &header.release {
-        Some(release) => (release, upstream, ancestors),
-        None => (&nothing, Vec::new(), Vec::new()),
+    let (release, upstream) = match &header.release {
+        Some(release) => (release, warrant.upstream.iter().collect::<Vec<&Place>>()),
+        None => (&nothing, Vec::new()),
     };
     let mut all = gate::judge(&Docket {
         release,
         authors: &warrant.authors,
         target,
         upstream: &upstream,
-        ancestors: &ancestors,
         values: None,
         plan: Some((&saved.digest, approvals)),
         way: &warrant.way,
@@ -111,7 +102,7 @@ fn reasons(warrant: &Warrant, saved: &Saved, target: &Place, approvals: &[Approv
 }
 
 fn asks_for_approval(target: &Place) -> bool {
-    std::iter::once(&target.gates).chain(&target.former).any(|gates| gates.approval.is_some())
+    target.all_gates().any(|gates| gates.approval.is_some())
 }
 
 /// What comes with a run, and what goes.

@@ -29,10 +29,23 @@ impl Digest {
         right.then(|| Self(format!("sha256:{hex}").into()))
     }
 
+    /// Its 64 hex digits, without the prefix.
+    #[must_use]
+    pub fn hex(&self) -> &str {
+        self.0.strip_prefix("sha256:").unwrap_or(&self.0)
+    }
+
+    /// Whether these are its first digits, written with or without the prefix; false for none.
+    #[must_use]
+    pub fn begins_with(&self, digits: &str) -> bool {
+        let digits = digits.strip_prefix("sha256:").unwrap_or(digits);
+        !digits.is_empty() && self.hex().starts_with(digits)
+    }
+
     /// Twelve hex digits, enough for a person to recognise it.
     #[must_use]
     pub fn short(&self) -> &str {
-        let hex = self.0.strip_prefix("sha256:").unwrap_or(&self.0);
+        let hex = self.hex();
         &hex[..hex.len().min(12)]
     }
 }

@@ -89,6 +89,15 @@ pub(crate) fn upstream<'l>(loaded: &'l Loaded, environment: &Environment) -> Vec
     found
 }
 
+/// What all environments that lie upstream of one record, nearest first.
+pub(crate) async fn recorded_upstream(context: &Context, loaded: &Loaded, environment: &Environment) -> Vec<Place> {
+    let mut places = Vec::new();
+    for above in upstream(loaded, environment) {
+        places.push(recorded(context, loaded, above).await.place);
+    }
+    places
+}
+
 /// What an environment's gates are asked with, where nothing but a plain apply is meant.
 pub(crate) async fn warrant(context: &Context, stage: &Stage) -> Result<crate::apply::Warrant> {
     let loaded = &stage.loaded;
@@ -96,16 +105,15 @@ pub(crate) async fn warrant(context: &Context, stage: &Stage) -> Result<crate::a
     let Some(environment) = loaded.configuration.environments.get(name) else {
         return Ok(crate::apply::Warrant::default());
     };
-    let mut places = Vec::new();
-    if stage.subject.release.is_some() {
-        for upstream in upstream(loaded, environment) {
-            places.push(recorded(context, loaded, upstream).await.place);
-        }
-    }
+    // Without a release there is nothing that could be upstream.
+    let upstream = match &stage.subject.release {
+        Some(_) => recorded_upstream(context, loaded, environment).await,
+        None => Vec::new(),
+    };
     let chosen = loaded::choose(environment, stage.subject.world.name() == "sandbox");
     let chosen = Chosen { connection: stage.subject.aws.clone(), ..chosen };
     Ok(crate::apply::Warrant {
-        upstream: places,
+        upstream,
         after: environment.after.clone(),
         gates: environment.gates.clone(),
         authors: Vec::new(),

@@ -53,20 +53,17 @@ pub(crate) fn pick(all: &[StoredRelease], word: &str) -> Result<StoredRelease> {
     if all.is_empty() {
         return Err(Error::new("release_unknown", "there is no release yet").hint("terrace release create makes one"));
     }
-    let wanted = word.strip_prefix("sha256:").unwrap_or(word);
     let newest = word == "latest";
-    let is_it =
-        |r: &&StoredRelease| r.digest.as_str().strip_prefix("sha256:").is_some_and(|hex| hex.starts_with(wanted));
-    let mut found: Vec<&StoredRelease> = all.iter().filter(|r| newest || is_it(r)).collect();
+    let mut found: Vec<&StoredRelease> = all.iter().filter(|r| newest || r.digest.begins_with(word)).collect();
     if newest {
         found.truncate(1);
     }
     match found.as_slice() {
-        [one] if !wanted.is_empty() => Ok((*one).clone()),
+        [one] => Ok((*one).clone()),
         [] => {
             let known: Vec<String> = all.iter().map(|r| r.digest.short().to_owned()).collect();
             let error = Error::usage("release_unknown", format!("there is no release `{word}`"));
-            Err(match suggest::nearest(wanted, known.iter().map(String::as_str)) {
+            Err(match suggest::nearest(word, known.iter().map(String::as_str)) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error.hint("terrace release list shows them"),
             })
@@ -146,7 +143,7 @@ pub(crate) async fn lay_out(context: &Context, project: Project, digest: &Digest
 /// Lays a release's files out for programs that read them: charts, roots, commands. What is there already is the same.
 fn place_files(project: &Project, digest: &Digest, bundle: &Bundle) -> Result<PathBuf> {
     let all = project.own_folder().join("released");
-    let folder = all.join(digest.as_str().trim_start_matches("sha256:"));
+    let folder = all.join(digest.hex());
     if folder.is_dir() && whole(&folder, bundle) {
         return Ok(folder);
     }

@@ -38,10 +38,8 @@ pub struct Docket<'a> {
     pub authors: &'a [Actor],
     /// Where to.
     pub target: &'a Place,
-    /// The environments of its `after`.
+    /// All that lies upstream, those of its `after` included: a revocation anywhere there blocks.
     pub upstream: &'a [&'a Place],
-    /// All that lies upstream, those of `after` included: a revocation anywhere there blocks.
-    pub ancestors: &'a [&'a Place],
     /// The digest of the target's values, where it is known: the same release with other values is not there already.
     pub values: Option<&'a Digest>,
     /// The plan that would be applied, with its approvals; `None` where there is none yet.
@@ -164,7 +162,7 @@ pub fn judge(docket: &Docket<'_>) -> Vec<Reason> {
     let last_verified = target.last_verified.as_ref() == Some(docket.release);
     // Going back to what was verified here needs neither a time nor anybody's word (rule 33).
     let free = broken || (way.rollback && last_verified);
-    for gates in std::iter::once(&target.gates).chain(&target.former) {
+    for gates in target.all_gates() {
         for reason in if free { Vec::new() } else { of_the_time(gates, target, *now) } {
             push_new(&mut out, reason);
         }
@@ -201,22 +199,12 @@ pub fn candidate<'a>(
     releases: impl IntoIterator<Item = Candidate<'a>>,
     target: &Place,
     upstream: &[&Place],
-    ancestors: &[&Place],
     now: Timestamp,
 ) -> Option<Candidate<'a>> {
     let way = Way::default();
     let fit = |c: &Candidate<'_>| {
-        let docket = Docket {
-            release: c.release,
-            authors: &[],
-            target,
-            upstream,
-            ancestors,
-            values: None,
-            plan: None,
-            way: &way,
-            now,
-        };
+        let docket =
+            Docket { release: c.release, authors: &[], target, upstream, values: None, plan: None, way: &way, now };
         !target.rolled_back(c.release) && of_the_release(&docket).is_empty()
     };
     let newer = |c: &Candidate<'a>| (c.created, c.release.clone());
@@ -240,7 +228,7 @@ fn already_there(docket: &Docket<'_>) -> bool {
 /// What a release has, or has not, behind it.
 fn of_the_release(docket: &Docket<'_>) -> Vec<Reason> {
     let mut out = Vec::new();
-    for place in docket.ancestors {
+    for place in docket.upstream {
         if let Some(why) = &place.unreadable {
             out.push(Reason::Unreadable { env: place.name.clone(), why: why.clone() });
         }
@@ -251,7 +239,7 @@ fn of_the_release(docket: &Docket<'_>) -> Vec<Reason> {
     if docket.way.hotfix || docket.way.rollback {
         return out;
     }
-    for place in docket.upstream.iter().filter(|place| place.unreadable.is_none()) {
+    for place in docket.target.nearest(docket.upstream).filter(|place| place.unreadable.is_none()) {
         let env = place.name.clone();
         let Some(seen) = place.seen(docket.release) else {
             out.push(Reason::NeverIn(env));
@@ -277,7 +265,7 @@ fn of_the_release(docket: &Docket<'_>) -> Vec<Reason> {
 
 /// The longer of the declared soak and the one that the last run was made under.
 fn soak(target: &Place) -> Duration {
-    target.former.as_ref().map_or(target.gates.soak, |former| former.soak.max(target.gates.soak))
+    target.all_gates().map(|gates| gates.soak).max().unwrap_or_default()
 }
 
 fn of_the_time(gates: &Gates, target: &Place, now: Timestamp) -> Vec<Reason> {

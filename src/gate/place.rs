@@ -138,6 +138,16 @@ impl Place {
         self
     }
 
+    /// The gates that hold: those that are declared, and those that the last run here was made under.
+    pub fn all_gates(&self) -> impl Iterator<Item = &Gates> {
+        std::iter::once(&self.gates).chain(&self.former)
+    }
+
+    /// Those of its `after`, among all that lie upstream.
+    pub fn nearest<'a>(&'a self, upstream: &'a [&'a Self]) -> impl Iterator<Item = &'a Self> {
+        upstream.iter().copied().filter(|place| self.after.contains(&place.name))
+    }
+
     /// What it has seen of a release; `None` where it was never there.
     #[must_use]
     pub fn seen(&self, release: &Digest) -> Option<&Seen> {

@@ -59,6 +59,22 @@ fn gates(soak: i64, approvals: u32) -> Gates {
     Gates { soak: Duration::from_secs(u64::try_from(soak).unwrap()), approval, ..Gates::default() }
 }
 
+/// A release that comes.
+fn came(release: &Digest, now: Timestamp) -> Occupancy {
+    Occupancy {
+        held: Held::Release(release.clone()),
+        since: now,
+        until: None,
+        run: RunId("r".into()),
+        values: Digest::of(b""),
+        progress: Progress::Coming,
+        verified: Vec::new(),
+        failure: None,
+        by: "ann".into(),
+        passage: Passage::default(),
+    }
+}
+
 fn actor(n: usize) -> Actor {
     let name = ["ann", "ben", "cat", "dan"][n];
     Actor { arn: format!("arn:aws:iam::333333333333:user/{name}"), id: String::new(), person: Some(name.to_owned()) }
@@ -153,8 +169,7 @@ impl Life {
         let Some((release, author)) = self.any() else { return };
         let at = self.chance.below(3);
         let places: Vec<Place> = (0..3).map(|n| self.envs[n].place(n)).collect();
-        let ancestors: Vec<&Place> = places[..at].iter().rev().collect();
-        let upstream: Vec<&Place> = ancestors.iter().copied().take(1).collect();
+        let upstream: Vec<&Place> = places[..at].iter().collect();
         let nobody = Vec::new();
         let approvals = self.approvals.get(&release).unwrap_or(&nobody);
         let way = Way::default();
@@ -164,7 +179,6 @@ impl Life {
             authors: &authors,
             target: &places[at],
             upstream: &upstream,
-            ancestors: &ancestors,
             values: None,
             plan: Some((&release, approvals)),
             way: &way,
@@ -182,18 +196,7 @@ impl Life {
         let fate = self.chance.below(6);
         let now = self.now;
         let env = &mut self.envs[at];
-        let occupancy = Occupancy {
-            held: Held::Release(release.clone()),
-            since: now,
-            until: None,
-            run: RunId("r".into()),
-            values: Digest::of(b""),
-            progress: Progress::Coming,
-            verified: Vec::new(),
-            failure: None,
-            by: "ann".into(),
-            passage: Passage::default(),
-        };
+        let occupancy = came(&release, now);
         let gates = serde_json::to_value(&env.gates).unwrap();
         env.ends(now);
         env.delivery.apply(Delivered::Came { occupancy: Box::new(occupancy), gates });
@@ -257,16 +260,9 @@ fn a_release_that_moved_on_elsewhere_does_not_soak_for_this_one() {
     let now = Timestamp::from_second(1_790_000_000).unwrap();
     let mut east = Delivery::default();
     let occupancy = Occupancy {
-        held: Held::Release(release.clone()),
-        since: now,
-        until: None,
-        run: RunId("r".into()),
-        values: Digest::of(b""),
         progress: Progress::Complete,
         verified: vec![crate::state::Stretch { from: now, until: None }],
-        failure: None,
-        by: "ann".into(),
-        passage: Passage::default(),
+        ..came(&release, now)
     };
     east.apply(Delivered::Came { occupancy: Box::new(occupancy), gates: serde_json::Value::Null });
     let later = now.checked_add(SignedDuration::from_hours(48)).unwrap();
@@ -278,7 +274,6 @@ fn a_release_that_moved_on_elsewhere_does_not_soak_for_this_one() {
         authors: &[],
         target: &prd,
         upstream: &[&east, &west],
-        ancestors: &[&east, &west],
         values: None,
         plan: None,
         way: &Way::default(),

@@ -62,7 +62,7 @@ fn charts(before: &Bundle, after: &Bundle) -> Vec<ChartChange> {
     };
     let of = |bundle: &Bundle, wanted: &str| -> Vec<String> {
         let all = bundle.release.charts.iter().filter(|c| name(c) == wanted);
-        all.map(|c| format!("{} ({})", c.version, short(&c.digest))).collect()
+        all.map(|c| format!("{} ({})", c.version, c.short())).collect()
     };
     let all = before.release.charts.iter().chain(&after.release.charts).map(name);
     let names: BTreeSet<String> = all.collect();
@@ -71,11 +71,6 @@ fn charts(before: &Bundle, after: &Bundle) -> Vec<ChartChange> {
         ChartChange { chart, before, after }
     });
     changes.filter(|change| change.before != change.after).collect()
-}
-
-fn short(digest: &str) -> &str {
-    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
-    hex.get(..12).unwrap_or(hex)
 }
 
 impl Difference {

@@ -10,7 +10,7 @@ use crate::{
 const PREFIX: &str = "waiting/";
 
 fn name(digest: &Digest) -> String {
-    format!("{PREFIX}{}", digest.as_str().trim_start_matches("sha256:"))
+    format!("{PREFIX}{}", digest.hex())
 }
 
 /// Stores a plan.

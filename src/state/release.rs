@@ -33,6 +33,15 @@ pub struct LockedChart {
     pub archive: Option<String>,
 }
 
+impl LockedChart {
+    /// The first digits of its digest, for people.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        let hex = self.digest.strip_prefix("sha256:").unwrap_or(&self.digest);
+        hex.get(..12).unwrap_or(hex)
+    }
+}
+
 /// What a release is made of.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Release {
@@ -117,16 +126,12 @@ impl Bundle {
     }
 }
 
-fn hex(digest: &Digest) -> &str {
-    digest.as_str().strip_prefix("sha256:").unwrap_or(digest.as_str())
-}
-
 fn list_name(digest: &Digest) -> String {
-    format!("releases/{}/release.json", hex(digest))
+    format!("releases/{}/release.json", digest.hex())
 }
 
 fn content_name(digest: &Digest) -> String {
-    format!("contents/{}", hex(digest))
+    format!("contents/{}", digest.hex())
 }
 
 fn altered(digest: &Digest, why: impl Into<String>) -> Failure {
@@ -151,7 +156,7 @@ pub async fn store(ledger: &dyn Ledger, entropy: &dyn Entropy, bundle: &Bundle, 
     ledger.put_new(&list_name(&digest), &list).await?;
     let making = serde_json::to_vec(making).map_err(defect)?;
     loop {
-        let name = format!("releases/{}/made/{:08x}.json", hex(&digest), entropy.next() >> 32);
+        let name = format!("releases/{}/made/{:08x}.json", digest.hex(), entropy.next() >> 32);
         if ledger.put_new(&name, &making).await? {
             return Ok(digest);
         }
@@ -179,7 +184,7 @@ pub async fn releases(ledger: &dyn Ledger) -> Outcome<Vec<StoredRelease>> {
     let mut found: Vec<StoredRelease> = futures::stream::iter(digests)
         .map(|digest| async move {
             let release = list(ledger, &digest).await?;
-            let folder = format!("releases/{}/made/", hex(&digest));
+            let folder = format!("releases/{}/made/", digest.hex());
             let mut makings: Vec<Making> = Vec::new();
             for name in names.iter().filter(|name| name.starts_with(&folder)) {
                 let content = ledger.get(name).await?.unwrap_or_default();

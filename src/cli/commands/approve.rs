@@ -75,11 +75,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let chosen = loaded.choose(context).await?;
     let desk = Desk::open(context, &loaded, chosen).await?;
     let waiting = stored::waiting(&*desk.ledger).await?;
-    let wanted = word.strip_prefix("sha256:").unwrap_or(&word);
-    let is = |saved: &&Saved| saved.digest.as_str().strip_prefix("sha256:").is_some_and(|hex| hex.starts_with(wanted));
-    let found: Vec<&Saved> = waiting.iter().filter(is).collect();
+    let found: Vec<&Saved> = waiting.iter().filter(|saved| saved.digest.begins_with(&word)).collect();
     match found.as_slice() {
-        [saved] if wanted.len() >= 4 => approve(&desk, saved, args.reason, context).await,
+        [saved] if word.trim_start_matches("sha256:").len() >= 4 => approve(&desk, saved, args.reason, context).await,
         _ => {
             let env = &desk.env;
             let error = Error::usage("plan_not_waiting", format!("no plan `{word}` waits for approval in {env}"));

@@ -80,17 +80,16 @@ async fn row(
     let place = &recorded.place;
     let now = now(context, loaded, recorded).await?;
     let above = delivery::upstream(loaded, &recorded.environment);
-    let ancestors: Vec<&Place> =
+    let upstream: Vec<&Place> =
         above.iter().filter_map(|e| all.iter().find(|r| r.environment.name == e.name).map(|r| &r.place)).collect();
-    let nearest: Vec<&Place> = ancestors.iter().copied().filter(|p| place.after.contains(&p.name)).collect();
     let candidates = releases.iter().map(|r| Candidate { release: &r.digest, created: r.created() });
     let here = place.current.as_ref().and_then(|c| c.held.release());
     // Where nothing is a candidate, the newest that is on its way is what people ask about.
-    let fit = gate::candidate(candidates, place, &nearest, &ancestors, now).map(|c| c.release);
+    let fit = gate::candidate(candidates, place, &upstream, now).map(|c| c.release);
     let meant = fit.or_else(|| releases.first().map(|r| &r.digest)).filter(|release| Some(*release) != here);
     let next = match meant {
         None => None,
-        Some(meant) => Some((meant.clone(), judged(recorded, meant, &nearest, &ancestors, releases, now).await?)),
+        Some(meant) => Some((meant.clone(), judged(recorded, meant, &upstream, releases, now).await?)),
     };
     let current = place.current.as_ref();
     let holds = match current.map(|c| &c.held) {
@@ -130,8 +129,7 @@ async fn row(
 async fn judged(
     recorded: &Recorded,
     meant: &Digest,
-    nearest: &[&Place],
-    ancestors: &[&Place],
+    upstream: &[&Place],
     releases: &[StoredRelease],
     now: Timestamp,
 ) -> Result<Vec<Reason>> {
@@ -153,8 +151,7 @@ async fn judged(
         release: meant,
         authors: &authors,
         target: &recorded.place,
-        upstream: nearest,
-        ancestors,
+        upstream,
         values: None,
         plan: waiting.as_ref().map(|(digest, given, _)| (digest, given.as_slice())),
         way: &way,

@@ -11,7 +11,7 @@ use crate::{
         loaded::{Loaded, load},
         releases,
     },
-    gate::{self, Candidate, Place},
+    gate::{self, Candidate},
     lang::configuration::Environment,
     state::{Passage, release},
 };
@@ -28,18 +28,13 @@ pub(super) async fn run(consent: &Consent, context: &Context) -> Result<Exit> {
         if !environment.gates.auto_promotion {
             continue;
         }
-        let target = delivery::recorded(context, &loaded, environment).await;
-        let mut places = Vec::new();
-        for above in delivery::upstream(&loaded, environment) {
-            places.push(delivery::recorded(context, &loaded, above).await.place);
-        }
-        let ancestors: Vec<&Place> = places.iter().collect();
-        let nearest: Vec<&Place> = ancestors.iter().copied().filter(|p| environment.after.contains(&p.name)).collect();
+        let target = delivery::recorded(context, &loaded, environment).await.place;
+        let upstream = delivery::recorded_upstream(context, &loaded, environment).await;
         let chosen = loaded.whereabouts(context, environment).await?;
         let now = crate::cli::place::open_world(context, &loaded.place.project, &chosen)?.clock().now();
         let of_plan = all.iter().filter(|r| r.release.plan == loaded.configuration.label);
         let candidates = of_plan.map(|r| Candidate { release: &r.digest, created: r.created() });
-        let Some(candidate) = gate::candidate(candidates, &target.place, &nearest, &ancestors, now) else {
+        let Some(candidate) = gate::candidate(candidates, &target, &upstream.iter().collect::<Vec<_>>(), now) else {
             context.terminal.status(&format!("{env}: no release has behind it what it must"));
             continue;
         };

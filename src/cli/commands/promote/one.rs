@@ -8,7 +8,7 @@ use crate::{
         commands::{self, apply::Drive},
         consent,
         context::Context,
-        delivery::{self, Recorded},
+        delivery,
         error::{Error, Result, not_eligible},
         exit::Exit,
         place, releases,
@@ -61,11 +61,8 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
     let loaded = releases::load_found(project.clone(), &*store, &found).await?;
     let environment = loaded.named_environment(promotion.to)?.clone();
     let chosen = loaded.whereabouts(context, &environment).await?;
-    let target = delivery::recorded(context, &loaded, &environment).await;
-    let mut upstream: Vec<Recorded> = Vec::new();
-    for above in delivery::upstream(&loaded, &environment) {
-        upstream.push(delivery::recorded(context, &loaded, above).await);
-    }
+    let target = delivery::recorded(context, &loaded, &environment).await.place;
+    let upstream = delivery::recorded_upstream(context, &loaded, &environment).await;
     let variables = variables::gather(context, &loaded, &environment.name)?;
     let stage = stage::set(context, loaded, chosen.clone(), variables).await?;
     let by = delivery::actor(context, &stage.loaded, &chosen, &*stage.subject.world).await?;
@@ -77,21 +74,19 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
         rollback: promotion.passage.rollback,
     };
     let values = values_of(&stage)?;
-    let ancestors: Vec<&Place> = upstream.iter().map(|r| &r.place).collect();
-    let nearest: Vec<&Place> = ancestors.iter().copied().filter(|p| environment.after.contains(&p.name)).collect();
+    let above: Vec<&Place> = upstream.iter().collect();
     let docket = Docket {
         release: &found.digest,
         authors: &[],
-        target: &target.place,
-        upstream: &nearest,
-        ancestors: &ancestors,
+        target: &target,
+        upstream: &above,
         values: Some(&values),
         plan: None,
         way: &way,
         now,
     };
     let mut reasons = gate::judge(&docket);
-    if reasons == [Reason::AlreadyThere] || already(&reasons) {
+    if already(&reasons) {
         context.terminal.status(&format!(
             "{} has {} already, with the same values",
             environment.name,
@@ -107,15 +102,16 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
     }
     let of_plan = all.iter().filter(|r| r.release.plan == found.release.plan);
     let candidates = of_plan.map(|r| Candidate { release: &r.digest, created: r.created() });
-    let candidate = gate::candidate(candidates, &target.place, &nearest, &ancestors, now).map(|c| c.release.clone());
+    let candidate = gate::candidate(candidates, &target, &above, now).map(|c| c.release.clone());
+    let because = because(&found.digest, target.nearest(&above), now);
     let warrant = Warrant {
-        upstream: upstream.iter().map(|r| r.place.clone()).collect(),
         after: environment.after.clone(),
         gates: environment.gates.clone(),
         authors: found.authors(),
         by: Some(by.clone()),
         way,
-        passage: Passage { because: because(&found.digest, &nearest, now), ..promotion.passage.clone() },
+        passage: Passage { because, ..promotion.passage.clone() },
+        upstream,
     };
     let job = Job { stage, found, warrant, by, consent: promotion.consent, needs_approval, candidate, now };
     Box::pin(job.run(&project, promotion.why, context)).await
@@ -134,12 +130,12 @@ fn values_of(stage: &Stage) -> Result<Digest> {
 }
 
 /// What each upstream has to show for a release, for the record.
-fn because(release: &Digest, upstream: &[&Place], now: jiff::Timestamp) -> Vec<String> {
-    let said = |place: &&Place| {
+fn because<'a>(release: &Digest, upstream: impl Iterator<Item = &'a Place>, now: jiff::Timestamp) -> Vec<String> {
+    let said = |place: &Place| {
         let soaked = place.seen(release).map(|seen| seen.soaked(now))?;
         Some(format!("verified in {} for {}", place.name, crate::base::format_duration(soaked)))
     };
-    upstream.iter().filter_map(said).collect()
+    upstream.filter_map(said).collect()
 }
 
 /// A promotion that nothing stands against but, perhaps, approvals.

@@ -113,7 +113,7 @@ async fn show(word: &str, context: &Context) -> Result<Exit> {
         let rows = found.release.charts.iter().map(|chart| {
             let from = chart.repository.clone().unwrap_or_default();
             let kept = if chart.archive.is_some() { "kept" } else { "of the catalogue" };
-            vec![chart.chart.clone(), chart.version.clone(), from, short(&chart.digest).to_owned(), kept.to_owned()]
+            vec![chart.chart.clone(), chart.version.clone(), from, chart.short().to_owned(), kept.to_owned()]
         });
         let rows: Vec<Vec<String>> = rows.collect();
         let _ = write!(out, "\n{}", table::render(&["chart", "version", "repository", "digest", "archive"], &rows));
@@ -124,11 +124,6 @@ async fn show(word: &str, context: &Context) -> Result<Exit> {
     let _ = write!(out, "\n{}", table::render(&["file", "digest"], &rows));
     context.terminal.data(&out);
     Ok(Exit::Done)
-}
-
-fn short(digest: &str) -> &str {
-    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
-    hex.get(..12).unwrap_or(hex)
 }
 
 async fn diff(before: &str, after: &str, context: &Context) -> Result<Exit> {
