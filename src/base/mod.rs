@@ -3,6 +3,7 @@
 
 mod address;
 mod canonical;
+mod color;
 mod diagnostic;
 mod digest;
 mod duration;
@@ -15,6 +16,7 @@ pub mod yaml;
 
 pub use address::{Address, Key, ModulePath, ModuleStep};
 pub use canonical::canonical_json;
+pub use color::{Color, Side};
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 pub use digest::Digest;
 pub use duration::{DurationError, format_duration, parse_duration};

@@ -14,6 +14,7 @@ mod machine;
 pub mod sandbox;
 mod services;
 mod terraform;
+mod traffic;
 
 pub use clock::{Clock, Entropy};
 pub use cloudformation::{
@@ -35,6 +36,7 @@ pub use ledger::{Broken, Ledger, Lock, LockOwner, Moved, Stored};
 pub use machine::Machine;
 pub use services::{Caller, Command, Http, Identity, Objects, Parameter, Program, ProgramEnd, Secrets};
 pub use terraform::{Kept, Progress, Root, RootAim, RootEnd, RootLock, RootPlan, RootState, Terraform};
+pub use traffic::{Backend, Routed, TargetHealth, Traffic, Weights};
 
 use async_trait::async_trait;
 use std::{collections::BTreeMap, sync::Arc};
