@@ -15,5 +15,6 @@ pub mod kinds;
 pub mod lang;
 pub mod plan;
 pub mod promote;
+pub mod rollout;
 pub mod state;
 pub mod world;

@@ -375,6 +375,18 @@ pub const VERIFY: BlockSchema = schema(
         attribute("consecutive", Shape::Number, "How many passes in a row. By default 1."),
         attribute("failure_limit", Shape::Number, "How many failures a rollout bears. By default 0."),
         attribute("count", Shape::Number, "How many measurements a rollout takes."),
+        attribute("initial_delay", Shape::Duration, "Before the first measurement. In rollouts only. By default none."),
+        attribute(
+            "inconclusive_limit",
+            Shape::Number,
+            "How many inconclusive measurements are borne. In rollouts only. By default 0.",
+        ),
+        attribute(
+            "error_limit",
+            Shape::Number,
+            "How many measurements in a row may fail to be made. In rollouts only. By default 4.",
+        ),
+        attribute("dry_run", Shape::Bool, "Measured and told, without a say. In rollouts only. By default false."),
     ],
     &[],
     "Proof that it works: exactly one probe.",

@@ -265,6 +265,8 @@ pub struct Rollout {
     pub strategy: Option<Expr>,
     /// All of it, as written and schema-checked.
     pub block: Block,
+    /// What is measured at each step and while it bakes.
+    pub verify: Vec<Verify>,
 }
 
 /// A `lifecycle` block.
@@ -301,9 +303,20 @@ pub struct Verify {
     pub consecutive: u32,
     /// Counts in rollouts only; 0.
     pub failure_limit: u32,
-    /// How many measurements in all, where that is said.
+    /// How many measurements in all, where that is said; counts in rollouts only.
     pub count: Option<u32>,
+    /// Before the first measurement; none. In rollouts only.
+    pub initial_delay: Duration,
+    /// How many inconclusive measurements are borne; 0. In rollouts only.
+    pub inconclusive_limit: u32,
+    /// How many measurements in a row may fail to be made; 4. In rollouts only.
+    pub error_limit: u32,
+    /// Measured and told, without a say. In rollouts only.
+    pub dry_run: bool,
 }
+
+/// How many measurements in a row may fail to be made where nothing else is said, as in Argo Rollouts.
+pub const DEFAULT_ERROR_LIMIT: u32 = 4;
 
 /// A `module` block.
 #[derive(Debug, Clone)]

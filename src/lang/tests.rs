@@ -530,3 +530,32 @@ fn every_code_of_the_language_is_in_its_guide() {
     }
     assert!(seen > 50, "{seen}");
 }
+
+#[test]
+fn what_counts_in_rollouts_only_is_refused_elsewhere() {
+    let body = "tcp {\n      port = 1\n    }\n    initial_delay = \"1m\"\n    inconclusive_limit = 1\n    error_limit = 2\n    dry_run = true\n";
+    for outside in [
+        format!("value \"a\" {{\n  verify \"x\" {{\n    {body}  }}\n}}\n"),
+        format!("phase \"p\" {{\n  verify \"x\" {{\n    {body}  }}\n}}\n"),
+    ] {
+        let said = problems(&outside);
+        for name in ["initial_delay", "inconclusive_limit", "error_limit", "dry_run"] {
+            assert!(said.contains(&format!("only_in_rollout: `{name}` counts in a `rollout` only")), "{said}");
+        }
+    }
+}
+
+#[test]
+fn measurements_of_a_rollout_fit_in_their_time() {
+    let verify = |limits: &str| {
+        problems(&format!(
+            "helm \"a\" {{\n  chart = \"c\"\n  namespace = \"n\"\n  rollout {{\n    verify \"x\" {{\n      tcp {{\n        port = 1\n      }}\n      {limits}\n    }}\n  }}\n}}\n"
+        ))
+    };
+    let said = verify("every = \"1m\"\n      count = 20");
+    assert!(said.contains("20 measurements, one every 1m, do not fit in 5m"), "{said}");
+    let said = verify("count = 2\n      consecutive = 3");
+    assert!(said.contains("2 measurements never pass 3 times in a row"), "{said}");
+    let said = verify("initial_delay = \"1m\"\n      dry_run = true\n      error_limit = 0\n      count = 0");
+    assert!(said.contains("`count` is at least 1") && !said.contains("only_in_rollout"), "{said}");
+}

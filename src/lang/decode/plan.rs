@@ -119,7 +119,7 @@ impl Decoder<'_> {
             _ => OnFailure::Halt,
         };
         let description = self.plain_string(&block.body, "description");
-        let verify = self.verify_blocks(&block.body);
+        let verify = self.verify_blocks(&block.body, super::rollout::Stands::Alone);
         if let Some(first) = self.root.phases.get(&name).and_then(|p| p.span.clone()) {
             return self.duplicate(&format!("the phase `{name}`"), &first, &span);
         }

@@ -72,7 +72,11 @@ impl Decoder<'_> {
             controls: expr("controls"),
             connection,
             lifecycle: self.lifecycle(body),
-            verify: if kind.role == Role::Managed { self.verify_blocks(body) } else { Vec::new() },
+            verify: if kind.role == Role::Managed {
+                self.verify_blocks(body, super::rollout::Stands::Alone)
+            } else {
+                Vec::new()
+            },
             timeouts: self.timeouts(body),
             rollout: if kind.rollout { self.rollout(body) } else { None },
         };
