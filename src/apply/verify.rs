@@ -1,7 +1,7 @@
 //! Measuring until it holds: `verify` blocks, gates and checks (rule 20).
 
 use crate::{
-    base::{Address, Digest, Value},
+    base::{Address, Digest, Finding, Value},
     kinds::{Context, Measurement, probe},
     plan::connect::Connections,
     state::{Reading, Verdict},
@@ -42,13 +42,15 @@ pub(super) async fn measure(measure: &Measure, context: &Context) -> Verdict {
     let mut measurements = VecDeque::new();
     loop {
         let mut is_final = false;
-        let Measurement { passed, said, value } = match context.bounded(probe(context, &measure.probe)).await {
+        let Measurement { finding, said, value } = match context.bounded(probe(context, &measure.probe)).await {
             Ok(measured) => measured,
             Err(failure) => {
                 is_final = failure.class == Class::Invalid;
-                Measurement { passed: false, said: failure.to_string(), value: None }
+                Measurement { finding: Finding::Error, said: failure.to_string(), value: None }
             }
         };
+        // Rule 20: whatever is no pass is tried again.
+        let passed = finding == Finding::Passed;
         in_a_row = if passed { in_a_row + 1 } else { 0 };
         let now = clock.now();
         if measurements.len() == KEPT {

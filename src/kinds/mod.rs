@@ -43,7 +43,9 @@ pub use kind::{
 };
 pub use marks::{Marks, address_of_tag, is_given_tag, is_mark, is_own_tag, physical_stack_name, release_name};
 pub use objects::sealed;
-pub use probe::{Measurement, probe, probe_cluster, probe_defaults, probe_needs_cluster};
+pub use probe::{
+    Measurement, compare, look_back, looks_back, probe, probe_aws, probe_cluster, probe_defaults, probe_needs_cluster,
+};
 pub use written::{Block, Written};
 
 use crate::{base::yaml, lang::schema::Schema};

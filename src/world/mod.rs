@@ -11,6 +11,7 @@ mod kubernetes;
 mod ledger;
 pub mod live;
 mod machine;
+mod metrics;
 pub mod sandbox;
 mod services;
 mod terraform;
@@ -34,6 +35,7 @@ pub use kubernetes::{
 };
 pub use ledger::{Broken, Ledger, Lock, LockOwner, Moved, Stored};
 pub use machine::Machine;
+pub use metrics::{Alarm, Datapoint, MetricQuery, Metrics};
 pub use services::{Caller, Command, Http, Identity, Objects, Parameter, Program, ProgramEnd, Secrets};
 pub use terraform::{Kept, Progress, Root, RootAim, RootEnd, RootLock, RootPlan, RootState, Terraform};
 pub use traffic::{Backend, Routed, TargetHealth, Traffic, Weights};
@@ -163,6 +165,8 @@ pub struct Aws {
     pub identity: Arc<dyn Identity>,
     /// Buckets.
     pub objects: Arc<dyn Objects>,
+    /// Metrics and alarms.
+    pub metrics: Arc<dyn Metrics>,
 }
 
 /// One cluster.

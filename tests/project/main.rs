@@ -34,6 +34,8 @@ mod kubernetes;
 #[cfg(test)]
 mod ledgers;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod objects;
 #[cfg(test)]
 mod platform;

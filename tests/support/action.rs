@@ -1,5 +1,5 @@
-//! Which call of which service a request is, by its protocol: a form with `Action`, a header `X-Amz-Target`, or method and
-//! path. Services as they stand in an IAM policy, actions as the API reference has them.
+//! Which call of which service a request is, by its protocol: a form with `Action`, a header `X-Amz-Target`, the operation at the
+//! end of the path (Smithy's RPC), or method and path. Services as they stand in an IAM policy, actions as the API reference has them.
 
 use super::message::Message;
 
@@ -22,6 +22,8 @@ impl Call {
         let form = String::from_utf8_lossy(&request.body);
         let (action, subject) = if let Some(target) = request.header("x-amz-target") {
             (target.rsplit('.').next().unwrap_or(target).to_owned(), json_subject(&form))
+        } else if let Some((_, operation)) = path.split_once("/operation/") {
+            (operation.to_owned(), String::new())
         } else if service == "s3" {
             (s3(request, path, query).to_owned(), path.to_owned())
         } else if service == "eks" {
@@ -44,7 +46,11 @@ impl Call {
 fn service(request: &Message) -> String {
     let signature = request.header("authorization").unwrap_or_default();
     let scope = signature.split("Credential=").nth(1).unwrap_or_default();
-    scope.split('/').nth(3).unwrap_or("unsigned").to_owned()
+    match scope.split('/').nth(3).unwrap_or("unsigned") {
+        // IAM's name for it is another than the signature's.
+        "monitoring" => "cloudwatch".to_owned(),
+        service => service.to_owned(),
+    }
 }
 
 fn s3(request: &Message, path: &str, query: &str) -> &'static str {

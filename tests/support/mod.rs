@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 pub(crate) mod message;
 pub(crate) mod platform;
 pub(crate) mod project;
+pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod trouble;

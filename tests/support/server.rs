@@ -243,7 +243,8 @@ pub(crate) fn kept(program: &Path) -> Command {
     command
 }
 
-fn start(
+/// Starts a program that serves on a free port and answers `ready` once it does.
+pub(crate) fn start(
     name: &str,
     ready: &str,
     only_account: Option<&'static str>,

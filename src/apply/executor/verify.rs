@@ -9,7 +9,7 @@ use crate::{
     },
     base::{ActionWord, Address, Digest, Event, Hidden, NodeEnd, Value},
     graph::Id,
-    kinds::{probe_cluster, probe_defaults},
+    kinds::{probe_aws, probe_cluster, probe_defaults},
     lang::configuration::{Resource as Declared, Verify},
     lang::evaluate::ConnectionRef,
     plan::{
@@ -65,7 +65,8 @@ impl Executor<'_> {
         self.waiting.push_back(Job::Measures { id, measures, of });
     }
 
-    /// The connections of a probe: the cluster that it names, else the thing's own, else the default one.
+    /// The connections of a probe: the cluster that it names, else the thing's own, else the default one; the account and
+    /// region that it names, else the thing's own.
     fn connections_of(&mut self, probe: &Value, own: &Connections) -> Result<Connections, String> {
         let mut connections = own.clone();
         let named = probe_cluster(probe).and_then(|name| name.parse::<Address>().ok());
@@ -80,6 +81,15 @@ impl Executor<'_> {
                 Ok(Err(_)) => None,
                 Err(problems) => return Err(tell(&problems)),
             };
+        }
+        if let Some(named) = probe_aws(probe).and_then(|name| name.parse::<Address>().ok()) {
+            let named = ConnectionRef { kind: "aws".into(), name: named.name().into(), key: named.key().cloned() };
+            let (need, subject) = (crate::lang::schema::ConnectionNeed::None, self.subject);
+            match crate::plan::connect::connections(subject, &mut self.evaluator, Some(&named), need, false) {
+                Ok(Ok(found)) => connections.aws = found.aws,
+                Ok(Err(waiting)) => return Err(format!("{} is not known yet", waiting.connection)),
+                Err(problems) => return Err(tell(&problems)),
+            }
         }
         Ok(connections)
     }

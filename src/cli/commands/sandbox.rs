@@ -38,7 +38,7 @@ enum What {
     Reset,
     /// Change or delete a thing, as somebody with a console would
     Drift {
-        /// stack/NAME/LOGICAL, loose/TYPE/ID, object/NAMESPACE/KIND/NAME, addon/CLUSTER/NAME, insight/CLUSTER/NAME, secret/NAME or parameter/NAME
+        /// stack/NAME/LOGICAL, loose/TYPE/ID, object/NAMESPACE/KIND/NAME, addon/CLUSTER/NAME, insight/CLUSTER/NAME, metric/TEXT, alarm/NAME, secret/NAME or parameter/NAME
         target: String,
         /// What to set, by dotted path; may be repeated
         #[arg(long, value_name = "PATH=VALUE", value_parser = key_value)]

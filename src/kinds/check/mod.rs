@@ -5,7 +5,7 @@ mod schema;
 pub(super) use schema::SCHEMA;
 
 use crate::{
-    base::{ActionWord, Diagnostics, Digest, Value},
+    base::{ActionWord, Diagnostic, Diagnostics, Digest, Value},
     kinds::{
         Applied, Change, Context, Desired, Difference, Kind, Observed, Owner, Prepare, Recovered, Step, data,
         probe::{probe, probe_of},
@@ -35,7 +35,17 @@ impl Kind for CheckKind {
     }
 
     fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
-        let mut inputs = vec![("probe", probe_of(request.inputs))];
+        let asked = probe_of(request.inputs);
+        let body = asked.as_map().and_then(|entries| entries.values().next());
+        let compares = |name: &str| body.and_then(|body| body.get(name)).is_some_and(|value| !value.is_null());
+        if let Some(name) = ["max_ratio", "max_increase"].into_iter().find(|name| compares(name)) {
+            let message = format!("`{name}` counts in a `rollout` only");
+            return Err(Diagnostic::error("only_in_rollout", message)
+                .because("a check has nothing to compare with")
+                .hint("leave it out, or ask in a `verify` of a `rollout`")
+                .into());
+        }
+        let mut inputs = vec![("probe", asked)];
         for (name, default) in [
             ("severity", Value::from("error")),
             ("every", "5s".into()),
@@ -53,7 +63,7 @@ impl Kind for CheckKind {
     async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
         let Some(asked) = desired.and_then(|d| d.inputs.get("probe")) else { return Ok(None) };
         let measured = probe(context, asked).await?;
-        let exports = Value::object([("passed", Value::from(measured.passed)), ("said", measured.said.into())]);
+        let exports = Value::object([("passed", Value::from(measured.passed())), ("said", measured.said.into())]);
         Ok(Some(Observed {
             identity: identity.clone(),
             inputs: Value::UNKNOWN,

@@ -21,7 +21,7 @@ const BLOCK: BlockSchema = BlockSchema {
         optional("failure_limit", Shape::Number, "Counts in rollouts only. Default: 0."),
     ],
     blocks: PROBES,
-    exactly_one: &["http", "tcp", "pods", "condition", "command", "expression", "prometheus"],
+    exactly_one: &["http", "tcp", "pods", "condition", "command", "expression", "prometheus", "cloudwatch"],
     doc: "A question about the whole, asked at every run.",
 };
 

@@ -99,23 +99,23 @@ mod tests {
 
     #[test]
     fn any_status_of_the_two_hundreds_passes_unless_told() {
-        assert!(judged(&json!({}), 204, "").passed);
+        assert!(judged(&json!({}), 204, "").passed());
         assert_eq!(judged(&json!({}), 503, "upstream\nmore").said, "status 503: upstream");
-        assert!(judged(&json!({"status": 401}), 401, "").passed);
-        assert!(judged(&json!({"status": [200, 302]}), 302, "").passed);
-        assert!(!judged(&json!({"status": [200, 302]}), 204, "").passed);
+        assert!(judged(&json!({"status": 401}), 401, "").passed());
+        assert!(judged(&json!({"status": [200, 302]}), 302, "").passed());
+        assert!(!judged(&json!({"status": [200, 302]}), 204, "").passed());
     }
 
     #[test]
     fn the_body_is_looked_at_where_it_is_asked_for() {
         let text = r#"{"data": {"items": [{"state": "ok"}]}}"#;
-        assert!(judged(&json!({"json_path": "data.items[0].state", "json_value": "ok"}), 200, text).passed);
-        assert!(judged(&json!({"json_path": "$.data.items"}), 200, text).passed);
-        assert!(!judged(&json!({"json_path": "data.items[0].state", "json_value": "no"}), 200, text).passed);
-        assert!(!judged(&json!({"json_path": "data.none"}), 200, text).passed);
-        assert!(!judged(&json!({"json_path": "data"}), 200, "<html>").passed);
-        assert!(judged(&json!({"body_contains": "items", "body_matches": "st.te"}), 200, text).passed);
-        assert!(!judged(&json!({"body_matches": "("}), 200, text).passed);
+        assert!(judged(&json!({"json_path": "data.items[0].state", "json_value": "ok"}), 200, text).passed());
+        assert!(judged(&json!({"json_path": "$.data.items"}), 200, text).passed());
+        assert!(!judged(&json!({"json_path": "data.items[0].state", "json_value": "no"}), 200, text).passed());
+        assert!(!judged(&json!({"json_path": "data.none"}), 200, text).passed());
+        assert!(!judged(&json!({"json_path": "data"}), 200, "<html>").passed());
+        assert!(judged(&json!({"body_contains": "items", "body_matches": "st.te"}), 200, text).passed());
+        assert!(!judged(&json!({"body_matches": "("}), 200, text).passed());
     }
 
     #[test]
@@ -123,9 +123,9 @@ mod tests {
         let headers = BTreeMap::from([("content-type".to_owned(), "text/html".to_owned())]);
         let answer = HttpAnswer { status: 200, headers, body: String::new() };
         let judged = |json: &Json| judge(&Value::from_json(json), &answer);
-        assert!(judged(&json!({"response_headers": {"Content-Type": "text/html"}})).passed);
+        assert!(judged(&json!({"response_headers": {"Content-Type": "text/html"}})).passed());
         let other = judged(&json!({"response_headers": {"Content-Type": "text/plain"}})).said;
         assert_eq!(other, r#"status 200, but the header Content-Type is "text/html" and not "text/plain""#);
-        assert!(!judged(&json!({"response_headers": {"x-none": ""}})).passed);
+        assert!(!judged(&json!({"response_headers": {"x-none": ""}})).passed());
     }
 }

@@ -1,15 +1,19 @@
 //! One measurement of one probe: asked once, it passes or says why not. Pace, patience and limits are the executor's.
 
+mod bounds;
+mod cloudwatch;
+mod compare;
 mod condition;
 mod http;
 mod json_path;
 mod prometheus;
 mod schema;
 
+pub use compare::{compare, look_back, looks_back};
 pub(super) use schema::PROBES;
 
 use crate::{
-    base::{Secret, Value, parse_duration},
+    base::{Finding, Secret, Value, parse_duration},
     kinds::{Context, reason},
     world::{Class, Endpoint, Failure, Outcome, PodRequest, Program},
 };
@@ -18,8 +22,8 @@ use std::{collections::BTreeMap, time::Duration};
 /// What one measurement found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Measurement {
-    /// Whether it passed.
-    pub passed: bool,
+    /// What it comes to.
+    pub finding: Finding,
     /// What was found: `200 OK`, `1 of 2 pods are ready: ...`.
     pub said: String,
     /// The number, where one was asked for.
@@ -29,7 +33,13 @@ pub struct Measurement {
 
 impl Measurement {
     fn of(passed: bool, said: impl Into<String>) -> Self {
-        Self { passed, said: said.into(), value: None }
+        Self { finding: Finding::passed_if(passed), said: said.into(), value: None }
+    }
+
+    /// Whether it passed; anything else is tried again by plain verification.
+    #[must_use]
+    pub const fn passed(&self) -> bool {
+        matches!(self.finding, Finding::Passed)
     }
 }
 
@@ -44,6 +54,12 @@ pub(super) fn probe_of(body: &Value) -> Value {
 #[must_use]
 pub fn probe_cluster(probe: &Value) -> Option<&str> {
     probe.get("prometheus")?.get("server")?.get("kubernetes")?.as_str()
+}
+
+/// The account and region that a probe names itself, as it is written: `aws.NAME`.
+#[must_use]
+pub fn probe_aws(probe: &Value) -> Option<&str> {
+    probe.get("cloudwatch")?.get("aws")?.as_str()
 }
 
 /// True where a probe cannot be asked without a cluster.
@@ -88,6 +104,37 @@ pub fn probe_defaults(probe: &Value, resource: &Value) -> Value {
 /// Where asking itself is wrong or failed: a probe of no kind, a leaf that is not known, an expression or a query that is
 /// none, a cluster that does not answer, a program that is missing.
 pub async fn probe(context: &Context, probe: &Value) -> Outcome<Measurement> {
+    let (kind, body) = known(context, probe)?;
+    if let Some((source, bounds)) = compare::numbers(context, kind, body)? {
+        return match source.now(context, body).await {
+            Ok(found) => bounds
+                .judge(&found, None)
+                .map_err(|why| Failure::new(Class::Invalid, "verify", context.address.to_string(), why)),
+            Err(failure) if is_unreached(&failure) => {
+                Ok(Measurement { finding: Finding::Error, said: failure.message, value: None })
+            }
+            Err(failure) => Err(failure),
+        };
+    }
+    match kind {
+        "http" => http::measure(context, body).await,
+        "tcp" => tcp(context, body).await,
+        "pods" => pods(context, body).await,
+        "condition" => condition::measure(context, body).await,
+        "command" => command(context, body).await,
+        "expression" => Ok(expression(body)),
+        "cloudwatch" => match cloudwatch::alarm_misses(body) {
+            None => cloudwatch::alarm(context, &cloudwatch::alarm_of(body).unwrap_or_default()).await,
+            Some(why) => Err(Failure::new(Class::Invalid, "verify", context.address.to_string(), why)),
+        },
+        other => {
+            Err(Failure::new(Class::Invalid, "verify", context.address.to_string(), format!("`{other}` is no probe")))
+        }
+    }
+}
+
+/// The name of a probe and what is in it, once all of that is known.
+fn known<'p>(context: &Context, probe: &'p Value) -> Outcome<(&'p str, &'p Value)> {
     let invalid = |what: &str| Failure::new(Class::Invalid, "verify", context.address.to_string(), what);
     let Some((kind, body)) = probe.as_map().and_then(|m| m.iter().next()) else {
         return Err(invalid("there is no probe in it"));
@@ -95,16 +142,7 @@ pub async fn probe(context: &Context, probe: &Value) -> Outcome<Measurement> {
     if body.has_unknown() || body.has_sealed() {
         return Err(invalid("a part of the probe is not known"));
     }
-    match &**kind {
-        "http" => http::measure(context, body).await,
-        "tcp" => tcp(context, body).await,
-        "pods" => pods(context, body).await,
-        "condition" => condition::measure(context, body).await,
-        "command" => command(context, body).await,
-        "expression" => Ok(expression(body)),
-        "prometheus" => prometheus::measure(context, body).await,
-        other => Err(invalid(&format!("`{other}` is no probe"))),
-    }
+    Ok((&**kind, body))
 }
 
 fn text(body: &Value, name: &str) -> Option<String> {
@@ -136,12 +174,13 @@ fn endpoint(body: &Value) -> Endpoint {
     }
 }
 
-/// A failure to reach what is asked is the answer "no"; anything else is a failure to ask.
+/// What is asked and does not answer is the answer "no"; anything else is a failure to ask.
 fn unreached(failure: Failure) -> Outcome<Measurement> {
-    match failure.class {
-        Class::Unavailable | Class::TimedOut | Class::NotFound => Ok(Measurement::of(false, failure.message)),
-        _ => Err(failure),
-    }
+    if is_unreached(&failure) { Ok(Measurement::of(false, failure.message)) } else { Err(failure) }
+}
+
+const fn is_unreached(failure: &Failure) -> bool {
+    matches!(failure.class, Class::Unavailable | Class::TimedOut | Class::NotFound)
 }
 
 async fn tcp(context: &Context, body: &Value) -> Outcome<Measurement> {
@@ -212,7 +251,10 @@ async fn command(context: &Context, body: &Value) -> Outcome<Measurement> {
         line(if end.stderr.trim().is_empty() { &end.stdout } else { &end.stderr })
     };
     let code = end.code.map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit code {code}"));
-    Ok(Measurement::of(end.code == Some(0), if said.is_empty() { code } else { format!("{code}: {said}") }))
+    let said = if said.is_empty() { code } else { format!("{code}: {said}") };
+    // Somebody else ended it: it said nothing of what it asks about.
+    let finding = if end.code.is_none() { Finding::Error } else { Finding::passed_if(end.code == Some(0)) };
+    Ok(Measurement { finding, said, value: None })
 }
 
 fn expression(body: &Value) -> Measurement {
@@ -222,3 +264,6 @@ fn expression(body: &Value) -> Measurement {
         Measurement::of(false, text(body, "error_message").unwrap_or_else(|| "does not hold".to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,68 +1,93 @@
-//! The probe `prometheus`: an instant query and the bounds of its result. Source: Prometheus' HTTP API, "Instant queries"; the
-//! rules for what is empty or not a number are asked for by Argo Rollouts' users, whose conditions leave them open.
+//! The probe `prometheus`: a query and the bounds of its result, now or over a range of time that is past. Source: Prometheus'
+//! HTTP API, "Instant queries" and "Range queries".
 
-use super::{Measurement, namespace, text, timeout, unreached};
+use super::{bounds::Sample, compare::Span, namespace, text, timeout};
 use crate::{
     base::Value,
     kinds::Context,
     world::{Class, Endpoint, Failure, HttpAnswer, Outcome, PodRequest},
 };
+use jiff::Timestamp;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
-pub(super) async fn measure(context: &Context, body: &Value) -> Outcome<Measurement> {
-    let invalid = |what: String| Failure::new(Class::Invalid, "verify", context.address.to_string(), what);
+/// Prometheus refuses more than 11,000 steps in one query.
+const STEPS_AT_ONCE: usize = 10_000;
+
+/// The numbers of this moment.
+///
+/// # Errors
+/// [`Class::Invalid`]: a query that is none. [`Class::Unavailable`] and others: a server that does not answer as it should.
+pub(super) async fn now(context: &Context, body: &Value) -> Outcome<Vec<Sample>> {
+    let answer = ask(context, body, "query", &[]).await?;
+    samples(&answer).map_err(|wrong| wrong.told(context))
+}
+
+/// The numbers of each moment of a span; none where there were none.
+///
+/// # Errors
+/// As [`now`].
+pub(super) async fn then(context: &Context, body: &Value, span: &Span) -> Outcome<Vec<Vec<Sample>>> {
+    let times = span.times();
+    let mut found: BTreeMap<i64, Vec<Sample>> = BTreeMap::new();
+    for part in times.chunks(STEPS_AT_ONCE) {
+        let (Some(first), Some(last)) = (part.first(), part.last()) else { break };
+        let step = format!("{}.{:03}", span.every.as_secs(), span.every.subsec_millis());
+        let range = [("start", seconds(*first)), ("end", seconds(*last)), ("step", step)];
+        let answer = ask(context, body, "query_range", &range).await?;
+        for (at, sample) in matrix(&answer).map_err(|wrong| wrong.told(context))? {
+            found.entry(at).or_default().push(sample);
+        }
+    }
+    Ok(times.iter().map(|at| found.remove(&at.as_millisecond()).unwrap_or_default()).collect())
+}
+
+fn invalid(context: &Context, why: impl Into<String>) -> Failure {
+    Failure::new(Class::Invalid, "verify", context.address.to_string(), why)
+}
+
+async fn ask(context: &Context, body: &Value, endpoint: &str, more: &[(&str, String)]) -> Outcome<HttpAnswer> {
     let Some(server) = body.get("server").filter(|s| s.as_map().is_some()) else {
-        return Err(invalid("the probe names no prometheus block".to_owned()));
+        return Err(invalid(context, "the probe names no prometheus block"));
     };
-    let path = path(text(server, "path").as_deref().unwrap_or_default(), &text(body, "query").unwrap_or_default());
+    let query = text(body, "query").unwrap_or_default();
+    let path = path(text(server, "path").as_deref().unwrap_or_default(), endpoint, &query, more);
     let mut headers = BTreeMap::from([("accept".to_owned(), "application/json".to_owned())]);
     if let Some(token) = text(server, "token") {
         headers.insert("authorization".to_owned(), format!("Bearer {token}"));
     }
     let timeout = timeout(context, body, 10);
-    let answer = if let Some(url) = text(server, "url") {
-        context.http.request("GET", &format!("{}{path}", url.trim_end_matches('/')), &headers, timeout).await
-    } else {
-        let request = PodRequest {
-            namespace: namespace(server),
-            endpoint: Endpoint::Service(text(server, "service").unwrap_or_default()),
-            port: super::port(server),
-            path,
-            method: "GET".to_owned(),
-            headers,
-            timeout,
-        };
-        context.cluster()?.kubernetes.pod_request(&request).await
-    };
-    match answer {
-        Ok(answer) => samples(&answer).map_or_else(
-            |wrong| match wrong {
-                Wrong::Query(why) => Err(invalid(why)),
-                Wrong::Server(why) => Ok(Measurement::of(false, why)),
-            },
-            |samples| Ok(judge(&Rules::of(body), &samples)),
-        ),
-        Err(failure) => unreached(failure),
+    if let Some(url) = text(server, "url") {
+        return context.http.request("GET", &format!("{}{path}", url.trim_end_matches('/')), &headers, timeout).await;
     }
+    let request = PodRequest {
+        namespace: namespace(server),
+        endpoint: Endpoint::Service(text(server, "service").unwrap_or_default()),
+        port: super::port(server),
+        path,
+        method: "GET".to_owned(),
+        headers,
+        timeout,
+    };
+    context.cluster()?.kubernetes.pod_request(&request).await
 }
 
-/// The path of an instant query.
-fn path(before: &str, query: &str) -> String {
+/// The path of a query.
+fn path(before: &str, endpoint: &str, query: &str, more: &[(&str, String)]) -> String {
     let before = before.trim_matches('/');
     let slash = if before.is_empty() { "" } else { "/" };
-    let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
-    format!("{slash}{before}/api/v1/query?query={query}")
+    let mut asked = form_urlencoded::Serializer::new(String::new());
+    asked.append_pair("query", query);
+    for (name, value) in more {
+        asked.append_pair(name, value);
+    }
+    format!("{slash}{before}/api/v1/{endpoint}?{}", asked.finish())
 }
 
-/// One series of a result, at the moment that was asked about.
-#[derive(Debug, Clone, PartialEq)]
-struct Sample {
-    /// `{code="500"}`; empty where it has no labels.
-    labels: String,
-    value: f64,
-    /// As the server wrote it.
-    written: String,
+/// A moment as the API takes it.
+fn seconds(at: Timestamp) -> String {
+    let millis = at.as_millisecond();
+    format!("{}.{:03}", millis.div_euclid(1_000), millis.rem_euclid(1_000))
 }
 
 /// Why there are no samples.
@@ -74,8 +99,18 @@ enum Wrong {
     Server(String),
 }
 
-fn samples(answer: &HttpAnswer) -> Result<Vec<Sample>, Wrong> {
-    let Ok(json) = serde_json::from_str::<Json>(&answer.body) else {
+impl Wrong {
+    fn told(self, context: &Context) -> Failure {
+        match self {
+            Self::Query(why) => invalid(context, why),
+            Self::Server(why) => Failure::new(Class::Unavailable, "verify", context.address.to_string(), why),
+        }
+    }
+}
+
+/// The `data` of an answer.
+fn data(answer: &HttpAnswer) -> Result<Json, Wrong> {
+    let Ok(mut json) = serde_json::from_str::<Json>(&answer.body) else {
         let what = format!("status {}, and not the JSON of Prometheus: is this its address?", answer.status);
         return Err(Wrong::Server(what));
     };
@@ -86,8 +121,13 @@ fn samples(answer: &HttpAnswer) -> Result<Vec<Sample>, Wrong> {
     if !(200..300).contains(&answer.status) || json["status"] != "success" {
         return Err(Wrong::Server(format!("status {}, and no result of Prometheus", answer.status)));
     }
-    let result = &json["data"]["result"];
-    match json["data"]["resultType"].as_str() {
+    Ok(json["data"].take())
+}
+
+fn samples(answer: &HttpAnswer) -> Result<Vec<Sample>, Wrong> {
+    let data = data(answer)?;
+    let result = &data["result"];
+    match data["resultType"].as_str() {
         Some("scalar") => Ok(sample(&Json::Null, result).into_iter().collect()),
         Some("vector") => {
             Ok(result.as_array().into_iter().flatten().filter_map(|s| sample(&s["metric"], &s["value"])).collect())
@@ -97,6 +137,19 @@ fn samples(answer: &HttpAnswer) -> Result<Vec<Sample>, Wrong> {
             other.unwrap_or("thing without a type")
         ))),
     }
+}
+
+/// The samples of a range, each with its moment in milliseconds.
+fn matrix(answer: &HttpAnswer) -> Result<Vec<(i64, Sample)>, Wrong> {
+    let data = data(answer)?;
+    if data["resultType"] != "matrix" {
+        return Err(Wrong::Server("no range came back for a query over a range".to_owned()));
+    }
+    let series = data["result"].as_array().into_iter().flatten();
+    let values = series.flat_map(|s| s["values"].as_array().into_iter().flatten().map(|pair| (&s["metric"], pair)));
+    #[expect(clippy::cast_possible_truncation, reason = "a time of the API is a number of seconds")]
+    let millis = |pair: &Json| pair[0].as_f64().map(|seconds| (seconds * 1_000.0).round() as i64);
+    Ok(values.filter_map(|(labels, pair)| Some((millis(pair)?, sample(labels, pair)?))).collect())
 }
 
 fn sample(labels: &Json, pair: &Json) -> Option<Sample> {
@@ -113,93 +166,22 @@ fn word(json: &Json) -> &str {
     json.as_str().unwrap_or("no reason given")
 }
 
-/// What a result must be.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Rules {
-    min: Option<f64>,
-    max: Option<f64>,
-    empty_passes: bool,
-    nan_passes: bool,
-}
-
-impl Rules {
-    fn of(body: &Value) -> Self {
-        let number = |name: &str| body.get(name).and_then(Value::to_json).and_then(|n| n.as_f64());
-        let passes = |name: &str| body.get(name).and_then(Value::as_str) == Some("pass");
-        Self { min: number("min"), max: number("max"), empty_passes: passes("empty"), nan_passes: passes("nan") }
-    }
-
-    /// In what a value is wrong.
-    fn against(&self, value: f64) -> Option<String> {
-        if value.is_nan() {
-            return (!self.nan_passes).then(|| "not a number".to_owned());
-        }
-        if let Some(min) = self.min.filter(|min| value < *min) {
-            return Some(format!("less than {min}"));
-        }
-        self.max.filter(|max| value > *max).map(|max| format!("more than {max}"))
-    }
-}
-
-/// Every series must pass.
-fn judge(rules: &Rules, samples: &[Sample]) -> Measurement {
-    let Some(first) = samples.first() else {
-        return Measurement::of(rules.empty_passes, "the query has no result");
-    };
-    let wrong = samples.iter().find_map(|s| Some((s, rules.against(s.value)?)));
-    let shown = wrong.as_ref().map_or(first, |(sample, _)| sample);
-    let of = if samples.len() > 1 { format!(" (one of {} series)", samples.len()) } else { String::new() };
-    let space = if shown.labels.is_empty() { "" } else { " " };
-    let found = format!("{}{space}{}{of}", shown.written, shown.labels);
-    let said = match &wrong {
-        Some((_, why)) => format!("{found} is {why}"),
-        None => found,
-    };
-    Measurement { passed: wrong.is_none(), said, value: Some(shown.written.clone()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    const NO_RULES: Rules = Rules { min: None, max: None, empty_passes: false, nan_passes: false };
-
     fn answer(status: u16, body: &Json) -> HttpAnswer {
         HttpAnswer { status, headers: BTreeMap::new(), body: body.to_string() }
     }
 
-    fn vector(values: &[&str]) -> HttpAnswer {
-        let series = |(n, value): (usize, &&str)| json!({"metric": {"pod": format!("p{n}")}, "value": [1, value]});
-        let result: Vec<Json> = values.iter().enumerate().map(series).collect();
-        answer(200, &json!({"status": "success", "data": {"resultType": "vector", "result": result}}))
-    }
-
-    fn judged(rules: Rules, values: &[&str]) -> Measurement {
-        judge(&rules, &samples(&vector(values)).unwrap())
-    }
-
     #[test]
-    fn every_series_lies_between_the_bounds() {
-        let rules = Rules { min: Some(0.0), max: Some(0.01), ..NO_RULES };
-        assert!(judged(rules, &["0.01", "0"]).passed);
-        let high = judged(rules, &["0", "0.2"]);
-        assert_eq!(high.said, r#"0.2 {pod="p1"} (one of 2 series) is more than 0.01"#);
-        assert_eq!(high.value.as_deref(), Some("0.2"));
-        assert!(!judged(rules, &["-1"]).passed);
-        assert!(!judged(rules, &["+Inf"]).passed);
-        assert!(judged(Rules { min: Some(1.0), ..NO_RULES }, &["+Inf"]).passed);
-    }
-
-    #[test]
-    fn nothing_and_what_is_no_number_fail_unless_told() {
-        assert_eq!(judged(NO_RULES, &[]).said, "the query has no result");
-        assert!(!judged(NO_RULES, &[]).passed);
-        assert!(judged(Rules { empty_passes: true, ..NO_RULES }, &[]).passed);
-        let max = Rules { max: Some(1.0), ..NO_RULES };
-        assert_eq!(judged(max, &["NaN"]).said, r#"NaN {pod="p0"} is not a number"#);
-        assert!(judged(Rules { nan_passes: true, ..max }, &["NaN"]).passed);
-        assert!(!judged(Rules { nan_passes: true, ..max }, &["NaN", "2"]).passed);
+    fn each_series_of_a_vector_is_a_sample_with_its_labels() {
+        let result = json!([{"metric": {"pod": "p0"}, "value": [1, "NaN"]}, {"metric": {}, "value": [1, "+Inf"]}]);
+        let found = answer(200, &json!({"status": "success", "data": {"resultType": "vector", "result": result}}));
+        let found = samples(&found).unwrap();
+        assert_eq!((found[0].labels.as_str(), found[0].written.as_str()), (r#"{pod="p0"}"#, "NaN"));
+        assert_eq!((found[1].labels.as_str(), found[1].value), ("", f64::INFINITY));
     }
 
     #[test]
@@ -208,6 +190,16 @@ mod tests {
         assert_eq!(samples(&answer(200, &scalar)).unwrap()[0].written, "4");
         let range = json!({"status": "success", "data": {"resultType": "matrix", "result": []}});
         assert!(matches!(samples(&answer(200, &range)), Err(Wrong::Query(_))));
+    }
+
+    #[test]
+    fn the_samples_of_a_range_have_their_moments() {
+        let result = json!([{"metric": {}, "values": [[1.5, "1"], [2, "NaN"]]}]);
+        let found = answer(200, &json!({"status": "success", "data": {"resultType": "matrix", "result": result}}));
+        let found: Vec<(i64, String)> = matrix(&found).unwrap().into_iter().map(|(at, s)| (at, s.written)).collect();
+        assert_eq!(found, [(1_500, "1".to_owned()), (2_000, "NaN".to_owned())]);
+        let vector = json!({"status": "success", "data": {"resultType": "vector", "result": []}});
+        assert!(matches!(matrix(&answer(200, &vector)), Err(Wrong::Server(_))));
     }
 
     #[test]
@@ -222,7 +214,11 @@ mod tests {
 
     #[test]
     fn a_query_is_part_of_a_path() {
-        assert_eq!(path("", "up == 1"), "/api/v1/query?query=up+%3D%3D+1");
-        assert_eq!(path("/prometheus/", "a"), "/prometheus/api/v1/query?query=a");
+        assert_eq!(path("", "query", "up == 1", &[]), "/api/v1/query?query=up+%3D%3D+1");
+        let range = [("start", seconds(Timestamp::from_millisecond(-1_500).unwrap())), ("step", "5.000".to_owned())];
+        assert_eq!(
+            path("/prometheus/", "query_range", "a", &range),
+            "/prometheus/api/v1/query_range?query=a&start=-2.500&step=5.000"
+        );
     }
 }

@@ -3,9 +3,9 @@
 use crate::{
     kinds::{
         attribute::{block, choice, nested, optional, read_by, required},
-        probe::{condition::is_expression, http::is_regex, json_path::is_path},
+        probe::{cloudwatch::is_period, condition::is_expression, http::is_regex, json_path::is_path},
     },
-    lang::schema::{BlockSchema, NestedSchema, Shape},
+    lang::schema::{AttributeSchema, BlockSchema, NestedSchema, Shape},
 };
 
 const HTTP: BlockSchema = BlockSchema {
@@ -109,18 +109,74 @@ const EXPRESSION: BlockSchema = block(
     "Asks an expression.",
 );
 
+/// What may be made of a result that holds no number.
+const RULES: &[&str] = &["fail", "pass", "inconclusive", "error"];
+
+const MIN: AttributeSchema = optional("min", Shape::Number, "The least that passes.");
+const MAX: AttributeSchema =
+    optional("max", Shape::Number, "The most that passes. Without `min` and `max` any number does.");
+const FAIL_BELOW: AttributeSchema =
+    optional("fail_below", Shape::Number, "Less than this fails; from here to `min` it is inconclusive.");
+const FAIL_ABOVE: AttributeSchema =
+    optional("fail_above", Shape::Number, "More than this fails; from `max` to here it is inconclusive.");
+const MAX_RATIO: AttributeSchema =
+    optional("max_ratio", Shape::Number, "How many times the old colour's number it may be. In rollouts only.");
+const MAX_INCREASE: AttributeSchema =
+    optional("max_increase", Shape::Number, "How much more than the old colour's number it may be. In rollouts only.");
+
 const PROMETHEUS: BlockSchema = block(
     &[
         required("server", Shape::Reference, "A `prometheus` block: `prometheus.main`."),
         required("query", Shape::String, "An instant query; each series of its result must pass."),
-        optional("min", Shape::Number, "The least that passes."),
-        optional("max", Shape::Number, "The most that passes. Without `min` and `max` any number does."),
-        choice("empty", &["fail", "pass"], "What a result without a series means. Default: `fail`."),
-        choice("nan", &["fail", "pass"], "What a value that is not a number means. Default: `fail`."),
+        MIN,
+        MAX,
+        FAIL_BELOW,
+        FAIL_ABOVE,
+        MAX_RATIO,
+        MAX_INCREASE,
+        choice("empty", RULES, "What a result without a series means. Default: `fail`."),
+        choice("nan", RULES, "What a value that is not a number means. Default: `fail`."),
         optional("timeout", Shape::Duration, "How long one query may take. Default: `10s`."),
     ],
     "Asks Prometheus.",
 );
+
+const CLOUDWATCH: BlockSchema = BlockSchema {
+    attributes: &[
+        optional("metric", Shape::String, "Name of a metric, whose newest complete number must pass."),
+        optional("namespace", Shape::String, "Namespace of the metric, like `AWS/ApplicationELB`."),
+        optional("dimensions", Shape::StringMap, "Dimensions of the metric, all of them."),
+        optional("statistic", Shape::String, "`Sum`, `Maximum`, `p99` or the like. Default: `Average`."),
+        read_by(
+            optional(
+                "period",
+                Shape::Duration,
+                "What one number is made of: whole minutes, or 1s to 30s. Default: `1m`.",
+            ),
+            is_period,
+        ),
+        MIN,
+        MAX,
+        FAIL_BELOW,
+        FAIL_ABOVE,
+        MAX_RATIO,
+        MAX_INCREASE,
+        choice("empty", RULES, "What a metric without a number means. Default: `fail`."),
+        optional(
+            "alarm",
+            Shape::String,
+            "Name of an alarm, in the place of a metric: `OK` passes, `ALARM` fails, `INSUFFICIENT_DATA` is inconclusive.",
+        ),
+        optional(
+            "aws",
+            Shape::Reference,
+            "An `aws` block: `aws.NAME`. Default: the resource's own account and region.",
+        ),
+    ],
+    blocks: &[],
+    exactly_one: &["metric", "alarm"],
+    doc: "Asks CloudWatch.",
+};
 
 /// Every probe.
 pub(in crate::kinds) const PROBES: &[NestedSchema] = &[
@@ -131,4 +187,5 @@ pub(in crate::kinds) const PROBES: &[NestedSchema] = &[
     nested("command", &COMMAND),
     nested("expression", &EXPRESSION),
     nested("prometheus", &PROMETHEUS),
+    nested("cloudwatch", &CLOUDWATCH),
 ];

@@ -91,20 +91,20 @@ async fn probes_say_what_they_found() {
     let services = bench.sandbox.show(Some("object")).unwrap().rows;
     let service = services.iter().map(|r| r.name.as_str()).find_map(|n| n.strip_prefix("apps/Service/")).unwrap();
     let answer = ask(json!({ "http": { "service": service, "port": 9898, "path": "/" } })).await.unwrap();
-    assert!(answer.passed, "{answer:?}");
+    assert!(answer.passed(), "{answer:?}");
     let answer = ask(json!({ "tcp": { "service": service, "port": 9898 } })).await.unwrap();
-    assert!(answer.passed, "{answer:?}");
+    assert!(answer.passed(), "{answer:?}");
     let answer = ask(json!({ "pods": { "selector": { "none": "such" } } })).await.unwrap();
-    assert!(!answer.passed && answer.said.contains("no pod in apps"), "{answer:?}");
+    assert!(!answer.passed() && answer.said.contains("no pod in apps"), "{answer:?}");
     let answer = ask(json!({ "condition": {
         "api_version": "v1", "kind": "Node", "name": "none", "type": "Ready" } }))
     .await
     .unwrap();
-    assert!(!answer.passed);
+    assert!(!answer.passed());
     let answer = ask(json!({ "command": { "program": ["/bin/sh", "-c", "echo bad >&2; exit 2"] } })).await.unwrap();
-    assert_eq!((answer.passed, answer.said.as_str()), (false, "exit code 2: bad"));
+    assert_eq!((answer.passed(), answer.said.as_str()), (false, "exit code 2: bad"));
     let answer = ask(json!({ "expression": { "condition": false, "error_message": "too few" } })).await.unwrap();
-    assert_eq!((answer.passed, answer.said.as_str()), (false, "too few"));
+    assert_eq!((answer.passed(), answer.said.as_str()), (false, "too few"));
     let failure = ask(json!({ "prometheus": { "query": "up" } })).await.unwrap_err();
     assert!(failure.message.contains("names no prometheus block"));
     assert!(!probe_needs_cluster(&Value::from_json(&json!({ "http": { "url": "http://x" } }))));

@@ -39,7 +39,8 @@ pub struct Show {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Drift {
     /// `stack/NAME/LOGICAL`, `object/NAMESPACE/KIND/NAME` (`-` for no namespace), `release/NAMESPACE/NAME`,
-    /// `metric/TEXT` (the `value` that queries with this text in them get), `addon/CLUSTER/NAME`,
+    /// `metric/TEXT` (the `value` that queries of Prometheus and metrics of CloudWatch with this text in them get from now on; an
+    /// empty one is no data), `alarm/NAME` (`state` and `reason`), `addon/CLUSTER/NAME`,
     /// `insight/CLUSTER/NAME`, `secret/NAME`, `parameter/NAME`.
     pub target: String,
     /// Dotted paths and what to set there; a value that reads as JSON is taken as JSON, any other as a string.
@@ -88,7 +89,7 @@ impl Sandbox {
             let mark = tx.savepoint();
             let done = aws::drift(tx, drift).or_else(|| cluster::drift(tx, drift)).unwrap_or_else(|| {
                 let message = format!("`{}` is no target", drift.target);
-                let hint = "targets are stack/NAME/LOGICAL, object/NAMESPACE/KIND/NAME, release/NAMESPACE/NAME, metric/TEXT, \
+                let hint = "targets are stack/NAME/LOGICAL, object/NAMESPACE/KIND/NAME, release/NAMESPACE/NAME, metric/TEXT, alarm/NAME, \
                             addon/CLUSTER/NAME, insight/CLUSTER/NAME, secret/NAME and parameter/NAME; `terrace sandbox show` lists them";
                 Err(Failure::new(Class::Invalid, "sandbox:Drift", &drift.target, message).hint(hint))
             });

@@ -11,6 +11,7 @@ mod cluster;
 mod fault;
 mod inspect;
 mod roots;
+mod series;
 mod store;
 mod tx;
 

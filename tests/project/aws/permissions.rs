@@ -59,6 +59,24 @@ stack "kept" {
 variable "protected" {
   default = true
 }
+
+check "metric" {
+  cloudwatch {
+    namespace = "web"
+    metric    = "errors"
+    max       = 1
+    empty     = "pass"
+  }
+}
+
+check "alarm" {
+  cloudwatch {
+    alarm = "there-is-none"
+  }
+  severity = "warning"
+  every    = "100ms"
+  within   = "200ms"
+}
 "#;
 
 #[test]

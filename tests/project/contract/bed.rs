@@ -158,6 +158,57 @@ Outputs:
         }
     }
 
+    /// Writes a number of the metric `web/errors` with one dimension, and lets it become complete.
+    pub(super) async fn write_metric(&self, color: &str, value: f64) {
+        match &self.behind {
+            Behind::Sandbox(sandbox, _) => {
+                let set = vec![("value".to_owned(), value.to_string())];
+                let target = format!("metric/web/errors{{color={color:?}}}");
+                sandbox.drift(&Drift { target, set, ..Drift::default() }).unwrap();
+                sandbox.advance(Duration::from_secs(180)).unwrap();
+            }
+            Behind::Server(account) => {
+                use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
+                let client = aws_sdk_cloudwatch::Client::new(&account.sdk());
+                let dimension = Dimension::builder().name("color").value(color).build();
+                let at = self.world.clock().now().as_second() - 120;
+                let datum = MetricDatum::builder()
+                    .metric_name("errors")
+                    .dimensions(dimension)
+                    .value(value)
+                    .timestamp(aws_smithy_types::DateTime::from_secs(at))
+                    .build();
+                client.put_metric_data().namespace("web").metric_data(datum).send().await.unwrap();
+            }
+        }
+    }
+
+    /// Makes an alarm of this name that is in ALARM, for a reason.
+    pub(super) async fn alarm(&self, name: &str, reason: &str) {
+        match &self.behind {
+            Behind::Sandbox(sandbox, _) => {
+                let set = [("state", "ALARM"), ("reason", reason)];
+                let set = set.map(|(path, value)| (path.to_owned(), value.to_owned())).into();
+                sandbox.drift(&Drift { target: format!("alarm/{name}"), set, ..Drift::default() }).unwrap();
+            }
+            Behind::Server(account) => {
+                use aws_sdk_cloudwatch::types::{ComparisonOperator, StateValue, Statistic};
+                let client = aws_sdk_cloudwatch::Client::new(&account.sdk());
+                let made = client.put_metric_alarm().alarm_name(name).namespace("web").metric_name("latency");
+                let made = made.statistic(Statistic::Average).period(60).evaluation_periods(1).threshold(1.0);
+                made.comparison_operator(ComparisonOperator::GreaterThanThreshold).send().await.unwrap();
+                let told =
+                    client.set_alarm_state().alarm_name(name).state_value(StateValue::Alarm).state_reason(reason);
+                told.send().await.unwrap();
+            }
+        }
+    }
+
+    /// The moment that the world has.
+    pub(super) fn now(&self) -> jiff::Timestamp {
+        self.world.clock().now()
+    }
+
     /// Changes the parameter that a stack made (`Resources.P`) behind its back; deletes it where there is no value.
     pub(super) async fn disturb(&self, stack: &str, parameter: &str, value: Option<&str>) {
         match &self.behind {

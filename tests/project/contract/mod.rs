@@ -12,6 +12,7 @@ mod failure;
 mod helm;
 mod import;
 mod look;
+mod metrics;
 mod objects;
 pub(crate) mod place;
 mod pods;
@@ -78,6 +79,9 @@ on_every_world! {
         exports_tell_their_stack_and_who_imports_them,
         an_export_in_use_keeps_its_stack_and_its_value,
         drift_is_found_property_by_property;
+    metrics:
+        | a_metric_has_its_numbers_oldest_first_and_others_have_none,
+        an_alarm_tells_its_state_and_why;
     refusal:
         | termination_protection_keeps_a_stack_until_it_is_lifted,
         a_template_with_a_type_that_is_none_is_refused_whole,

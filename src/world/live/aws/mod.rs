@@ -1,6 +1,7 @@
 //! AWS over its SDK: one session a connection, one file a service.
 
 mod cloudformation;
+mod cloudwatch;
 mod convert;
 mod describe;
 mod eks;
@@ -70,6 +71,7 @@ impl Connections {
                     eks: Arc::new(eks::LiveEks(session.clone())),
                     secrets: Arc::new(secrets::LiveSecrets(session.clone())),
                     objects: Arc::new(objects::LiveObjects(session.clone())),
+                    metrics: Arc::new(cloudwatch::LiveMetrics(session.clone())),
                     identity: Arc::new(secrets::LiveSecrets(session.clone())),
                 };
                 (session, aws)

@@ -36,6 +36,8 @@ struct Ready {
 pub(super) struct Clients {
     /// CloudFormation.
     pub(super) cloudformation: aws_sdk_cloudformation::Client,
+    /// CloudWatch.
+    pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
     /// EKS.
     pub(super) eks: aws_sdk_eks::Client,
     /// Secrets Manager.
@@ -54,6 +56,9 @@ impl Clients {
         Self {
             cloudformation: aws_sdk_cloudformation::Client::from_conf(
                 aws_sdk_cloudformation::config::Builder::from(config).retry_partition(budget("cloudformation")).build(),
+            ),
+            cloudwatch: aws_sdk_cloudwatch::Client::from_conf(
+                aws_sdk_cloudwatch::config::Builder::from(config).retry_partition(budget("cloudwatch")).build(),
             ),
             eks: aws_sdk_eks::Client::from_conf(
                 aws_sdk_eks::config::Builder::from(config).retry_partition(budget("eks")).build(),

@@ -3,7 +3,7 @@
 use super::{
     Scope,
     eks::{self, AddonRecord, ClusterRecord, InsightRecord, NodegroupRecord},
-    loose,
+    loose, metrics,
     record::{ResourceRecord, StackRecord},
     secrets::{ParameterRecord, SecretRecord},
 };
@@ -86,6 +86,12 @@ pub(in crate::world::sandbox) fn drift(tx: &mut Tx<'_>, drift: &Drift) -> Option
         "insight" => drift_insight(tx, drift, name),
         "secret" => drift_secret(tx, drift, name),
         "parameter" => drift_parameter(tx, drift, name),
+        "alarm" => metrics::drift_alarm(tx, drift, name),
+        // Clusters have metrics, too: they are asked next.
+        "metric" => {
+            metrics::drift_metric(tx, drift, name);
+            return None;
+        }
         "service" if name == "cloudformation" => service(tx, drift),
         _ => return None,
     })

@@ -13,6 +13,7 @@ mod events;
 mod insights;
 mod inspect;
 mod loose;
+mod metrics;
 mod objects;
 mod physical;
 mod record;
@@ -69,6 +70,7 @@ pub(super) fn handles(sandbox: &Arc<Sandbox>, connection: &AwsConnection) -> Aws
         cloudformation: Arc::new(cloudformation::Stacks { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
         eks: Arc::new(eks::Clusters { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
         secrets: Arc::new(secrets::Store { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
+        metrics: Arc::new(metrics::CloudWatch { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
         objects: Arc::new(objects::Buckets { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
         identity: Arc::new(Sts { sandbox: Arc::clone(sandbox), connection: connection.clone(), scope }),
     }

@@ -1,17 +1,23 @@
-//! What pods answer that speak Prometheus' query API: the value of the first pattern that a query contains, else zero.
+//! What pods answer that speak Prometheus' query API: the value that the first pattern that a query contains had at the time,
+//! else zero.
 
-use super::super::Tx;
+use super::super::{Tx, series::Series};
 use crate::world::HttpAnswer;
+use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-const TABLE: &str = "metric";
+const TABLE: &str = "metric-series";
 
 /// Answers queries that contain `pattern` in a cluster with a value from now on; `None` is the default again.
 pub(super) fn set(tx: &mut Tx<'_>, cluster: &str, pattern: &str, value: Option<&str>) {
     let key = format!("{cluster}|{pattern}");
     match value {
-        Some(value) => tx.put(TABLE, &key, value),
+        Some(value) => {
+            let mut series: Series = tx.get(TABLE, &key).unwrap_or_default();
+            series.set(tx.now(), value);
+            tx.put(TABLE, &key, &series);
+        }
         None => {
             tx.delete(TABLE, &key);
         }
@@ -28,32 +34,40 @@ pub(super) fn answer(tx: &Tx<'_>, cluster: &str, path: &str) -> Option<HttpAnswe
     let query: BTreeMap<String, String> =
         query.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), decode(v))).collect();
     let asked = query.get("query").map(String::as_str).unwrap_or_default();
-    let patterns: Vec<(String, String)> = tx.scan(TABLE, &format!("{cluster}|"));
-    let value = patterns
+    let patterns: Vec<(String, Series)> = tx.scan(TABLE, &format!("{cluster}|"));
+    let series = patterns
         .into_iter()
         .find(|(key, _)| key.rsplit_once('|').is_some_and(|(_, pattern)| asked.contains(pattern)))
-        .map_or_else(|| "0".to_owned(), |(_, value)| value);
-    let now = tx.now().as_second();
-    let number = |name: &str| query.get(name).and_then(|text| text.parse::<f64>().ok());
-    let data = if value.is_empty() {
-        json!({"resultType": if range { "matrix" } else { "vector" }, "result": []})
-    } else if range {
-        #[expect(clippy::cast_possible_truncation, reason = "times of a test world")]
-        let (start, end) = (number("start").unwrap_or_default() as i64, number("end").map_or(now, |end| end as i64));
-        #[expect(clippy::cast_possible_truncation, reason = "times of a test world")]
-        let step = (number("step").unwrap_or(60.0) as i64).max(1);
-        let mut samples = Vec::new();
-        let mut at = start.max(end.saturating_sub(step.saturating_mul(1_000)));
-        while at <= end {
-            samples.push(json!([at, value]));
-            at = at.saturating_add(step);
-        }
-        json!({"resultType": "matrix", "result": [{"metric": {}, "values": samples}]})
+        .map(|(_, series)| series)
+        .unwrap_or_default();
+    let sample = |at: Timestamp| series.at(at, "0").map(|value| json!([seconds(at), value]));
+    let data = if range {
+        let number = |name: &str| query.get(name).and_then(|text| text.parse::<f64>().ok());
+        #[expect(clippy::cast_possible_truncation, reason = "a time of the API is a number of seconds")]
+        let millis = |name: &str| number(name).map(|seconds| (seconds * 1_000.0).round() as i64);
+        let now = tx.now().as_millisecond();
+        let (start, end) = (millis("start").unwrap_or(now), millis("end").unwrap_or(now));
+        let step = millis("step").unwrap_or(60_000).max(1);
+        let times = (0..MOST_STEPS).map(|n| start.saturating_add(step.saturating_mul(n)));
+        let times = times.take_while(|at| *at <= end).filter_map(|at| Timestamp::from_millisecond(at).ok());
+        let samples: Vec<_> = times.filter_map(sample).collect();
+        let result = if samples.is_empty() { json!([]) } else { json!([{"metric": {}, "values": samples}]) };
+        json!({"resultType": "matrix", "result": result})
     } else {
-        json!({"resultType": "vector", "result": [{"metric": {}, "value": [now, value]}]})
+        let result = sample(tx.now()).map(|sample| json!({"metric": {}, "value": sample}));
+        json!({"resultType": "vector", "result": result.into_iter().collect::<Vec<_>>()})
     };
     let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
     Some(HttpAnswer { status: 200, headers, body: json!({"status": "success", "data": data}).to_string() })
+}
+
+/// As many steps as Prometheus gives at most.
+const MOST_STEPS: i64 = 11_000;
+
+/// A moment as the API writes it.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of this age fit")]
+fn seconds(at: Timestamp) -> f64 {
+    at.as_millisecond() as f64 / 1_000.0
 }
 
 /// Undoes percent-encoding.
