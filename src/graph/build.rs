@@ -111,14 +111,14 @@ impl Builder<'_> {
         let mut refs = references_of_body(&resource.body);
         let lifecycle = &resource.lifecycle;
         let conditions = lifecycle.preconditions.iter().chain(&lifecycle.postconditions);
-        let strategy = resource.rollout.as_ref().and_then(|r| r.strategy.as_ref());
         let exprs = [&resource.for_each, &resource.when, &resource.controls, &resource.connection]
             .into_iter()
             .flatten()
             .chain(&lifecycle.replace_triggered_by)
-            .chain(conditions.flat_map(|c| [&c.condition, &c.error_message]))
-            .chain(strategy);
+            .chain(conditions.flat_map(|c| [&c.condition, &c.error_message]));
         refs.extend(exprs.flat_map(references));
+        // All of a rollout, whatever its strategy is: the route that it moves, what its analysis asks, what receives the traffic.
+        refs.extend(resource.rollout.iter().flat_map(|r| references_of_body(&r.block.body)));
         refs.extend(resource.verify.iter().flat_map(|v| references_of_body(&v.probe.body)));
         self.refer(path, node, &refs);
         for expr in &resource.depends_on {
@@ -128,7 +128,7 @@ impl Builder<'_> {
             Role::Data => self.schema.data(resource.kind.strip_prefix("data.").unwrap_or(&resource.kind)),
             Role::Managed | Role::Check => self.schema.kind(&resource.kind),
         };
-        let need = kind.map_or(ConnectionNeed::None, |k| k.connection);
+        let need = kind.map_or(ConnectionNeed::None, |k| k.connection.of(&resource.body));
         let probes = resource.verify.iter().map(|v| &v.probe).chain(&resource.body.blocks);
         if need == ConnectionNeed::Kubernetes
             || probes.into_iter().any(|probe| probe_needs_cluster(self.configuration, probe))
@@ -171,7 +171,9 @@ impl Builder<'_> {
             let around = self.graph.node(Node::Call(outer.clone()));
             self.edge(around, start, Why::Module);
         }
-        let refs: Vec<Reference> = [&call.for_each, &call.when].into_iter().flatten().flat_map(references).collect();
+        let mut refs: Vec<Reference> =
+            [&call.for_each, &call.when].into_iter().flatten().flat_map(references).collect();
+        refs.extend(call.rollout.iter().flat_map(|rollout| references_of_body(&rollout.block.body)));
         self.refer(&outer, start, &refs);
         for (name, expr) in &call.arguments {
             let variable = self.graph.node(Node::Variable(path.clone(), name.clone()));

@@ -29,6 +29,7 @@ mod stack;
 mod terraform;
 #[cfg(test)]
 mod testing;
+pub mod traffic;
 mod value;
 mod written;
 
@@ -69,6 +70,7 @@ static KINDS: &[(&str, &dyn Kind)] = &[
     ("manifest", &manifest::ManifestKind),
     ("stack", &stack::StackKind),
     ("terraform", &terraform::TerraformKind),
+    ("traffic", &traffic::TrafficKind),
     ("value", &value::ValueKind),
 ];
 
@@ -83,6 +85,7 @@ pub fn schema() -> &'static Schema {
             helm::SCHEMA,
             manifest::SCHEMA,
             terraform::SCHEMA,
+            traffic::SCHEMA,
             command::SCHEMA,
             value::SCHEMA,
             check::SCHEMA,

@@ -15,6 +15,7 @@ fn page(name: &str, role: Role) -> &'static str {
         ("value", _) => include_str!("../../docs/kinds/value.md"),
         ("command", _) => include_str!("../../docs/kinds/command.md"),
         ("terraform", _) => include_str!("../../docs/kinds/terraform.md"),
+        ("traffic", _) => include_str!("../../docs/kinds/traffic.md"),
         ("check", _) => include_str!("../../docs/kinds/check.md"),
         (other, _) => panic!("docs/kinds has no page for {other}"),
     }
@@ -32,6 +33,9 @@ fn the_docs_say_of_every_attribute_what_the_schema_says() {
     for kind in schema().kinds {
         let text = page(kind.name, kind.role);
         told(text, kind.block, kind.name);
+        if kind.name == "traffic" {
+            kind.block.blocks.iter().for_each(|nested| told(text, nested.block, nested.name));
+        }
         for export in kind.exports {
             assert!(text.contains(&format!("`{}`", export.name)), "{}: {}", kind.name, export.name);
         }

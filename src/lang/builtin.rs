@@ -301,44 +301,6 @@ pub const PROMETHEUS: BlockSchema = BlockSchema {
     doc: "Where metrics are asked for.",
 };
 
-/// `traffic "name" {}`.
-pub const TRAFFIC: BlockSchema = BlockSchema {
-    attributes: &[attribute("phase", Shape::Reference, "The phase in which it is made: phase.NAME.")],
-    blocks: &[
-        block(
-            "alb",
-            &schema(
-                &[
-                    attribute("listener", Shape::String, "The listener's ARN; a rule of Terrace's own is made on it."),
-                    attribute("rule", Shape::String, "The ARN of a rule that is there already, in its place."),
-                    attribute("priority", Shape::Number, "The rule's priority."),
-                    attribute("host", Shape::String, "The host it answers to."),
-                    attribute("path", Shape::String, "The path it answers to."),
-                    required("blue", Shape::String, "The ARN of the blue target group."),
-                    required("green", Shape::String, "The ARN of the green target group."),
-                    attribute("aws", Shape::Reference, "The account and region it is in: aws.NAME."),
-                ],
-                &[],
-                "An application load balancer with two permanent target groups.",
-            ),
-        ),
-        block(
-            "service",
-            &schema(
-                &[
-                    required("name", Shape::String, "The service whose selector is switched."),
-                    required("namespace", Shape::String, "Its namespace."),
-                    attribute("kubernetes", Shape::Reference, "The connection: kubernetes.NAME."),
-                ],
-                &[],
-                "A Kubernetes service: one switch, no weights.",
-            ),
-        ),
-    ],
-    exactly_one: &["alb", "service"],
-    doc: "Traffic that a rollout can move.",
-};
-
 /// `lifecycle {}`.
 pub const LIFECYCLE: BlockSchema = schema(
     &[
@@ -468,7 +430,6 @@ pub const TOP: &[(&str, u8, &BlockSchema)] = &[
     ("kubernetes", 1, &KUBERNETES),
     ("aws", 1, &AWS),
     ("prometheus", 1, &PROMETHEUS),
-    ("traffic", 1, &TRAFFIC),
     ("module", 1, &MODULE),
     ("moved", 0, &MOVED),
     ("import", 0, &IMPORT),

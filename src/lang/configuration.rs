@@ -30,7 +30,7 @@ pub struct Configuration {
     pub kubernetes: BTreeMap<Arc<str>, Connection>,
     /// `aws "name"` blocks by name.
     pub aws: BTreeMap<Arc<str>, Connection>,
-    /// `prometheus` and `traffic` blocks and whatever else is only read by kinds, by (kind, name).
+    /// `prometheus` blocks and whatever else is only read by kinds, by (kind, name).
     pub fixtures: BTreeMap<(Arc<str>, Arc<str>), Fixture>,
     /// The root module.
     pub root: Arc<Module>,
@@ -129,7 +129,7 @@ pub struct Connection {
     pub body: Body,
 }
 
-/// A block that is only referred to: `prometheus`, `traffic`.
+/// A block that is only referred to: `prometheus`.
 #[derive(Debug, Clone)]
 pub struct Fixture {
     /// Its kind.

@@ -201,9 +201,7 @@ fn classify(first: &Arc<str>, span: &Span, steps: &[Step<'_>]) -> Reference {
         "each" => Target::Each,
         "self" => Target::SelfValue,
         "kubernetes" | "aws" => attribute(&mut taken).map_or(unknown, |name| Target::Connection(first.clone(), name)),
-        "prometheus" | "traffic" | "notify" => {
-            attribute(&mut taken).map_or(unknown, |name| Target::Fixture(first.clone(), name))
-        }
+        "prometheus" | "notify" => attribute(&mut taken).map_or(unknown, |name| Target::Fixture(first.clone(), name)),
         "module" => {
             key_allowed = true;
             attribute(&mut taken).map_or(unknown, |name| Target::Module { name, output: None, key: None })

@@ -18,21 +18,8 @@ use std::{
     sync::Arc,
 };
 
-const FIRST_NAMES: &[&str] = &[
-    "var",
-    "local",
-    "module",
-    "data",
-    "each",
-    "self",
-    "env",
-    "path",
-    "phase",
-    "kubernetes",
-    "aws",
-    "prometheus",
-    "traffic",
-];
+const FIRST_NAMES: &[&str] =
+    &["var", "local", "module", "data", "each", "self", "env", "path", "phase", "kubernetes", "aws", "prometheus"];
 
 /// Checks all modules of a configuration, each once.
 pub(crate) fn check(
@@ -139,7 +126,7 @@ impl Scope<'_> {
         for expr in &resource.lifecycle.replace_triggered_by {
             self.expr(expr, Place { each, own: false });
         }
-        match (&resource.connection, kind.map(|k| k.connection)) {
+        match (&resource.connection, kind.map(|k| k.connection.of(&resource.body))) {
             (Some(expr), Some(ConnectionNeed::Aws)) => self.connection(expr, "aws", place),
             (Some(expr), Some(ConnectionNeed::Kubernetes)) => self.connection(expr, "kubernetes", place),
             (None, Some(ConnectionNeed::Kubernetes)) if resource.role == Role::Managed => {

@@ -1,6 +1,8 @@
 //! What may be written in a block. The kinds give theirs as data; the language checks and decodes by it, and
 //! `terrace schema` and the docs print it.
 
+use crate::lang::ast::{Block, Body};
+
 /// The type of an attribute as the schema states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,6 +88,21 @@ pub enum ConnectionNeed {
     Aws,
     /// `kubernetes = kubernetes.NAME`.
     Kubernetes,
+    /// `kubernetes = kubernetes.NAME` where one of these blocks is written in it, else `aws = aws.NAME`.
+    KubernetesWith(&'static [&'static str]),
+}
+
+impl ConnectionNeed {
+    /// What a declaration with this body needs: one of the first three.
+    #[must_use]
+    pub fn of(self, body: &Body) -> Self {
+        let Self::KubernetesWith(names) = self else { return self };
+        let named = |block: &Block| match &*block.kind {
+            "dynamic" => block.labels.first().is_some_and(|(label, _)| names.contains(&&**label)),
+            kind => names.contains(&kind),
+        };
+        if body.blocks.iter().any(named) { Self::Kubernetes } else { Self::Aws }
+    }
 }
 
 /// Whether a kind is something managed, something read, or something only checked.

@@ -44,7 +44,7 @@ pub enum Target {
     Phase(Arc<str>),
     /// `kubernetes.x`, `aws.x`.
     Connection(Arc<str>, Arc<str>),
-    /// `prometheus.x`, `traffic.x`.
+    /// `prometheus.x`.
     Fixture(Arc<str>, Arc<str>),
     /// `environment.x`.
     Environment(Arc<str>),

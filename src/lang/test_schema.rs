@@ -155,6 +155,27 @@ pub(crate) static SCHEMA: Schema = Schema {
             &[a("outputs", Shape::Object)],
         ),
         kind(
+            "traffic",
+            Role::Managed,
+            ConnectionNeed::Aws,
+            &BlockSchema {
+                attributes: &[],
+                blocks: &[probe(
+                    "alb",
+                    &block(&[
+                        a("listener", Shape::String),
+                        a("priority", Shape::Number),
+                        a("host", Shape::String),
+                        r("blue", Shape::String),
+                        r("green", Shape::String),
+                    ]),
+                )],
+                exactly_one: &["alb"],
+                doc: "",
+            },
+            &[a("id", Shape::String)],
+        ),
+        kind(
             "value",
             Role::Managed,
             ConnectionNeed::None,

@@ -177,7 +177,10 @@ async fn live_unremembered(subject: &Subject, node: &crate::plan::Planned) -> Op
     }
     let aws = node.place.as_ref().unwrap_or(&subject.aws).clone();
     let connections = crate::plan::connect::Connections { aws, cluster: None };
-    if kind.schema().connection == crate::lang::schema::ConnectionNeed::Kubernetes {
+    let declared = subject.configuration.resource(&crate::lang::Declaration::from(&node.address));
+    let need = kind.schema().connection;
+    let need = declared.map_or(need, |resource| need.of(&resource.body));
+    if need == crate::lang::schema::ConnectionNeed::Kubernetes {
         return None; // its cluster is found when its turn comes, and it is read again then
     }
     let timeout = std::time::Duration::from_secs(120);

@@ -127,7 +127,7 @@ pub fn prepare(
     let resource = resource(subject, &declaration)?;
     let kind = kind(&resource.kind).ok_or_else(|| unsupported(resource))?;
     let evaluated = evaluator.evaluate(address)?;
-    let need = kind.schema().connection;
+    let need = kind.schema().connection.of(&resource.body);
     let probes = resource.verify.iter().map(|v| &v.probe).chain(&resource.body.blocks);
     let probes_need_cluster =
         probes.into_iter().any(|probe| crate::graph::probe_needs_cluster(&subject.configuration, probe));

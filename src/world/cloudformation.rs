@@ -398,6 +398,9 @@ pub trait CloudFormation: Send + Sync {
 
     /// The resources.
     async fn stack_resources(&self, name: &str) -> Outcome<Vec<StackResource>>;
+    /// The stack that a resource belongs to, by the resource's physical id: the stack's name and the logical id. `None` where it
+    /// belongs to none.
+    async fn stack_of(&self, physical_id: &str) -> Outcome<Option<(String, String)>>;
 
     /// Detects drift and returns the resources that were checked. Runs to its end; `deadline` bounds it.
     async fn detect_drift(&self, name: &str, deadline: Duration) -> Outcome<Vec<ResourceDrift>>;

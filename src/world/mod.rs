@@ -10,6 +10,7 @@ mod helm;
 mod kubernetes;
 mod ledger;
 pub mod live;
+mod load_balancers;
 mod machine;
 mod metrics;
 pub mod sandbox;
@@ -34,6 +35,7 @@ pub use kubernetes::{
     Watched,
 };
 pub use ledger::{Broken, Ledger, Lock, LockOwner, Moved, Stored};
+pub use load_balancers::{Forward, ListenerRule, LoadBalancers, RuleChange, RuleRequest, TargetGroup, TargetState};
 pub use machine::Machine;
 pub use metrics::{Alarm, Datapoint, MetricQuery, Metrics};
 pub use services::{Caller, Command, Http, Identity, Objects, Parameter, Program, ProgramEnd, Secrets};
@@ -159,6 +161,8 @@ pub struct Aws {
     pub cloudformation: Arc<dyn CloudFormation>,
     /// Clusters and add-ons.
     pub eks: Arc<dyn Eks>,
+    /// Application load balancers.
+    pub load_balancers: Arc<dyn LoadBalancers>,
     /// Secrets and parameters.
     pub secrets: Arc<dyn Secrets>,
     /// Who calls.

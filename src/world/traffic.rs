@@ -3,6 +3,7 @@
 
 use crate::{base::Side, world::Outcome};
 use async_trait::async_trait;
+use std::time::Duration;
 
 /// How much of the traffic each side gets, in percent; always 100 in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -127,6 +128,10 @@ pub trait Traffic: Send + Sync {
 
     /// Reads back what is in force.
     async fn read(&self) -> Outcome<Routed>;
+
+    /// How long the targets of a side keep the requests that they have once they are taken out: what the caller waits after a
+    /// side's traffic is gone, before it unbinds the side or takes its pods away. Nothing where the platform says nothing of it.
+    async fn drain(&self, side: Side) -> Outcome<Duration>;
 
     /// What the platform says of a side's targets.
     async fn health(&self, side: Side) -> Outcome<TargetHealth>;

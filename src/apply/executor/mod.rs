@@ -39,7 +39,8 @@ use tokio::sync::Semaphore;
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// How many calls of one service run at once, whatever the parallelism: its own rate limits are lower.
-const SERVICE_LIMITS: &[(&str, usize)] = &[("cloudformation", 16), ("eks", 16), ("helm", 8), ("kubernetes", 32)];
+const SERVICE_LIMITS: &[(&str, usize)] =
+    &[("cloudformation", 16), ("eks", 16), ("elasticloadbalancing", 16), ("helm", 8), ("kubernetes", 32)];
 /// For services that are not listed.
 const OTHER_LIMIT: usize = 64;
 

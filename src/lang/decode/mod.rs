@@ -101,10 +101,7 @@ impl<'a> Decoder<'a> {
     fn block(&mut self, block: &Block) {
         let kind = &*block.kind;
         if !self.is_root
-            && matches!(
-                kind,
-                "plan" | "environment" | "phase" | "kubernetes" | "aws" | "prometheus" | "traffic" | "notify"
-            )
+            && matches!(kind, "plan" | "environment" | "phase" | "kubernetes" | "aws" | "prometheus" | "notify")
         {
             let hint = match kind {
                 "phase" => {
@@ -127,7 +124,6 @@ impl<'a> Decoder<'a> {
             "phase" => self.phase(block),
             "kubernetes" | "aws" => self.connection(block),
             "prometheus" => self.fixture(block, Some(&builtin::PROMETHEUS)),
-            "traffic" => self.fixture(block, Some(&builtin::TRAFFIC)),
             "notify" => self.fixture(block, None),
             "variable" => self.variable(block),
             "locals" => self.locals(block),

@@ -53,10 +53,10 @@ impl Decoder<'_> {
             Some(attribute) => self.phase_ref(&attribute.expr),
             None => None,
         };
-        let connection = match kind.connection {
+        let connection = match kind.connection.of(body) {
             ConnectionNeed::None => None,
-            ConnectionNeed::Aws => expr("aws"),
             ConnectionNeed::Kubernetes => expr("kubernetes"),
+            ConnectionNeed::Aws | ConnectionNeed::KubernetesWith(_) => expr("aws"),
         };
         let depends_on = self.elements(body, "depends_on").to_vec();
         let resource = Resource {
@@ -85,10 +85,10 @@ impl Decoder<'_> {
 
     fn check_resource(&mut self, block: &Block, kind: &KindSchema) {
         let mut attributes = builtin::META_ATTRIBUTES.to_vec();
-        match kind.connection {
+        match kind.connection.of(&block.body) {
             ConnectionNeed::None => {}
-            ConnectionNeed::Aws => attributes.push(AWS),
             ConnectionNeed::Kubernetes => attributes.push(KUBERNETES),
+            ConnectionNeed::Aws | ConnectionNeed::KubernetesWith(_) => attributes.push(AWS),
         }
         let allowed = |nested: &&NestedSchema| match (nested.name, kind.role) {
             ("rollout", _) => kind.rollout,

@@ -204,7 +204,7 @@ impl Evaluator {
         }
     }
 
-    /// What a reference that is no value names: an address, or a block such as `traffic.headlamp`.
+    /// What a reference that is no value names: an address, or a block such as `prometheus.main`.
     pub(super) fn reference_text(&mut self, expr: &Expr, frame: Frame<'_>) -> Outcome<Value> {
         let refuse = || {
             Diagnostic::error("wrong_type", "a reference to a declared thing is required")

@@ -278,7 +278,7 @@ impl Evaluator {
         self.top(|e| e.connection_value(kind, name, key))
     }
 
-    /// The body of a block that is only referred to, `prometheus` or `traffic`, as an object.
+    /// The body of a block that is only referred to, `prometheus`, as an object.
     ///
     /// # Errors
     /// What is wrong with it, or that it is not there.

@@ -93,7 +93,7 @@ impl Evaluator {
             "terraform" => Err(fail("unknown_reference", "there is no `terraform` here".to_owned())
                 .hint("env.name is the environment")
                 .into()),
-            "phase" | "environment" | "kubernetes" | "aws" | "prometheus" | "traffic" => {
+            "phase" | "environment" | "kubernetes" | "aws" | "prometheus" => {
                 let why = format!("{first}.{last} names a block and has no value of its own");
                 Err(fail("unknown_reference", why).into())
             }

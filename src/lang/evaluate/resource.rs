@@ -263,10 +263,10 @@ impl Evaluator {
         schema: &KindSchema,
         frame: Frame<'_>,
     ) -> Outcome<Option<ConnectionRef>> {
-        let kind = match schema.connection {
+        let kind = match schema.connection.of(&resource.body) {
             ConnectionNeed::None => return Ok(None),
-            ConnectionNeed::Aws => "aws",
             ConnectionNeed::Kubernetes => "kubernetes",
+            ConnectionNeed::Aws | ConnectionNeed::KubernetesWith(_) => "aws",
         };
         if let Some(expr) = &resource.connection {
             return self.connection_named(kind, expr, frame).map(Some);

@@ -564,5 +564,7 @@ fn the_reference_plan_evaluates_with_its_stacks_unknown() {
     assert_eq!(rollout.get("traffic"), Some(&"traffic.headlamp".into()));
     assert_eq!(rollout.get("backend").unwrap().get("service"), Some(&"headlamp-green".into()));
     assert_eq!(evaluator.connection("kubernetes", "main", None).unwrap().waits_for(), [address("stack.cluster")]);
-    assert!(evaluator.fixture("traffic", "headlamp").unwrap().get("alb").is_some());
+    let route = evaluator.evaluate(&address("traffic.headlamp")).unwrap();
+    assert_eq!(texts(&route.references), ["stack.ingress"]);
+    assert_eq!(route.inputs.get("alb").unwrap().get("priority"), Some(&100.into()));
 }

@@ -13,6 +13,7 @@ const RARELY: &[(&str, &str)] = &[
         "cloudformation:ContinueUpdateRollback",
         "`doctor --fix` of a rollback that failed, which MiniStack has no way to make",
     ),
+    ("cloudformation:DescribeStackResources", "where `traffic` takes a rule that is there"),
     ("cloudformation:GetTemplateSummary", "where `import_resources` brings something into a stack"),
     ("cloudformation:ListExports", "where an update takes an export away"),
     ("cloudformation:ListImports", "where an update takes an export away"),
@@ -38,6 +39,50 @@ const RARELY: &[(&str, &str)] = &[
     ("eks:UpdateAddon", "add-ons need a cluster"),
     ("eks:UpdateClusterVersion", "upgrades, which no server here has"),
     ("eks:UpdateNodegroupVersion", "upgrades, which no server here has"),
+    (
+        "elasticloadbalancing:AddTags",
+        "rules of load balancers, which `traffic` makes; MiniStack forgets what they forward to",
+    ),
+    (
+        "elasticloadbalancing:CreateRule",
+        "rules of load balancers, which `traffic` makes; MiniStack forgets what they forward to",
+    ),
+    (
+        "elasticloadbalancing:DeleteRule",
+        "rules of load balancers, which `traffic` makes; MiniStack forgets what they forward to",
+    ),
+    (
+        "elasticloadbalancing:DescribeRules",
+        "rules of load balancers, which `traffic` makes; MiniStack forgets what they forward to",
+    ),
+    (
+        "elasticloadbalancing:DescribeTags",
+        "rules of load balancers, which `traffic` makes; MiniStack forgets what they forward to",
+    ),
+    (
+        "elasticloadbalancing:DescribeTargetGroupAttributes",
+        "rules of load balancers, which `traffic` makes; MiniStack forgets what they forward to",
+    ),
+    (
+        "elasticloadbalancing:DescribeTargetGroups",
+        "rules of load balancers, which `traffic` makes; MiniStack forgets what they forward to",
+    ),
+    (
+        "elasticloadbalancing:DescribeTargetHealth",
+        "rules of load balancers, which `traffic` makes; MiniStack forgets what they forward to",
+    ),
+    (
+        "elasticloadbalancing:ModifyRule",
+        "rules of load balancers, which `traffic` makes; MiniStack forgets what they forward to",
+    ),
+    (
+        "elasticloadbalancing:RemoveTags",
+        "rules of load balancers, which `traffic` makes; MiniStack forgets what they forward to",
+    ),
+    (
+        "elasticloadbalancing:SetRulePriorities",
+        "rules of load balancers, which `traffic` makes; MiniStack forgets what they forward to",
+    ),
 ];
 
 const MORE: &str = r#"

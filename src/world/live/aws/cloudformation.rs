@@ -283,6 +283,20 @@ impl CloudFormation for LiveCloudFormation {
         Ok(resources)
     }
 
+    async fn stack_of(&self, physical_id: &str) -> Outcome<Option<(String, String)>> {
+        let call = self.client().await?.describe_stack_resources().physical_resource_id(physical_id);
+        match call.send().await.map_err(failed("cloudformation:DescribeStackResources", physical_id)) {
+            // The whole stack is told: which of it is meant, its id says.
+            Ok(answer) => Ok(answer
+                .stack_resources()
+                .iter()
+                .find(|resource| resource.physical_resource_id() == Some(physical_id))
+                .and_then(|r| Some((r.stack_name()?.to_owned(), r.logical_resource_id()?.to_owned())))),
+            Err(failure) if failure.class == Class::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn detect_drift(&self, name: &str, deadline: Duration) -> Outcome<Vec<ResourceDrift>> {
         let client = self.client().await?;
         let began = client.detect_stack_drift().stack_name(name).send().await;

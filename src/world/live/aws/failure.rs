@@ -106,6 +106,7 @@ fn classify(code: &str, message: &str, status: StatusCode) -> Class {
         | "MissingAuthenticationToken"
         | "InvalidIdentityToken"
         | "AccountProblem"
+        | "OperationNotPermitted"
         | "DecryptionFailure"
         | "KMSAccessDeniedException"
         | "Forbidden" => Class::Denied,
@@ -119,6 +120,10 @@ fn classify(code: &str, message: &str, status: StatusCode) -> Class {
         | "NoSuchKey"
         | "NotFound"
         | "NotFoundException"
+        | "ListenerNotFound"
+        | "LoadBalancerNotFound"
+        | "RuleNotFound"
+        | "TargetGroupNotFound"
         | "NoSuchEntity" => Class::NotFound,
         "RequestTimeout" | "RequestTimeoutException" => Class::TimedOut,
         "IDPCommunicationError" => Class::Unavailable,
@@ -129,6 +134,7 @@ fn classify(code: &str, message: &str, status: StatusCode) -> Class {
         | "BucketAlreadyExists"
         | "BucketAlreadyOwnedByYou"
         | "NameAlreadyExistsException"
+        | "PriorityInUse"
         | "ParameterAlreadyExists" => Class::AlreadyExists,
         "ResourceInUseException"
         | "ConflictException"
@@ -145,8 +151,16 @@ fn classify(code: &str, message: &str, status: StatusCode) -> Class {
         | "ServiceQuotaExceededException"
         | "ResourceLimitExceededException"
         | "ConcurrentResourcesLimitExceededException"
-        | "TooManyBuckets" => Class::Limit,
-        "InternalFailure"
+        | "TargetGroupAssociationLimit"
+        | "TooManyActions"
+        | "TooManyBuckets"
+        | "TooManyRules"
+        | "TooManyTags"
+        | "TooManyTargetGroups"
+        | "TooManyTargets"
+        | "TooManyUniqueTargetGroupsPerLoadBalancer" => Class::Limit,
+        "HealthUnavailable"
+        | "InternalFailure"
         | "InternalError"
         | "InternalServerError"
         | "InternalServiceError"

@@ -11,6 +11,7 @@ mod http;
 #[cfg(test)]
 mod import_tests;
 mod keyring;
+mod load_balancers;
 mod objects;
 #[cfg(test)]
 mod recorded;
@@ -69,6 +70,7 @@ impl Connections {
                 let aws = Aws {
                     cloudformation: Arc::new(cloudformation::LiveCloudFormation::new(session.clone())),
                     eks: Arc::new(eks::LiveEks(session.clone())),
+                    load_balancers: Arc::new(load_balancers::LiveLoadBalancers(session.clone())),
                     secrets: Arc::new(secrets::LiveSecrets(session.clone())),
                     objects: Arc::new(objects::LiveObjects(session.clone())),
                     metrics: Arc::new(cloudwatch::LiveMetrics(session.clone())),

@@ -40,6 +40,8 @@ pub(super) struct Clients {
     pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
     /// EKS.
     pub(super) eks: aws_sdk_eks::Client,
+    /// Elastic Load Balancing.
+    pub(super) elasticloadbalancing: aws_sdk_elasticloadbalancingv2::Client,
     /// Secrets Manager.
     pub(super) secretsmanager: aws_sdk_secretsmanager::Client,
     /// Parameters.
@@ -62,6 +64,11 @@ impl Clients {
             ),
             eks: aws_sdk_eks::Client::from_conf(
                 aws_sdk_eks::config::Builder::from(config).retry_partition(budget("eks")).build(),
+            ),
+            elasticloadbalancing: aws_sdk_elasticloadbalancingv2::Client::from_conf(
+                aws_sdk_elasticloadbalancingv2::config::Builder::from(config)
+                    .retry_partition(budget("elasticloadbalancing"))
+                    .build(),
             ),
             secretsmanager: aws_sdk_secretsmanager::Client::from_conf(
                 aws_sdk_secretsmanager::config::Builder::from(config).retry_partition(budget("secretsmanager")).build(),

@@ -191,6 +191,13 @@ impl CloudFormation for Stacks {
         .await
     }
 
+    async fn stack_of(&self, physical_id: &str) -> Outcome<Option<(String, String)>> {
+        self.with("cloudformation:DescribeStackResources", physical_id, |tx, _| {
+            Ok(record::holder(tx, &self.scope, physical_id).map(|(stack, record)| (stack.name, record.logical)))
+        })
+        .await
+    }
+
     async fn detect_drift(&self, name: &str, deadline: Duration) -> Outcome<Vec<ResourceDrift>> {
         let seconds = Duration::from_secs(4);
         self.with("cloudformation:DetectStackDrift", name, |tx, ask| {

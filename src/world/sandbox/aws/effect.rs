@@ -4,6 +4,7 @@
 use super::{
     eks::{self, AddonRecord, ClusterRecord},
     engine::Change,
+    load_balancers,
     physical::{self, scalar},
     record::{ResourceRecord, StackRecord},
     secrets::{self, ParameterRecord, SecretRecord},
@@ -300,6 +301,7 @@ pub(super) fn deleted(tx: &mut Tx<'_>, stack: &StackRecord, record: &ResourceRec
     }
     match record.resource_type.as_str() {
         "AWS::EKS::Cluster" => eks::remove_cluster(tx, &scope.key(&record.physical)),
+        "AWS::ElasticLoadBalancingV2::Listener" => load_balancers::remove_listener(tx, scope, &record.physical),
         "AWS::EKS::Nodegroup" | "AWS::EKS::FargateProfile" => {
             count_nodes(tx, stack, record, 0);
             let cluster = scalar(&record.properties["ClusterName"]).unwrap_or_default();

@@ -12,6 +12,7 @@ mod engine;
 mod events;
 mod insights;
 mod inspect;
+mod load_balancers;
 mod loose;
 mod metrics;
 mod objects;
@@ -69,6 +70,7 @@ pub(super) fn handles(sandbox: &Arc<Sandbox>, connection: &AwsConnection) -> Aws
     Aws {
         cloudformation: Arc::new(cloudformation::Stacks { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
         eks: Arc::new(eks::Clusters { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
+        load_balancers: Arc::new(load_balancers::Balancers { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
         secrets: Arc::new(secrets::Store { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
         metrics: Arc::new(metrics::CloudWatch { sandbox: Arc::clone(sandbox), scope: scope.clone() }),
         objects: Arc::new(objects::Buckets { sandbox: Arc::clone(sandbox), scope: scope.clone() }),

@@ -185,6 +185,24 @@ pub(super) fn resources(tx: &Tx<'_>, stack: &str) -> BTreeMap<String, ResourceRe
         .collect()
 }
 
+/// Every resource that a living stack of an account and region has.
+pub(super) fn all(tx: &Tx<'_>, scope: &Scope) -> Vec<ResourceRecord> {
+    living(tx, scope).into_iter().flat_map(|stack| resources(tx, &stack.id).into_values()).filter(|r| !r.gone).collect()
+}
+
+/// The living stack that has the resource of this physical id, and the resource.
+pub(super) fn holder(tx: &Tx<'_>, scope: &Scope, physical: &str) -> Option<(StackRecord, ResourceRecord)> {
+    living(tx, scope).into_iter().find_map(|stack| {
+        let held = resources(tx, &stack.id).into_values().find(|r| r.physical == physical && !r.gone)?;
+        Some((stack, held))
+    })
+}
+
+fn living(tx: &Tx<'_>, scope: &Scope) -> Vec<StackRecord> {
+    let stacks = tx.scan::<StackRecord>("stack", "").into_iter().map(|(_, stack)| stack);
+    stacks.filter(|stack| stack.scope == *scope && stack.status != "DELETE_COMPLETE").collect()
+}
+
 /// The steps of a stack's operation by logical id.
 pub(super) fn steps(tx: &Tx<'_>, stack: &str) -> BTreeMap<String, Step> {
     let prefix = format!("{stack}|");

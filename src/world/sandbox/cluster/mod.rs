@@ -6,6 +6,7 @@
 mod addon;
 mod admission;
 mod apply;
+mod endpoints;
 mod helm;
 mod inspect;
 mod kubernetes;
@@ -18,6 +19,8 @@ mod types;
 mod volumes;
 mod watch;
 mod workload;
+
+pub(in crate::world::sandbox) use endpoints::{Target, targets};
 
 use super::{Halfway, Sandbox, Tx};
 use crate::world::{Charts, ClusterConnection, ClusterHandle, ObjectRef, Outcome};

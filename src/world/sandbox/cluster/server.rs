@@ -6,6 +6,7 @@ use super::{
     super::Tx,
     admission,
     apply::{self, Applier},
+    endpoints,
     record::{self, Record, Server},
     removal,
     types::{self, group},
@@ -348,6 +349,8 @@ pub(super) fn list(
     reach(tx, cluster)?;
     let mut found: Vec<Json> = if (api_version, kind) == ("v1", "Pod") {
         pods_in(tx, cluster, namespace)
+    } else if (api_version, kind) == ("discovery.k8s.io/v1", "EndpointSlice") {
+        endpoints::slices(tx, cluster, namespace)
     } else {
         let records = record::of_type(tx, cluster, api_version, kind, namespace);
         records.iter().map(|record| in_version(view(tx, cluster, record), api_version)).collect()
