@@ -97,11 +97,11 @@ impl ConnectionNeed {
     #[must_use]
     pub fn of(self, body: &Body) -> Self {
         let Self::KubernetesWith(names) = self else { return self };
-        let named = |block: &Block| match &*block.kind {
+        let is_one = |block: &Block| match &*block.kind {
             "dynamic" => block.labels.first().is_some_and(|(label, _)| names.contains(&&**label)),
             kind => names.contains(&kind),
         };
-        if body.blocks.iter().any(named) { Self::Kubernetes } else { Self::Aws }
+        if body.blocks.iter().any(is_one) { Self::Kubernetes } else { Self::Aws }
     }
 }
 

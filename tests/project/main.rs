@@ -57,3 +57,5 @@ mod templates;
 mod terraform;
 #[cfg(test)]
 mod tour;
+#[cfg(test)]
+mod traffic;

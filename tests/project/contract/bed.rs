@@ -4,7 +4,7 @@
 
 use crate::support::{self, Account, server::Server};
 use aws_sdk_ssm::types::ParameterType;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use terrace::{
     base::Secret,
     world::{
@@ -207,6 +207,28 @@ Outputs:
     /// The moment that the world has.
     pub(super) fn now(&self) -> jiff::Timestamp {
         self.world.clock().now()
+    }
+
+    /// The outputs of a new stack of this template. A server that has no change sets worth the name makes it without one.
+    pub(super) async fn outputs_of(&self, name: &str, template: &str) -> BTreeMap<String, String> {
+        match &self.behind {
+            Behind::Sandbox(..) => {
+                let made = self.apply(&request(name, template), "first").await;
+                made.outputs.into_iter().map(|(key, output)| (key, output.value)).collect()
+            }
+            Behind::Server(account) => crate::traffic::balancer(account, name, template).await,
+        }
+    }
+
+    /// Registers a target with a group; false where a world has none but what its clusters bind.
+    pub(super) async fn register(&self, group: &str, id: &str, port: i32) -> bool {
+        match &self.behind {
+            Behind::Sandbox(..) => false,
+            Behind::Server(account) => {
+                crate::traffic::register(account, group, id, port).await;
+                true
+            }
+        }
     }
 
     /// Changes the parameter that a stack made (`Resources.P`) behind its back; deletes it where there is no value.

@@ -17,7 +17,10 @@ mod objects;
 pub(crate) mod place;
 mod pods;
 mod refusal;
+mod rules;
 mod small;
+
+pub(crate) use rules::BALANCER;
 
 use bed::Bed;
 use place::Place;
@@ -93,6 +96,28 @@ on_every_world! {
     small:
         the_caller_is_of_the_account,
         parameters_and_secrets_are_read_by_name | a_cluster_that_is_not_there_is_told_as_such;
+}
+
+/// Makes each function a test on the worlds that know weights: MiniStack drops them.
+macro_rules! on_every_balancer {
+    ($($test:ident),* $(,)?) => {
+        mod sandboxed_rules {
+            $(#[tokio::test] async fn $test() { super::rules::$test(&super::Bed::sandbox()).await; })*
+        }
+        mod rules_of_moto {
+            $(#[tokio::test] async fn $test() {
+                if let Some(bed) = super::Bed::moto() { super::rules::$test(&bed).await; }
+            })*
+        }
+    };
+}
+
+on_every_balancer! {
+    a_rule_is_made_with_its_weights_and_tags_and_read_back,
+    one_call_moves_all_weights_and_stickiness_and_leaves_the_conditions,
+    a_priority_is_of_one_rule_only,
+    tags_come_and_go_and_a_deleted_rule_is_gone,
+    a_target_group_tells_its_settings_and_its_targets,
 }
 
 /// Makes each function a test on each cluster.
