@@ -16,7 +16,7 @@ help: ## say what there is
 
 # What tests stand on, each needed by some of them: stand-ins for AWS, and a Kubernetes cluster with what works on it.
 CLUSTER := etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok helm4 registry
-TESTBED := cfn-lint ministack moto $(CLUSTER) helm3 kustomize opentofu prometheus
+TESTBED := actionlint cfn-lint ministack moto $(CLUSTER) helm3 kustomize opentofu prometheus
 
 .PHONY: test
 test: ## run every test (first builds what they stand on: 20 minutes, once)
@@ -78,6 +78,7 @@ bench: ## measure terrace beside its peers, and rewrite docs/benchmarks.md (40 m
 	$(CARGO) bench --locked --bench yardstick
 	$(CARGO) bench --locked --bench stacks
 	$(CARGO) bench --locked --bench kubernetes
+	$(CARGO) bench --locked --bench delivery
 
 .PHONY: docs
 docs: ## build the reference of the library's modules

@@ -58,7 +58,7 @@ pub(super) async fn ask(
         return Err(Error::NotEligible { env: header.env.clone(), release, reasons });
     }
     let by = warrant.by.as_ref().map(|by| by.spoken().to_owned()).unwrap_or_default();
-    let approved_by = approvals.iter().map(|a| a.by.spoken().to_owned()).collect();
+    let approved_by = counted(warrant, &target, &approvals, now);
     let passage = Passage { approved_by, ..warrant.passage.clone() };
     arrival(&saved.content, &target, run, by, passage, now)
 }
@@ -99,6 +99,14 @@ fn reasons(warrant: &Warrant, saved: &Saved, target: &Place, approvals: &[Approv
         }
     }
     all
+}
+
+/// Whose approvals counted, for the record: who agreed twice, or might not, is not in it.
+fn counted(warrant: &Warrant, target: &Place, approvals: &[Approval], now: Timestamp) -> Vec<String> {
+    let rules = target.all_gates().filter_map(|gates| gates.approval.as_ref());
+    let counted = rules.flat_map(|rule| gate::count(rule, approvals, &warrant.authors, now).counted);
+    let named: std::collections::BTreeSet<String> = counted.map(|by| by.spoken().to_owned()).collect();
+    named.into_iter().collect()
 }
 
 fn asks_for_approval(target: &Place) -> bool {

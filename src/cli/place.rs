@@ -69,14 +69,19 @@ pub(crate) fn open_world(context: &Context, project: &Project, chosen: &Chosen) 
     }
     let live = context.live();
     let settings = &project.settings;
-    let mirrors = settings.mirrors.iter().map(|m| ChartMirror { from: m.from.clone(), to: m.to.clone() });
     live.use_helm(HelmSettings {
         program: settings.programs.get("helm").cloned(),
-        mirrors: mirrors.collect(),
+        mirrors: mirrors(project),
         archives: project.released.clone(),
         cache: None,
     });
     Ok(live)
+}
+
+/// `[[mirror]]`, for charts, images and registries.
+pub(crate) fn mirrors(project: &Project) -> Vec<ChartMirror> {
+    let all = project.settings.mirrors.iter();
+    all.map(|m| ChartMirror { from: m.from.clone(), to: m.to.clone() }).collect()
 }
 
 /// The name of an environment's world in the key of its state (rule 2).
@@ -198,6 +203,7 @@ pub(crate) fn locked_charts(release: &Release, folder: &Path) -> Vec<LockedArchi
                 version: Some(chart.version.clone()),
             },
             digest: chart.digest.clone(),
+            archive: release.files.get(chart.archive.as_ref()?)?.clone(),
             file: folder.join(chart.archive.as_ref()?),
         })
     });

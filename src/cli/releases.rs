@@ -10,6 +10,7 @@ use crate::{
         place::{self, random_id},
         project::{PlanPlace, Project},
         settings::Backend,
+        signatures,
         sources::RecordingSources,
     },
     lang::{self, SourceError, Sources, suggest},
@@ -102,6 +103,7 @@ pub(crate) async fn load(context: &Context, plan: Option<&str>, word: &str) -> R
 /// As [`load`].
 pub(crate) async fn load_found(project: Project, ledger: &dyn Ledger, found: &StoredRelease) -> Result<Loaded> {
     let bundle = release::bundle(ledger, &found.digest).await?;
+    signatures::required(&project, ledger, &found.digest, &bundle.release).await?;
     let folder = bundle.release.folder.clone();
     let environments = environments(&project.sources, &folder)?;
     let at = place_files(&project, &found.digest, &bundle)?;

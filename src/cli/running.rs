@@ -9,6 +9,7 @@ use crate::{
         context::Context,
         error::Result,
         exit::Exit,
+        notify::{self, Happening},
         stage::Stage,
         views::{View, json, report},
     },
@@ -116,11 +117,11 @@ impl Signals {
     }
 }
 
-/// Shows what a run left, and says how the process ends.
+/// Shows what a run left, tells whoever wants to know, and says how the process ends. `rollback` where the run went back.
 ///
 /// # Errors
 /// A plan for the rest that cannot be written.
-pub(crate) fn finish(mut ended: Report, stage: &Stage, context: &Context) -> Result<Exit> {
+pub(crate) async fn finish(mut ended: Report, rollback: bool, stage: &Stage, context: &Context) -> Result<Exit> {
     let rest = match ended.rest.take() {
         Some(saved) => {
             let path = stage.loaded.place.project.own_folder().join("rest").join(format!("{}.tplan", ended.run));
@@ -137,6 +138,9 @@ pub(crate) fn finish(mut ended: Report, stage: &Stage, context: &Context) -> Res
             let listed = crate::cli::commands::output::listed(ended.outputs.iter(), context.terminal.width);
             context.terminal.data(&format!("\n{listed}"));
         }
+    }
+    if let Some(happening) = Happening::of_run(&ended, rollback) {
+        notify::tell(stage, context, &happening).await;
     }
     Ok(match ended.end {
         RunEnd::Succeeded => Exit::Done,

@@ -7,7 +7,7 @@ use crate::{
         error::{Error, Result, defect},
         exit::Exit,
         loaded::{Chosen, Loaded},
-        place,
+        notify, place,
         surroundings::Surroundings,
         variables::{self, Variables},
         views::View,
@@ -62,7 +62,9 @@ pub(crate) async fn set_unasked(
     let ledger = place::ledger(context, &loaded, &chosen)?;
     let others = other_outputs(context, &loaded, &chosen).await;
     let subject = subject_in(&loaded, &chosen, variables, world, ledger.clone(), others).await?;
-    Ok(Stage { loaded, subject, ledger })
+    let stage = Stage { loaded, subject, ledger };
+    notify::check(&stage)?;
+    Ok(stage)
 }
 
 /// What plans are made from, in a world and with a state of the caller's choice.

@@ -301,6 +301,21 @@ pub const PROMETHEUS: BlockSchema = BlockSchema {
     doc: "Where metrics are asked for.",
 };
 
+/// `notify "name" {}`.
+pub const NOTIFY: BlockSchema = schema(
+    &[
+        required("url", Shape::String, "Where events are sent: https://, or http:// on this machine."),
+        attribute(
+            "events",
+            Shape::Strings,
+            "Which: planned, waiting_for_approval, applied, failed, rolled_back, drifted. By default all.",
+        ),
+        required("secret", Shape::String, "What events are signed with: a sensitive variable of 16 bytes or more."),
+    ],
+    &[],
+    "Who is told of what happens: a CloudEvent over HTTP, signed as Standard Webhooks has it.",
+);
+
 /// `lifecycle {}`.
 pub const LIFECYCLE: BlockSchema = schema(
     &[
@@ -430,6 +445,7 @@ pub const TOP: &[(&str, u8, &BlockSchema)] = &[
     ("kubernetes", 1, &KUBERNETES),
     ("aws", 1, &AWS),
     ("prometheus", 1, &PROMETHEUS),
+    ("notify", 1, &NOTIFY),
     ("module", 1, &MODULE),
     ("moved", 0, &MOVED),
     ("import", 0, &IMPORT),

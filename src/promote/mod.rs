@@ -1,8 +1,11 @@
 //! Releases on their way from one environment to the next.
 
+pub mod artifact;
+mod back;
 mod difference;
 mod freeze;
 pub mod stored;
 
+pub use back::beyond_return;
 pub use difference::{Difference, difference};
 pub use freeze::{ENVIRONMENTS, Ingredients, environment_blocks, freeze, without_environments};

@@ -24,7 +24,7 @@ pub use record::{
     AcceptedDrift, IgnoredDrift, IgnoredField, Intent, Outcome, Purpose, Reading, Record, Resource, Run, RunId, Status,
     Verdict,
 };
-pub use release::{Bundle, LockedChart, Making, RELEASE_FORMAT, Release, StoredRelease};
+pub use release::{Bundle, LockedChart, Making, Mark, RELEASE_FORMAT, Release, Signature, StoredRelease};
 pub use seal::SealKey;
 pub use snapshot::{Entry, Journal, Snapshot};
 pub use store::{StateError, Store, fold, load, seal_key};

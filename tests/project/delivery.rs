@@ -2,6 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "reads and damages what the program stored")]
 
+mod going;
+mod notices;
+mod registry;
+mod shown;
+
 use crate::cli::Project;
 use serde_json::Value as Json;
 use std::{fs, path::Path};

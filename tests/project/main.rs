@@ -59,3 +59,5 @@ mod terraform;
 mod tour;
 #[cfg(test)]
 mod traffic;
+#[cfg(test)]
+mod workflows;

@@ -185,6 +185,7 @@ pub(crate) async fn drive(
             }
         },
     };
+    let rollback = warrant.passage.rollback;
     let options = running::options(context, stage, how.command, how.reason, how.check_fresh, warrant).await;
     let view = Arc::new(View::new(&context.terminal));
     let listener = running::listen(&options.interrupt, &view);
@@ -196,5 +197,5 @@ pub(crate) async fn drive(
         // Nobody can apply this plan, so nothing of it waits for that.
         stage.discard(&attachment, context).await;
     }
-    running::finish(ended.map_err(|e| stage.explained(e))?, stage, context)
+    running::finish(ended.map_err(|e| stage.explained(e))?, rollback, stage, context).await
 }

@@ -4,20 +4,27 @@
 mod next;
 
 use crate::{
+    base::ActionWord,
     cli::{
         args::{PlanArg, Selection},
         context::Context,
         error::{Error, Result, defect},
         exit::Exit,
         loaded::load_meant,
-        place, stage,
+        notify::{self, Happening, What},
+        place,
+        stage::{self, Stage},
         style::bold,
         variables,
         views::{self, json},
     },
     plan::{self, Mode, Request, Saved},
 };
-use std::path::{Path, PathBuf};
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -125,6 +132,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
             return Err(error);
         }
     }
+    tell(&saved, What::Planned, &stage, context).await;
     if !context.terminal.json {
         let refused = plan::refusals(&saved.content);
         for refusal in refused.iter().filter(|_| saved.content.has_changes()) {
@@ -142,6 +150,19 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         }
     }
     Ok(if args.detailed_exitcode && saved.content.has_changes() { Exit::Changes } else { Exit::Done })
+}
+
+/// Tells whoever wants to know of a plan that changes something.
+pub(crate) async fn tell(saved: &Saved, what: What, stage: &Stage, context: &Context) {
+    if !saved.content.has_changes() {
+        return;
+    }
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for node in saved.content.nodes.iter().filter(|n| !matches!(n.action, ActionWord::NoOp | ActionWord::Read)) {
+        *counts.entry(node.action.word()).or_default() += 1;
+    }
+    let data = json!({ "digest": saved.digest, "changes": counts });
+    notify::tell(stage, context, &Happening { what, subject: saved.digest.short().to_owned(), data }).await;
 }
 
 /// Shows a plan: on screen, or as JSON.

@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let ended = apply::resume(stage.subject.clone(), store, options, view.clone(), args.rollback).await;
     listener.abort();
     view.finish();
-    let exit = running::finish(ended.map_err(|e| stage.explained(e))?, &stage, context)?;
+    let exit = running::finish(ended.map_err(|e| stage.explained(e))?, false, &stage, context).await?;
     if saved.content.header.mode == Mode::RevertDrift && exit == Exit::Done {
         return super::drift::what_is_left(&saved.content, stage, context).await;
     }

@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) state: StateSettings,
     /// `[releases]`: where releases are kept, where that is not where `[state]` is.
     pub(crate) releases: Option<StateSettings>,
+    /// `[signatures] releases`: files of public keys, of which one must have signed a release.
+    pub(crate) release_keys: Vec<String>,
     /// `[environment.NAME.state]`, by environment.
     pub(crate) states: BTreeMap<String, StateSettings>,
 }
@@ -146,6 +148,7 @@ impl Reader {
             "environment",
             "people",
             "releases",
+            "signatures",
             "state",
             "terraform",
             "tofu",
@@ -171,6 +174,7 @@ impl Reader {
                     settings.releases = Some(releases);
                 }
                 "people" => settings.people = self.people(value),
+                "signatures" => self.signatures(value, &mut settings),
                 name @ ("helm" | "terraform" | "tofu") => {
                     settings.programs.extend(self.program(value, name).map(|path| (name.to_owned(), path)));
                 }
@@ -279,6 +283,24 @@ impl Reader {
             self.problems.push(diagnostic.at(&span, ""));
         }
         found
+    }
+
+    fn signatures(&mut self, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
+        for entry @ (key, value) in self.table(value) {
+            match &**key.get_ref() {
+                "releases" => settings.release_keys = self.keys(value),
+                _ => self.unknown(entry, "[signatures]", &["releases"]),
+            }
+        }
+    }
+
+    /// Files of keys. An empty list would ask for nothing, and look as if it did.
+    fn keys(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<String> {
+        let all = value.get_ref().as_array().map(|array| array.iter().collect::<Vec<_>>()).unwrap_or_default();
+        if all.is_empty() {
+            self.wrong(value, "a list of files with public keys, at least one");
+        }
+        all.into_iter().filter_map(|file| self.string(file)).collect()
     }
 
     /// Where a program lies.
@@ -392,6 +414,17 @@ mod tests {
         assert_eq!(parse_speed("1.5"), Some(1.5));
         for bad in ["0", "-1", "inf", "nan", "", "fast"] {
             assert_eq!(parse_speed(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_are_files_and_an_empty_list_is_no_setting() {
+        let (settings, problems) = parse("[signatures]\nreleases = [\"keys/a.pub\", \"b.pub\"]\n");
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(settings.release_keys, ["keys/a.pub", "b.pub"]);
+        // Of images nothing is verified, so that is no setting.
+        for bad in ["releases = []", "releases = \"a.pub\"", "releases = [1]", "images = [\"a.pub\"]"] {
+            assert!(parse(&format!("[signatures]\n{bad}\n")).1.has_errors(), "{bad}");
         }
     }
 

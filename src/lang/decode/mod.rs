@@ -123,8 +123,8 @@ impl<'a> Decoder<'a> {
             "environment" => self.environment(block),
             "phase" => self.phase(block),
             "kubernetes" | "aws" => self.connection(block),
-            "prometheus" => self.fixture(block, Some(&builtin::PROMETHEUS)),
-            "notify" => self.fixture(block, None),
+            "prometheus" => self.fixture(block, &builtin::PROMETHEUS),
+            "notify" => self.fixture(block, &builtin::NOTIFY),
             "variable" => self.variable(block),
             "locals" => self.locals(block),
             "output" => self.output(block),
@@ -172,7 +172,7 @@ impl<'a> Decoder<'a> {
             _ => {
                 let known = self.schema.kinds.iter().filter(|k| k.role != Role::Data).map(|k| k.name);
                 let own = builtin::TOP.iter().map(|(name, ..)| *name);
-                suggest::hint(kind, known.chain(own).chain(["locals", "data", "notify"]))
+                suggest::hint(kind, known.chain(own).chain(["locals", "data"]))
             }
         };
         self.diagnostics.push(diagnostic);

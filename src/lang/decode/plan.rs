@@ -143,8 +143,8 @@ impl Decoder<'_> {
         all.insert(name, connection);
     }
 
-    pub(super) fn fixture(&mut self, block: &Block, schema: Option<&BlockSchema>) {
-        let Some((name, span)) = self.labelled(block, schema.unwrap_or(&crate::lang::check::ANYTHING)) else { return };
+    pub(super) fn fixture(&mut self, block: &Block, schema: &BlockSchema) {
+        let Some((name, span)) = self.labelled(block, schema) else { return };
         let mut body = block.body.clone();
         let phase = body.attributes.remove("phase").and_then(|a| self.phase_ref(&a.expr));
         let key = (block.kind.clone(), name.clone());

@@ -4,11 +4,13 @@ mod aws;
 mod helm;
 mod kubernetes;
 mod ledger;
+mod registry;
 mod s3;
 
 pub use aws::AskMfa;
 pub use helm::{ChartMirror, HelmSettings, LockedArchive};
 pub use ledger::FileLedger;
+pub use registry::repository;
 pub use s3::{Encryption, S3Ledger, S3Place};
 
 use crate::world::{

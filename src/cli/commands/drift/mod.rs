@@ -13,6 +13,7 @@ use crate::{
         error::{Error, Result},
         exit::Exit,
         loaded::load,
+        notify::{self, Happening, What},
         place,
         stage::{self, Stage},
         style::green,
@@ -75,6 +76,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let drift = of_plan(&made.plan, &stage);
     let counted = drift.iter().filter(|d| d.ignored.is_none()).count();
     let left = ignore::left(&stage.subject.state);
+    if counted > 0 {
+        let things: Vec<String> = drift.iter().filter(|d| d.ignored.is_none()).map(|d| d.address.to_string()).collect();
+        let subject = place::random_id();
+        let happening = Happening { what: What::Drifted, subject, data: json!({ "drifted": things }) };
+        notify::tell(&stage, context, &happening).await;
+    }
     if context.terminal.json {
         let drift: Vec<Json> = drift.iter().map(told).collect();
         context.terminal.json_line(&answer("drift", json!({ "drift": drift, "left": left })));

@@ -11,6 +11,7 @@ use crate::{
         delivery,
         error::{Error, Result, not_eligible},
         exit::Exit,
+        notify::What,
         place, releases,
         stage::{self, Stage},
         style::bold,
@@ -179,10 +180,19 @@ impl Job<'_> {
         }
         let mut saved = stage::save(self.stage.make(context, &Request::default()).await?)?;
         saved.attachment.author = Some(self.by.clone());
+        if self.warrant.passage.rollback {
+            warned(&saved, context);
+        }
         commands::plan::show(&saved, context);
         if self.needs_approval {
             stored::keep(&*self.stage.ledger, &saved).await?;
-            return self.approved(saved, context).await.map(|saved| saved.map(|saved| (saved, true)));
+            // Once, when it begins to wait, and not each time that somebody looks.
+            let waits = saved.clone();
+            let approved = self.approved(saved, context).await?;
+            if approved.is_none() {
+                commands::plan::tell(&waits, What::WaitingForApproval, &self.stage, context).await;
+            }
+            return Ok(approved.map(|saved| (saved, true)));
         }
         let agreed = if saved.content.has_changes() && why == Why::Named {
             self.allows_auto_approve().and_then(|()| consent::ask(&saved.content, self.consent, context))
@@ -291,6 +301,19 @@ impl Job<'_> {
         }
         Ok(exit)
     }
+}
+
+/// Says first what going back does not bring back.
+fn warned(saved: &Saved, context: &Context) {
+    let lines = crate::promote::beyond_return(&saved.content);
+    if lines.is_empty() {
+        return;
+    }
+    context.terminal.status(&bold("What going back does not bring back:"));
+    for line in lines {
+        context.terminal.status(&format!("  {}", crate::cli::style::clean(&line)));
+    }
+    context.terminal.status("");
 }
 
 /// Takes an environment back to the release that was verified there last, where its own verification is what failed: not where

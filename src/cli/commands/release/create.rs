@@ -71,6 +71,7 @@ pub(super) async fn run(plan: Option<&str>, context: &Context) -> Result<Exit> {
         by: delivery::actor(context, &loaded, &chosen, &*world).await?,
         commit: running::commit(&loaded.place.project.folder).await,
         ci: context.surroundings.ci(),
+        from: None,
     };
     let name = bundle.release.digest().map_err(|e| defect(&e))?;
     let known = release::is_known(&*ledger, &name).await?;

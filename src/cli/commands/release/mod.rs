@@ -1,15 +1,16 @@
 //! `terrace release`: the immutable bundle that goes from one environment to the next.
 
 mod create;
+mod share;
 
 use crate::{
     base::Digest,
     cli::{
         args::PlanArg,
         context::Context,
-        error::{Error, Result},
+        error::{Error, Result, defect},
         exit::Exit,
-        releases,
+        releases, signatures,
         style::{bold, dim, green, red},
         views::{json::answer, table},
     },
@@ -17,7 +18,7 @@ use crate::{
     state::{StoredRelease, release},
 };
 use serde_json::{Value as Json, json};
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
 /// Arguments of `release`.
 #[derive(Debug, clap::Args)]
@@ -36,6 +37,32 @@ enum What {
     Show {
         /// Its digest, the beginning of it, or `latest`
         release: String,
+        /// Print its list alone, byte for byte: what its digest and its signatures are of
+        #[arg(long)]
+        list: bool,
+    },
+    /// Sign a release
+    Sign {
+        /// Its digest, the beginning of it, or `latest`
+        release: String,
+        /// A private key, ECDSA on P-256 in PEM; without it the text of TERRACE_SIGNING_KEY
+        #[arg(long, value_name = "FILE", conflicts_with = "signature")]
+        key: Option<PathBuf>,
+        /// A signature in base64 that was made elsewhere, as by `cosign sign-blob`
+        #[arg(long, value_name = "FILE")]
+        signature: Option<PathBuf>,
+    },
+    /// Send a release to a registry
+    Push {
+        /// Its digest, the beginning of it, or `latest`
+        release: String,
+        /// Where to: oci://HOST/REPOSITORY, with :TAG for a name beside its digest
+        to: String,
+    },
+    /// Have a release from a registry
+    Pull {
+        /// Where from: oci://HOST/REPOSITORY:TAG, where TAG may be the first digits of a release
+        from: String,
     },
     /// What changes between two releases
     Diff {
@@ -51,7 +78,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     match args.what {
         What::Create(plan) => create::run(plan.plan.as_deref(), context).await,
         What::List => list(context).await,
-        What::Show { release } => show(&release, context).await,
+        What::Show { release, list } => show(&release, list, context).await,
+        What::Sign { release, key, signature } => {
+            share::sign(&release, key.as_ref(), signature.as_ref(), context).await
+        }
+        What::Push { release, to } => share::push(&release, &to, context).await,
+        What::Pull { from } => share::pull(&from, context).await,
         What::Diff { before, after } => diff(&before, &after, context).await,
     }
 }
@@ -94,20 +126,43 @@ fn as_json(found: &StoredRelease) -> Json {
     })
 }
 
-async fn show(word: &str, context: &Context) -> Result<Exit> {
-    let ledger = releases::store(context, &context.project()?)?;
+pub(crate) async fn show(word: &str, list: bool, context: &Context) -> Result<Exit> {
+    let project = context.project()?;
+    let ledger = releases::store(context, &project)?;
     let found = releases::find(&*ledger, word).await?;
     // Reading its files holds each against its digest.
     release::bundle(&*ledger, &found.digest).await?;
+    if list {
+        context.terminal.bytes(&found.release.canonical().map_err(|e| defect(&e))?);
+        return Ok(Exit::Done);
+    }
+    let keys = signatures::keys(&project, &project.settings.release_keys)?;
+    let (signed_by, signatures) = signatures::signed_by(&keys, &*ledger, &found.digest, &found.release).await?;
     if context.terminal.json {
-        context.terminal.json_line(&answer("release", as_json(&found)));
+        let mut json = as_json(&found);
+        json["signatures"] = json!(signatures);
+        json["signed_by"] = json!(signed_by);
+        context.terminal.json_line(&answer("release", json));
         return Ok(Exit::Done);
     }
     let mut out = format!("{} {}\n", bold("Release"), found.digest);
     let _ = write!(out, "of plan {} in {}\n\n", found.release.plan, found.release.folder);
     for making in &found.makings {
         let commit = making.commit.as_ref().map(|c| format!(" from {c}")).unwrap_or_default();
-        let _ = writeln!(out, "made {} by {}{commit}", making.at.strftime("%Y-%m-%d %H:%M:%SZ"), making.by.spoken());
+        let at = making.at.strftime("%Y-%m-%d %H:%M:%SZ");
+        let _ = match &making.from {
+            Some(from) => writeln!(out, "pulled {at} by {} from {from}", making.by.spoken()),
+            None => writeln!(out, "made {at} by {}{commit}", making.by.spoken()),
+        };
+    }
+    for signature in &signatures {
+        let _ = writeln!(out, "a signature by the key {}, added by {}", signature.key.short(), signature.by.spoken());
+    }
+    if !project.settings.release_keys.is_empty() {
+        let _ = match signed_by.as_slice() {
+            [] => writeln!(out, "{}", red("signed by no key of [signatures]")),
+            some => writeln!(out, "{} {}", green("signed by"), some.join(", ")),
+        };
     }
     if !found.release.charts.is_empty() {
         let rows = found.release.charts.iter().map(|chart| {

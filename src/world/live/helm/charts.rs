@@ -5,16 +5,15 @@
 //! repositories.yaml only for repositories that were added by name, and check no digest.
 
 use super::{
-    LockedArchive, Settings, archive,
-    cache::Cache,
-    credentials::Credentials,
-    mirror::mirrored,
-    registry::{self, Registry},
+    LockedArchive, Settings, archive, cache::Cache, credentials::Credentials, mirror::mirrored, registry,
     repository::Repository,
 };
 use crate::{
     base::Digest,
-    world::{Chart, ChartRef, Class, Failure, Outcome},
+    world::{
+        Chart, ChartRef, Class, Failure, Outcome,
+        live::registry::{Host, is_loopback, parts},
+    },
 };
 use std::{
     collections::BTreeMap,
@@ -52,7 +51,7 @@ type Known<T> = Mutex<BTreeMap<String, Arc<OnceCell<T>>>>;
 pub(super) struct Charts {
     known: Known<Pinned>,
     repositories: Known<Repository>,
-    registries: Known<Registry>,
+    registries: Known<Host>,
 }
 
 impl Charts {
@@ -78,14 +77,14 @@ impl Charts {
         }
         let instead = mirrored(&settings.mirrors, declared);
         let address = instead.as_deref().unwrap_or(declared);
-        let packed = if let Some((host, path)) = registry::parts(address) {
+        let packed = if let Some((host, path)) = parts(address) {
             // A repository that a mirror keeps in a registry has its charts below the address.
             let path = if chart.repository.is_some() { format!("{path}/{}", chart.chart) } else { path };
-            let plain = address.starts_with("oci+http://") || registry::is_loopback(&host);
+            let plain = address.starts_with("oci+http://") || is_loopback(&host);
             let cell = cell(&self.registries, format!("{host} {plain}"));
-            let registry =
-                cell.get_or_try_init(|| async { Registry::open(host, plain, Credentials::of_registries()) }).await?;
-            registry.chart(path.trim_start_matches('/'), version, cache).await?
+            let open = || async { Host::open("helm pull", host, plain, Credentials::of_registries()) };
+            let host = cell.get_or_try_init(open).await?;
+            registry::chart(host, path.trim_start_matches('/'), version, cache).await?
         } else {
             let cell = cell(&self.repositories, address.to_owned());
             let known_as = [declared, address];
@@ -116,7 +115,7 @@ async fn released(locked: &LockedArchive) -> Outcome<Pinned> {
     let subject = locked.chart.chart.as_str();
     let unreadable = |e: std::io::Error| Failure::new(Class::Local, "read release", subject, e.to_string());
     let bytes = tokio::fs::read(&locked.file).await.map_err(unreadable)?;
-    checked(&bytes, &locked.digest, subject)?;
+    checked(&bytes, locked.archive.as_str(), subject)?;
     let contents = archive::of_archive(&bytes, subject)?;
     let chart = Chart {
         name: contents.name,
@@ -181,6 +180,24 @@ pub(super) fn checked(bytes: &[u8], digest: &str, subject: &str) -> Outcome<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_chart_that_a_release_brings_is_held_against_its_archive_whatever_it_is_pinned_by() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("web.tgz");
+        std::fs::write(&file, b"no chart").unwrap();
+        let chart = ChartRef { chart: "oci://h/web".into(), repository: None, version: Some("1.0.0".into()) };
+        let of = |archive: Digest| LockedArchive {
+            chart: chart.clone(),
+            digest: "sha256:manifest".into(),
+            archive,
+            file: file.clone(),
+        };
+        let altered = released(&of(Digest::of(b"a chart"))).await.unwrap_err();
+        assert!(altered.message.contains("tampered"), "{altered}");
+        let same = released(&of(Digest::of(b"no chart"))).await.unwrap_err();
+        assert!(!same.message.contains("tampered"), "it is read as an archive, which it is not: {same}");
+    }
 
     #[test]
     fn a_missing_version_is_told_with_the_nearest_that_exist() {

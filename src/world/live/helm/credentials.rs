@@ -19,26 +19,26 @@ const HELPER_LIMIT: Duration = Duration::from_secs(60);
 
 /// A name and its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Login {
+pub(in crate::world::live) struct Login {
     /// The name; empty before a bare token.
-    pub(super) username: String,
+    pub(in crate::world::live) username: String,
     /// The password, or the token.
-    pub(super) password: Secret<String>,
+    pub(in crate::world::live) password: Secret<String>,
 }
 
 /// What repositories.yaml says of one repository.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RepositoryEntry {
+pub(in crate::world::live) struct RepositoryEntry {
     /// The login.
-    pub(super) login: Option<Login>,
+    pub(in crate::world::live) login: Option<Login>,
     /// Whether the login goes to other hosts than the repository's own, too.
-    pub(super) everywhere: bool,
+    pub(in crate::world::live) everywhere: bool,
     /// A CA of its own, PEM.
-    pub(super) ca: Option<Vec<u8>>,
+    pub(in crate::world::live) ca: Option<Vec<u8>>,
     /// A client's certificate and key, PEM.
-    pub(super) identity: Option<Vec<u8>>,
+    pub(in crate::world::live) identity: Option<Vec<u8>>,
     /// Whether the server's certificate is not looked at.
-    pub(super) insecure: bool,
+    pub(in crate::world::live) insecure: bool,
 }
 
 fn variable(name: &str) -> Option<PathBuf> {
@@ -56,7 +56,7 @@ fn helm_home() -> Option<PathBuf> {
 
 /// What repositories.yaml says of the repository behind one of these addresses. Where it names files that cannot be read,
 /// that is an error: without them the request would go out differently.
-pub(super) fn of_repository(addresses: &[&str]) -> Outcome<RepositoryEntry> {
+pub(in crate::world::live) fn of_repository(addresses: &[&str]) -> Outcome<RepositoryEntry> {
     let file = variable("HELM_REPOSITORY_CONFIG").or_else(|| Some(helm_home()?.join("repositories.yaml")));
     let Some(text) = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok()) else {
         return Ok(RepositoryEntry::default());
@@ -96,7 +96,7 @@ pub(super) fn of_repository(addresses: &[&str]) -> Outcome<RepositoryEntry> {
 }
 
 /// The repository that one of the user's own (`helm repo add`) is known to have this chart in, by helm's cache of its index.
-pub(super) fn known_repository(chart: &str, version: &str) -> Option<String> {
+pub(in crate::world::live) fn known_repository(chart: &str, version: &str) -> Option<String> {
     let file = variable("HELM_REPOSITORY_CONFIG").or_else(|| Some(helm_home()?.join("repositories.yaml")))?;
     let document = yaml::documents(&std::fs::read_to_string(file).ok()?).ok()?.into_iter().next()?;
     let cache = variable("HELM_REPOSITORY_CACHE")
@@ -113,13 +113,13 @@ pub(super) fn known_repository(chart: &str, version: &str) -> Option<String> {
 
 /// Logins of registries, by host.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Credentials {
+pub(in crate::world::live) struct Credentials {
     files: Vec<Json>,
 }
 
 impl Credentials {
     /// Those of `helm registry login`, then Docker's.
-    pub(super) fn of_registries() -> Self {
+    pub(in crate::world::live) fn of_registries() -> Self {
         let helm = variable("HELM_REGISTRY_CONFIG").or_else(|| Some(helm_home()?.join("registry/config.json")));
         let docker = variable("DOCKER_CONFIG").or_else(|| Some(variable("HOME")?.join(".docker")));
         let docker = docker.map(|folder| folder.join("config.json"));
@@ -128,7 +128,7 @@ impl Credentials {
     }
 
     /// The login of a host; `None` where nobody logged in.
-    pub(super) async fn of(&self, host: &str) -> Outcome<Option<Login>> {
+    pub(in crate::world::live) async fn of(&self, host: &str) -> Outcome<Option<Login>> {
         for file in &self.files {
             if let Some(login) = stored(&file["auths"], host) {
                 return Ok(Some(login));

@@ -10,7 +10,7 @@ pub struct ChartMirror {
 }
 
 /// The address by which something is had: rewritten where a mirror stands for it. `None` where none does.
-pub(super) fn mirrored(mirrors: &[ChartMirror], address: &str) -> Option<String> {
+pub(in crate::world::live) fn mirrored(mirrors: &[ChartMirror], address: &str) -> Option<String> {
     let (scheme, bare) = address.split_once("://").unwrap_or(("", address));
     let best = mirrors
         .iter()

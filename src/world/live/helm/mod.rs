@@ -7,16 +7,16 @@
 mod archive;
 mod cache;
 mod charts;
-mod credentials;
+pub(super) mod credentials;
 mod failure;
-mod mirror;
+pub(super) mod mirror;
 mod program;
 mod record;
 mod registry;
 mod rendered;
 mod repository;
 mod running;
-mod web;
+pub(super) mod web;
 
 pub use mirror::ChartMirror;
 
@@ -62,8 +62,10 @@ pub struct HelmSettings {
 pub struct LockedArchive {
     /// The chart as it is declared.
     pub chart: ChartRef,
-    /// The digest that its archive must have.
+    /// The digest that it is pinned by: its archive's, and of a registry's chart its manifest's.
     pub digest: String,
+    /// The digest that its archive must have.
+    pub archive: crate::base::Digest,
     /// Its archive.
     pub file: PathBuf,
 }

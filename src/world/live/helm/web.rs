@@ -15,18 +15,18 @@ const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// An answer.
-pub(super) struct Answer {
+pub(in crate::world::live) struct Answer {
     /// Its status.
-    pub(super) status: StatusCode,
+    pub(in crate::world::live) status: StatusCode,
     /// Its headers.
-    pub(super) headers: HeaderMap,
+    pub(in crate::world::live) headers: HeaderMap,
     /// Its body.
-    pub(super) body: Vec<u8>,
+    pub(in crate::world::live) body: Vec<u8>,
 }
 
 /// A client that honours proxies and CAs of the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`), and what
 /// repositories.yaml says beside.
-pub(super) fn client(entry: &RepositoryEntry) -> Outcome<Client> {
+pub(in crate::world::live) fn client(entry: &RepositoryEntry) -> Outcome<Client> {
     let fail = |e: reqwest::Error| Failure::new(Class::Local, "http client", "", e.to_string());
     let mut builder = Client::builder().connect_timeout(Duration::from_secs(20)).timeout(Duration::from_secs(300));
     if let Some(pem) = &entry.ca {
@@ -39,7 +39,11 @@ pub(super) fn client(entry: &RepositoryEntry) -> Outcome<Client> {
 }
 
 /// Sends a request until it is answered by something else than "later". Any such answer is `Ok`.
-pub(super) async fn send(operation: &str, url: &str, request: impl Fn() -> RequestBuilder) -> Outcome<Answer> {
+pub(in crate::world::live) async fn send(
+    operation: &str,
+    url: &str,
+    request: impl Fn() -> RequestBuilder,
+) -> Outcome<Answer> {
     let mut tried = 0;
     loop {
         tried += 1;
@@ -95,7 +99,7 @@ fn told(error: &reqwest::Error) -> String {
 }
 
 /// The failure of an answer that is not what was asked for.
-pub(super) fn refused(operation: &str, url: &str, status: StatusCode, how: &str) -> Failure {
+pub(in crate::world::live) fn refused(operation: &str, url: &str, status: StatusCode, how: &str) -> Failure {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Failure::new(Class::Denied, operation, "", format!("{url} answers {status}")).hint(how)

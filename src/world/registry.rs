@@ -1,0 +1,25 @@
+//! A repository of an OCI registry: manifests by tag or digest, blobs by digest.
+//!
+//! Source: the OCI distribution specification, and the image specification's guidance for artifacts.
+
+use crate::{base::Digest, world::Outcome};
+
+/// The media type of a manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// One repository of a registry. What is read is not yet held against any digest but the one it was asked by.
+#[async_trait::async_trait]
+pub trait Registry: Send + Sync {
+    /// Where it is, for messages: `oci://HOST/REPOSITORY`.
+    fn place(&self) -> String;
+    /// A manifest by its tag or digest; `None` where there is none.
+    async fn manifest(&self, reference: &str) -> Outcome<Option<Vec<u8>>>;
+    /// A blob; `None` where there is none.
+    async fn blob(&self, digest: &Digest) -> Outcome<Option<Vec<u8>>>;
+    /// Stores a blob where there is none of this digest; `false` where there was.
+    async fn put_blob(&self, digest: &Digest, content: &[u8]) -> Outcome<bool>;
+    /// Stores a manifest under a tag; one that is there is replaced.
+    async fn put_manifest(&self, tag: &str, content: &[u8]) -> Outcome<()>;
+    /// The tags there are, as far as they can be listed; none where there is no such repository.
+    async fn tags(&self) -> Outcome<Vec<String>>;
+}
