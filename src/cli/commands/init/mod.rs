@@ -1,6 +1,8 @@
 //! `terrace init`: a new project with a plan that plans and applies at once on the embedded world.
 #![expect(clippy::disallowed_methods, reason = "makes folders and files")]
 
+mod ci;
+
 use crate::cli::{
     context::Context,
     error::{Error, Result},
@@ -21,12 +23,18 @@ pub(crate) struct Args {
     /// The project's folder; the current one where none is named
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// The name of the first plan
+    /// The name of the first plan; with --github or --gitlab, the plan that is meant
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Ask nothing
     #[arg(long, short)]
     yes: bool,
+    /// Write workflows for GitHub Actions
+    #[arg(long)]
+    github: bool,
+    /// Write a pipeline for GitLab
+    #[arg(long)]
+    gitlab: bool,
 }
 
 /// The files of a new project: where they go, with `NAME` for the plan's name, and what is in them.
@@ -44,6 +52,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit> {
         .folder
         .as_ref()
         .map_or_else(|| context.surroundings.folder.clone(), |folder| context.surroundings.folder.join(folder));
+    if args.github || args.gitlab {
+        return for_ci(args, &folder, context);
+    }
     let usual = folder
         .file_name()
         .map(|name| plain(&name.to_string_lossy()))
@@ -54,19 +65,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit> {
         .iter()
         .map(|(path, text)| (folder.join(path.replace("NAME", &name)), text.replace("NAME", &name)))
         .collect();
-    let there: Vec<String> = files
-        .iter()
-        .filter(|(path, _)| fs::symlink_metadata(path).is_ok())
-        .map(|(path, _)| shown(path, context))
-        .collect();
-    if !there.is_empty() {
-        let message = format!("nothing is made: {} is there already", there.join(" and "));
-        return Err(Error::new("already_there", message).hint("name another folder, or another plan with --name"));
-    }
-    for (path, text) in &files {
-        make(path, text).map_err(|e| unwritable(path, &e, context))?;
-        context.terminal.status(&format!("made {}", shown(path, context)));
-    }
+    make_all(&files, "name another folder, or another plan with --name", context)?;
     ignore(&folder, context)?;
     if context.terminal.json {
         let files: Vec<String> = files.iter().map(|(path, _)| shown(path, context)).collect();
@@ -83,6 +82,47 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit> {
         bold("terrace apply"),
     ));
     Ok(Exit::Done)
+}
+
+/// Writes what CI runs, for a plan that is there.
+fn for_ci(args: &Args, folder: &Path, context: &Context) -> Result<Exit> {
+    let mut inside = context.clone();
+    folder.clone_into(&mut inside.surroundings.folder);
+    let mut files = Vec::new();
+    for (wanted, forge) in [(args.github, ci::Forge::GitHub), (args.gitlab, ci::Forge::GitLab)] {
+        if wanted {
+            files.extend(ci::files(forge, args.name.as_deref(), &inside)?);
+        }
+    }
+    make_all(&files, "take them away first, where they are to be written anew", context)?;
+    if context.terminal.json {
+        let files: Vec<String> = files.iter().map(|(path, _)| shown(path, context)).collect();
+        context.terminal.json_line(&answer("init", json!({ "folder": folder, "plan": args.name, "files": files })));
+        return Ok(Exit::Done);
+    }
+    context.terminal.status(&format!(
+        "\nThey want three variables: {}. docs/delivery.md says what else CI needs: state in a bucket, and a role for its OIDC token.",
+        bold("TERRACE_VERSION, TERRACE_SHA256, TERRACE_FROM"),
+    ));
+    Ok(Exit::Done)
+}
+
+/// Makes files where there are none; none of them where one is there.
+fn make_all(files: &[(PathBuf, String)], hint: &str, context: &Context) -> Result<()> {
+    let there: Vec<String> = files
+        .iter()
+        .filter(|(path, _)| fs::symlink_metadata(path).is_ok())
+        .map(|(path, _)| shown(path, context))
+        .collect();
+    if !there.is_empty() {
+        let message = format!("nothing is made: {} is there already", there.join(" and "));
+        return Err(Error::new("already_there", message).hint(hint));
+    }
+    for (path, text) in files {
+        make(path, text).map_err(|e| unwritable(path, &e, context))?;
+        context.terminal.status(&format!("made {}", shown(path, context)));
+    }
+    Ok(())
 }
 
 fn name(args: &Args, context: &Context, folder: &Path, usual: &str) -> Result<String> {
