@@ -1,0 +1,214 @@
+//! Releases and the pipeline: `release create` of the shipped platform in two folders, and `pipeline` over 50 environments and 1,000
+//! releases. `make bench` calls it; it rewrites its section of `docs/benchmarks.md`, which says how it is measured.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a program of its own: it starts processes, takes their time and prints"
+)]
+
+#[allow(dead_code, unused_imports, reason = "the other benchmarks use the rest")]
+mod common;
+
+use common::{
+    Measured, Stopwatch, machine, output, page,
+    words::{mebibytes, seconds},
+};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
+    sync::Arc,
+    time::Duration,
+};
+use terrace::{
+    base::Digest,
+    state::{Actor, Bundle, Making, Release, release},
+    world::live::{FileLedger, OsRandom},
+};
+
+/// Rounds of each measurement.
+const ROUNDS: usize = 11;
+const ENVIRONMENTS: usize = 50;
+const RELEASES: usize = 1_000;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("delivery: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let work = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|e| format!("no folder to work in: {e}"))?;
+    let stopwatch = Stopwatch::find();
+
+    let mut creates = Vec::new();
+    let mut names = Vec::new();
+    for round in 0..ROUNDS {
+        for folder in ["one", "other"] {
+            let folder = work.path().join(format!("{folder}-{round}"));
+            copy_project(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+            let words = ["release", "create", "eks-platform", "--quiet", "--sandbox"];
+            creates.push(measured(stopwatch, &words, &folder)?);
+            names.push(output(terrace(&folder).args(["release", "list", "--json", "--sandbox"]))?);
+        }
+    }
+    let digest = |said: &String| {
+        let json: serde_json::Value = serde_json::from_str(said).map_err(|e| e.to_string())?;
+        json["releases"][0]["digest"].as_str().map(str::to_owned).ok_or_else(|| format!("no release in {said}"))
+    };
+    let digests: Vec<String> = names.iter().map(digest).collect::<Result<_, _>>()?;
+    if digests.iter().any(|digest| *digest != digests[0]) {
+        return Err(format!("the same content has several names: {digests:?}"));
+    }
+
+    let shop = work.path().join("shop");
+    pipeline(&shop)?;
+    let shown: Result<Vec<Measured>, String> =
+        (0..ROUNDS).map(|_| measured(stopwatch, &["pipeline", "--quiet"], &shop)).collect();
+    let rows = output(terrace(&shop).args(["pipeline", "--json"]))?;
+    let rows: serde_json::Value = serde_json::from_str(&rows).map_err(|e| e.to_string())?;
+    let there = rows["environments"].as_array().map_or(0, Vec::len);
+    if there != ENVIRONMENTS {
+        return Err(format!("the pipeline has {there} environments"));
+    }
+
+    let table = table(&[
+        ("`release create` of plans/eks-platform", &creates, Duration::from_secs(1)),
+        ("`pipeline`, 50 environments and 1,000 releases", &shown?, Duration::from_millis(100)),
+    ]);
+    println!("\n{table}");
+    let facts = machine::facts(work.path(), stopwatch, &[]);
+    page::write("delivery", &section(&table, &digests[0][..19], &facts))
+}
+
+fn terrace(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_terrace"));
+    command.env("TERRACE_SANDBOX_SPEED", "instant").env("TERRACE_IDENTITY", "ada").current_dir(folder);
+    command
+}
+
+fn measured(stopwatch: Stopwatch, words: &[&str], folder: &Path) -> Result<Measured, String> {
+    match stopwatch.measure(&terrace(folder), words, folder)? {
+        (Some(0), measured) => Ok(measured),
+        (code, _) => Err(format!("terrace {}: ended with {code:?}", words.join(" "))),
+    }
+}
+
+/// The project that is shipped, without what was made in it.
+fn copy_project(to: &Path) -> std::io::Result<()> {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::create_dir_all(to)?;
+    fs::copy(from.join("terrace.toml"), to.join("terrace.toml"))?;
+    for folder in ["plans", "modules", "cfn-templates", "policies"] {
+        copy_folder(&from.join(folder), &to.join(folder))?;
+    }
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Fifty environments that all hold a release, and a thousand releases of which the newest is on its way.
+fn pipeline(shop: &Path) -> Result<(), String> {
+    let unwritable = |e: std::io::Error| format!("{}: {e}", shop.display());
+    let name = |n: usize| format!("e{n:02}");
+    let mut environments = String::new();
+    for n in 0..ENVIRONMENTS {
+        let after = match n {
+            0 => String::new(),
+            1 => "  after = [environment.e00]\n".to_owned(),
+            _ => "  after = [environment.e01]\n".to_owned(),
+        };
+        let _ = write!(environments, "environment \"{}\" {{\n{after}  sandbox {{}}\n}}\n\n", name(n));
+    }
+    fs::create_dir_all(shop.join("plans/shop")).map_err(unwritable)?;
+    fs::write(shop.join("terrace.toml"), "name = \"shop\"\n").map_err(unwritable)?;
+    let plan = format!("plan \"shop\" {{}}\n\n{environments}value \"one\" {{\n  input = 1\n}}\n");
+    fs::write(shop.join("plans/shop/plan.hcl"), plan).map_err(unwritable)?;
+    output(terrace(shop).args(["release", "create", "--quiet"]))?;
+    for n in 0..ENVIRONMENTS {
+        output(terrace(shop).args(["promote", "latest", "--to", &name(n), "--auto-approve"]))?;
+    }
+    let runtime = tokio::runtime::Runtime::new().map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let ledger = FileLedger::new(shop.join(".terrace/releases"));
+        let by = Actor { arn: "arn:ada".to_owned(), id: String::new(), person: Some("ada".to_owned()) };
+        for n in 1..RELEASES {
+            let content: Arc<[u8]> =
+                format!("plan \"shop\" {{}}\n\nvalue \"one\" {{\n  input = {n}\n}}\n").into_bytes().into();
+            let digest = Digest::of(&content);
+            let files = [("plans/shop/plan.hcl".to_owned(), digest.clone())].into();
+            let (plan, folder) = ("shop".into(), "plans/shop".into());
+            let list = Release { format: 1, plan, folder, files, charts: Vec::new() };
+            let bundle = Bundle { release: list, contents: [(digest, content)].into() };
+            let at = jiff::Timestamp::now();
+            let making = Making { format: 1, at, by: by.clone(), commit: None, ci: None, from: None };
+            release::store(&ledger, &OsRandom, &bundle, &making).await.map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    })
+}
+
+fn table(rows: &[(&str, &[Measured], Duration)]) -> String {
+    let mut out = String::from("| | Terrace | peak memory | asked | |\n|---|---|---|---|---|\n");
+    for (name, all, asked) in rows {
+        let mut walls: Vec<Duration> = all.iter().map(|m| m.wall).collect();
+        walls.sort();
+        let median = walls[walls.len() / 2];
+        let (least, most) = (walls[0], walls[walls.len() - 1]);
+        let peak = all.iter().filter_map(|m| m.peak_kib).max();
+        let verdict = if median <= *asked { "met" } else { "not met" };
+        let _ = writeln!(
+            out,
+            "| {name} | {} ({} to {}) | {} | {} | {verdict} |",
+            seconds(median),
+            seconds(least),
+            seconds(most),
+            mebibytes(peak),
+            seconds(*asked)
+        );
+    }
+    out
+}
+
+fn section(table: &str, digest: &str, facts: &str) -> String {
+    format!(
+        "## Releases and the pipeline\n\
+         \n\
+         Whole processes of Terrace alone: no peer has these in one program. The median of {ROUNDS} rounds or more, with the least and the most.\n\
+         \n\
+         {table}\n\
+         `release create` made {digest}… in all {} folders.\n\
+         \n\
+         ### How it is measured\n\
+         \n\
+         - The shipped platform is copied into a new folder for each run, two a round, and frozen on the sandbox: three environments are\n  \
+           evaluated, and all that they are made of is written to disk.\n\
+         - The pipeline has {ENVIRONMENTS} environments, {} of them after the second, each holding a release that was promoted there by a run of its own, and\n  \
+           {RELEASES} releases in the store in the project's folder. Every environment is judged anew each time.\n\
+         \n\
+         ### The machine then\n\
+         \n\
+         {facts}",
+        2 * ROUNDS,
+        ENVIRONMENTS - 2,
+    )
+}
