@@ -4,6 +4,7 @@
 //! the rollouts', which move it through [`open`], and a plan shows no difference for it.
 
 mod alb;
+mod route;
 mod schema;
 
 pub(super) use schema::SCHEMA;
@@ -41,6 +42,9 @@ pub fn open(
     if alb::is_meant(inputs) {
         return alb::open(context, inputs, identity, release);
     }
+    if let Some(form) = route::Form::of(inputs) {
+        return route::open(context, form, inputs, identity);
+    }
     let what = "this traffic was applied by another version of terrace, or never";
     Err(Failure::new(Class::Invalid, "open", context.address.to_string(), what))
 }
@@ -60,10 +64,16 @@ impl Kind for TrafficKind {
     }
 
     fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
-        alb::prepare(request)
+        match route::Form::of(request.inputs) {
+            Some(form) => route::prepare(form, request),
+            None => alb::prepare(request),
+        }
     }
 
     async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
+        if is_object(identity) {
+            return route::read(context, identity).await;
+        }
         alb::read(context, identity, desired).await
     }
 
@@ -74,11 +84,23 @@ impl Kind for TrafficKind {
         observed: Option<&Observed>,
         _token: &str,
     ) -> Outcome<Option<Preview>> {
-        alb::preview(context, desired, observed).await.map(Some)
+        match route::Form::of(&desired.inputs) {
+            Some(_) => route::preview(context, desired).await.map(Some),
+            None => alb::preview(context, desired, observed).await.map(Some),
+        }
     }
 
     fn diff(&self, difference: &Difference<'_>) -> Change {
-        alb::diff(difference)
+        let desired = &difference.desired.inputs;
+        let form = route::Form::of(desired);
+        let was = difference.observed.map(|live| route::Form::of(&live.inputs));
+        if was.is_some_and(|was| was != form) {
+            return another(difference);
+        }
+        match form {
+            Some(form) => route::diff(form, difference),
+            None => alb::diff(difference),
+        }
     }
 
     fn removal(&self, prior: Option<&Prior>, _observed: Option<&Observed>) -> Change {
@@ -89,19 +111,51 @@ impl Kind for TrafficKind {
     }
 
     async fn apply(&self, context: &Context, step: &Step<'_>) -> Outcome<Applied> {
-        alb::apply(context, step).await
+        let form = step.desired.and_then(|desired| route::Form::of(&desired.inputs));
+        match (form, step.desired, step.identity) {
+            (Some(form), ..) => route::apply(context, Some(form), step).await,
+            (None, None, Some(identity)) if is_object(identity) => route::apply(context, None, step).await,
+            _ => alb::apply(context, step).await,
+        }
     }
 
     async fn recover(&self, context: &Context, step: &Step<'_>) -> Outcome<Recovered> {
+        let desired = step.desired.is_some_and(|desired| route::Form::of(&desired.inputs).is_some());
+        if desired || (step.desired.is_none() && step.identity.is_some_and(is_object)) {
+            return route::recover(context, step).await;
+        }
         alb::recover(context, step).await
     }
 
     async fn undo(&self, context: &Context, identity: &Json, image: Option<&Value>, _token: &str) -> Outcome<String> {
+        if is_object(identity) {
+            return route::undo(context, identity, image).await;
+        }
         alb::undo(context, identity, image).await
     }
 
     fn import_identity(&self, id: &str) -> Result<Json, String> {
-        alb::import_identity(id)
+        route::import_identity(id).map_or_else(|| alb::import_identity(id), Ok)
+    }
+}
+
+/// Whether what has this identity is an object of a cluster.
+fn is_object(identity: &Json) -> bool {
+    identity.get("objects").is_some()
+}
+
+/// Another form of route is another route.
+fn another(difference: &Difference<'_>) -> Change {
+    let new = Difference { observed: None, prior: None, preview: None, ..*difference };
+    let change = match route::Form::of(&difference.desired.inputs) {
+        Some(form) => route::diff(form, &new),
+        None => alb::diff(&new),
+    };
+    Change {
+        action: ActionWord::Replace,
+        reasons: vec!["another form of route takes its place".to_owned()],
+        undo: Undo::Partly("the former route is not brought back".to_owned()),
+        ..change
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     kinds::attribute::{block, nested, optional, required},
-    lang::schema::{BlockSchema, ConnectionNeed, KindSchema, Role, Shape},
+    lang::schema::{AttributeSchema, BlockSchema, ConnectionNeed, KindSchema, Role, Shape},
 };
 
 const ALB: BlockSchema = BlockSchema {
@@ -38,16 +38,60 @@ const ALB: BlockSchema = BlockSchema {
     )
 };
 
+const NAMESPACE: AttributeSchema =
+    required("namespace", Shape::String, "Namespace of the object. Changing it replaces the route.");
+const NAME: AttributeSchema =
+    optional("name", Shape::String, "Name of the object. Changing it replaces the route. Default: the block's name.");
+
+const GATEWAY: BlockSchema = block(
+    &[
+        NAMESPACE,
+        NAME,
+        required("parent", Shape::String, "Name of the `Gateway` that the route belongs to."),
+        optional("parent_namespace", Shape::String, "Namespace of the `Gateway`. Default: the route's own."),
+        optional(
+            "hostnames",
+            Shape::Strings,
+            "Hosts that the route answers to. Default: all that the gateway listens for.",
+        ),
+        optional("path", Shape::String, "What the paths begin with that the route answers to. Default: `/`."),
+    ],
+    "An `HTTPRoute` of the Gateway API, with two weighted backends.",
+);
+
+const SERVICE: BlockSchema = block(
+    &[
+        NAMESPACE,
+        required("name", Shape::String, "Name of the service, which Terrace makes. Changing it replaces the route."),
+    ],
+    "A service whose selector is switched from one side to the other: no weights.",
+);
+
+const ISTIO: BlockSchema = block(
+    &[
+        NAMESPACE,
+        NAME,
+        required("hosts", Shape::Strings, "Hosts that the route answers to."),
+        optional("gateways", Shape::Strings, "Gateways of Istio that the route belongs to. Default: the mesh."),
+    ],
+    "A `VirtualService` of Istio, with two weighted destinations.",
+);
+
 /// The schema of `traffic`.
 pub(in crate::kinds) const SCHEMA: KindSchema = KindSchema {
     name: "traffic",
     role: Role::Managed,
     block: &BlockSchema {
-        blocks: &[nested("alb", &ALB)],
-        exactly_one: &["alb"],
+        blocks: &[
+            nested("alb", &ALB),
+            nested("gateway", &GATEWAY),
+            nested("service", &SERVICE),
+            nested("istio", &ISTIO),
+        ],
+        exactly_one: &["alb", "gateway", "service", "istio"],
         ..block(&[], "A route whose traffic a rollout moves between blue and green.")
     },
-    exports: &[optional("id", Shape::String, "The rule's ARN.")],
-    connection: ConnectionNeed::Aws,
+    exports: &[optional("id", Shape::String, "The rule's ARN, or the object: `HTTPRoute shop/web`.")],
+    connection: ConnectionNeed::KubernetesWith(&["gateway", "service", "istio"]),
     rollout: false,
 };

@@ -123,7 +123,7 @@ pub(super) fn import_identity(id: &str) -> Result<Json, String> {
     if id.starts_with("arn:") && id.contains(":listener-rule/") {
         Ok(json!({ "rule": id }))
     } else {
-        Err("a rule is imported by its ARN, `arn:aws:elasticloadbalancing:...:listener-rule/app/...`".to_owned())
+        Err("a rule is imported by its ARN, `arn:aws:elasticloadbalancing:...:listener-rule/app/...`, an object by API_VERSION KIND NAMESPACE/NAME".to_owned())
     }
 }
 
