@@ -60,9 +60,9 @@ impl Shop {
         self.api.apply(object, &options).await.unwrap()
     }
 
-    fn open(&self, inputs: &Value) -> Box<dyn Traffic> {
+    fn open(&self) -> Box<dyn Traffic> {
         let prior = self.bench.prior(&web()).unwrap();
-        open(&self.bench.context(&web()), inputs, &prior.identity, None).unwrap()
+        open(&self.bench.context(&web()), &prior.inputs, &prior.identity, None).unwrap()
     }
 
     async fn object(&self, form: super::Form) -> Json {
@@ -98,7 +98,7 @@ async fn an_http_route_moves_by_its_weights_and_a_plan_shows_no_difference_for_t
     let shop = Shop::new().await;
     let inputs = gateway("/");
     assert_eq!(shop.bench.apply(&web(), &inputs).await.unwrap().change.action, ActionWord::Create);
-    let route = shop.open(&inputs);
+    let route = shop.open();
     assert!(route.shift(Weights::to(Side::Blue, 100)).await.unwrap_err().message.contains("nothing receives"));
     bind_both(&*route).await;
     assert!(route.is_weighted() && route.health(Side::Green).await.unwrap().is_healthy());
@@ -160,7 +160,7 @@ fn a_route_is_in_force_when_every_parent_says_so_of_this_generation() {
 async fn a_virtual_service_moves_by_its_weights_and_a_foreign_destination_is_told() {
     let shop = Shop::new().await;
     shop.bench.apply(&web(), &istio()).await.unwrap();
-    let route = shop.open(&istio());
+    let route = shop.open();
     let object = shop.object(super::Form::Istio).await;
     assert_eq!(object["spec"]["http"][0]["directResponse"]["status"], 503, "nobody is there yet");
     bind_both(&*route).await;
@@ -181,7 +181,7 @@ async fn a_virtual_service_moves_by_its_weights_and_a_foreign_destination_is_tol
 async fn a_service_is_switched_whole_and_selects_what_its_side_selects() {
     let shop = Shop::new().await;
     shop.bench.apply(&web(), &service()).await.unwrap();
-    let route = shop.open(&service());
+    let route = shop.open();
     assert!(!route.is_weighted());
     bind_both(&*route).await;
     route.shift(Weights::to(Side::Blue, 100)).await.unwrap();
