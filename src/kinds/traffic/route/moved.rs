@@ -58,7 +58,10 @@ impl Route {
         let missing = || failure(Class::NotFound, &self.context, format!("there is no {reference} to send traffic to"));
         let service = live(&self.context, &reference).await?.ok_or_else(missing)?;
         let ports = service["spec"]["ports"].as_array().map_or(&[][..], Vec::as_slice);
-        let named = ports.iter().find(|port| port["name"] == *backend.port || port["port"].to_string() == backend.port);
+        let number: Option<u64> = backend.port.parse().ok();
+        let is_meant =
+            |port: &&Json| port["name"] == *backend.port || (number.is_some() && port["port"].as_u64() == number);
+        let named = ports.iter().find(is_meant);
         let number = named.and_then(|port| u16::try_from(port["port"].as_u64()?).ok());
         let none = || failure(Class::NotFound, &self.context, format!("{reference} has no port {}", backend.port));
         number.ok_or_else(none)
