@@ -1,5 +1,5 @@
 """The servers on loopback that the whole platform needs beside MiniStack and the control plane: a repository of charts, what pods
-answer, and MiniStack with the versions of EKS add-ons, which it lacks.
+answer, and MiniStack with the versions of EKS add-ons and the weighted forwards of listener rules, which it lacks.
 
     servers.py FOLDER MINISTACK_URL
 
@@ -7,6 +7,7 @@ FOLDER holds the packaged charts; `servers` is written into it, a line for each 
 input.
 """
 
+import html
 import http.client
 import http.server
 import json
@@ -64,7 +65,8 @@ class Pods(Server):
 
 
 class Aws(Server):
-    """MiniStack, but for the versions of add-ons, in the form of the EKS API reference (DescribeAddonVersions)."""
+    """MiniStack, but for the versions of add-ons, in the form of the EKS API reference (DescribeAddonVersions), and for what rules
+    of load balancers forward to."""
 
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
@@ -85,7 +87,10 @@ class Aws(Server):
         connection.request(self.command, self.path, body, headers)
         answer = connection.getresponse()
         kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in HOP]
-        self.answer(answer.status, answer.read(), kept)
+        told = answer.read()
+        if b"<RuleArn>" in told:
+            told = with_forwards(dict(urllib.parse.parse_qsl(body.decode())), told.decode()).encode()
+        self.answer(answer.status, told, kept)
         connection.close()
 
     do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = forward
@@ -104,6 +109,39 @@ class Aws(Server):
 
 # Headers that are each connection's own; the length is counted anew.
 HOP = {"connection", "content-length", "transfer-encoding", "expect", "keep-alive"}
+
+
+# What rules forward to, by their ARNs, as the answers of the ELB API have it. MiniStack takes a ForwardConfig and forgets it.
+FORWARDS = {}
+FORWARD = "Actions.member.1.ForwardConfig."
+
+
+def with_forwards(form, told):
+    """Remembers the forward of a rule that is made or changed, and puts those that are remembered into an answer."""
+    tree = {}
+    for key, value in form.items():
+        if key.startswith(FORWARD):
+            *path, last = key.removeprefix(FORWARD).split(".")
+            node = tree
+            for part in path:
+                node = node.setdefault(part, {})
+            node[last] = value
+    first, *rules = told.split("<RuleArn>")
+    arns = [rule.split("</RuleArn>")[0] for rule in rules]
+    if tree and form.get("Action") in ("CreateRule", "ModifyRule"):
+        FORWARDS[arns[0]] = f"<ForwardConfig>{xml(tree)}</ForwardConfig>"
+    for at, arn in enumerate(arns):
+        rules[at] = rules[at].replace("<Type>forward</Type>", f"<Type>forward</Type>{FORWARDS.get(arn, '')}", 1)
+    return "<RuleArn>".join([first, *rules])
+
+
+def xml(tree):
+    """The fields of a form, as an answer has them."""
+    if isinstance(tree, str):
+        return html.escape(tree)
+    if set(tree) == {"member"}:
+        return "".join(f"<member>{xml(tree['member'][at])}</member>" for at in sorted(tree["member"], key=int))
+    return "".join(f"<{name}>{xml(value)}</{name}>" for name, value in tree.items())
 
 
 def versions(addon, kubernetes):
