@@ -42,6 +42,8 @@ mod platform;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod stacks;
