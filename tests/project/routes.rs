@@ -332,11 +332,13 @@ async fn a_virtual_service_moves_by_its_weights_and_what_istiod_says_of_it_count
     let host = format!("web-blue.{}.svc.cluster.local", shop.namespace);
     assert_eq!(shop.object()["spec"]["http"][0]["route"][0]["destination"]["host"], host);
     let now = shop.generation();
-    let wrong =
-        json!([{"level": "ERROR", "documentationUrl": "https://istio.example/IST0101", "type": {"code": "IST0101"}}]);
+    let wrong = json!([{"level": "ERROR", "documentationUrl": "https://istio.example/no-such-host"}]);
     for (status, words) in [
         (json!({"observedGeneration": (now - 1).to_string()}), format!("has seen generation {}", now - 1)),
-        (json!({"observedGeneration": now, "validationMessages": wrong}), "IST0101".to_owned()),
+        (
+            json!({"observedGeneration": now, "validationMessages": wrong}),
+            "https://istio.example/no-such-host".to_owned(),
+        ),
     ] {
         shop.says(&status);
         let why = route.read().await.unwrap().unproved.unwrap();
