@@ -1,7 +1,7 @@
 //! The executor: dispatch, retry, journal, recover, roll back.
 //!
 //! Reading order: [`run()`] (a run from its first record to its last), `executor` (who has its turn), `work` (one instance),
-//! `journal` (one effect), `verify`, `rollback`, `unwind`; [`doctor()`] stands apart.
+//! `journal` (one effect), `verify`, `rollout` (traffic that moves), `rollback`, `unwind`; [`doctor()`] stands apart.
 
 mod doctor;
 mod executor;
@@ -9,6 +9,7 @@ mod interrupt;
 mod journal;
 mod report;
 mod rollback;
+mod rollout;
 mod run;
 #[cfg(test)]
 mod testing;

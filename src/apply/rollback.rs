@@ -3,6 +3,7 @@
 use crate::{
     apply::{
         journal::{Desk, Undo, Undone},
+        rollout,
         unwind::Unwind,
         work,
     },
@@ -51,12 +52,12 @@ pub(super) async fn undo_phase(
         desk.store.commit(vec![record]).await?;
     }
     desk.events.emit(Event::UndoStarted { phase: phase.clone(), total: plans.len() });
+    let mut lines = switch_back(desk, phase).await?;
     let which: BTreeSet<Address> = plans.keys().cloned().collect();
     let mut unwind = Unwind::new(&state, &which, std::slice::from_ref(phase));
     let mut jobs = FuturesUnordered::new();
     // What something that stays stands on, with that; and whether it stays on purpose.
     let mut stays: BTreeMap<Address, (Address, bool)> = BTreeMap::new();
-    let mut lines = Vec::new();
     loop {
         while let Some(address) = unwind.take() {
             if let Some(plan) = plans.get(&address) {
@@ -85,6 +86,29 @@ pub(super) async fn undo_phase(
         desk.events.emit(Event::Undone { address: address.clone(), what: what.clone(), ok });
         // What could not be undone stays, and so does what it stands on and this run made; everything else goes on.
         unwind.done(&address);
+        lines.push(Line { address, what, ok });
+    }
+    Ok(lines)
+}
+
+/// Traffic that this run moved in the phase goes back before anything else does: what gets it back is still there (rule 34).
+async fn switch_back(desk: &Desk<'_>, phase: &Arc<str>) -> Result<Vec<Line>, crate::state::StateError> {
+    let units: Vec<Address> = desk.store.with(|state| {
+        let in_phase = |unit: &&Address| {
+            let live = state.live_color(unit).and_then(|color| state.resources.get(&unit.with_color(Some(color))));
+            live.is_some_and(|resource| resource.phase == *phase)
+        };
+        state.rollouts.keys().filter(in_phase).cloned().collect()
+    });
+    let mut lines = Vec::new();
+    for address in units {
+        let (what, ok) = match rollout::switch_back(desk, &address).await {
+            Ok(None) | Err(work::End::Done { .. }) => continue,
+            Ok(Some(what)) => (what, true),
+            Err(work::End::State(error)) => return Err(error),
+            Err(work::End::Failed(why) | work::End::Beyond(why) | work::End::Stuck { why, .. }) => (why, false),
+        };
+        desk.events.emit(Event::Undone { address: address.clone(), what: what.clone(), ok });
         lines.push(Line { address, what, ok });
     }
     Ok(lines)

@@ -9,7 +9,7 @@ use crate::{
     },
     base::{Address, Event, Events, Hidden, NoEvents, RunEnd, Value},
     lang::configuration::OnFailure,
-    plan::{self, Mode, Moment, Moves, Request, Saved, Subject, connect::Connections},
+    plan::{self, Mode, Moment, Request, Saved, Subject, connect::Connections},
     state::{Record, Run, RunId, Store},
 };
 use std::{
@@ -111,10 +111,6 @@ pub async fn open_plan(store: &Store, run: &Run) -> Result<Saved, Error> {
 }
 
 async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Options) -> Result<Run, Error> {
-    let refused = plan::refusals(&saved.content);
-    if !refused.is_empty() {
-        return Err(Error::Refused(refused));
-    }
     if let Some(open) = store.with(|s| s.open_run().cloned()) {
         return Err(Error::RunOpen { run: open.id, command: open.command });
     }
@@ -162,14 +158,8 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
     store.ledger().put(&plan_name(&id), &plan::write(saved)?).await?;
     let mut records = vec![Record::RunStarted(Box::new(run.clone()))];
     records.extend(arrival.into_iter().map(Record::Delivered));
-    let mut problems = crate::base::Diagnostics::new();
-    let renamed = Moves::new(&subject.configuration, &subject.state, &mut problems);
-    for (from, to) in renamed.iter() {
-        let planned = saved.content.node(to).is_some_and(|n| n.moved_from.as_ref() == Some(from));
-        if planned {
-            records.push(Record::Moved { from: from.clone(), to: to.clone() });
-        }
-    }
+    let renamed = saved.content.nodes.iter().filter_map(|node| Some((node.moved_from.clone()?, node.address.clone())));
+    records.extend(renamed.map(|(from, to)| Record::Moved { from, to }));
     store.commit(records).await?;
     subject.state = store.snapshot();
     Ok(run)

@@ -65,8 +65,8 @@ pub(super) async fn ask(
 
 fn reasons(warrant: &Warrant, saved: &Saved, target: &Place, approvals: &[Approval], now: Timestamp) -> Vec<Reason> {
     let header = &saved.content.header;
-    // What only reads, or only remembers, brings nothing.
-    if matches!(header.mode, Mode::RefreshOnly | Mode::Import | Mode::Verify) {
+    // What only reads, or only remembers, brings nothing; and what a rollout leaves goes by the approval of the rollout.
+    if matches!(header.mode, Mode::RefreshOnly | Mode::Import | Mode::Verify | Mode::Retire) {
         return Vec::new();
     }
     let nothing = Digest::of(b"");
@@ -127,7 +127,9 @@ fn arrival(
         (Mode::Normal, Some(release)) => Held::Release(release.clone()),
         (Mode::Destroy, _) if header.targets.is_empty() => Held::Nothing,
         (Mode::Normal, None) | (Mode::Destroy, _) => Held::Unreleased,
-        (Mode::RefreshOnly | Mode::RevertDrift | Mode::Import | Mode::Verify, _) => return Ok(Vec::new()),
+        (Mode::RefreshOnly | Mode::RevertDrift | Mode::Import | Mode::Verify | Mode::Retire, _) => {
+            return Ok(Vec::new());
+        }
     };
     let values = plan::values_digest(&plan.variables, &header.world)?;
     let mut facts = Vec::new();
@@ -183,7 +185,7 @@ pub(super) fn settled(
             _ => Vec::new(),
         };
     }
-    if matches!(plan.header.mode, Mode::RefreshOnly | Mode::Import) {
+    if matches!(plan.header.mode, Mode::RefreshOnly | Mode::Import | Mode::Retire) {
         return Vec::new();
     }
     match report.end {

@@ -1,7 +1,9 @@
 //! Addresses: the one name by which a declared thing is known in plans, state, journals and messages.
 //!
-//! `helm.loki`, `eks_addon.managed["coredns"]`, `module.observability.helm.loki`, `module.region["eu"].stack.network`.
+//! `helm.loki`, `eks_addon.managed["coredns"]`, `module.observability.helm.loki`, `module.region["eu"].stack.network`,
+//! `helm.headlamp@green`.
 
+use crate::base::Color;
 use std::{fmt, str::FromStr, sync::Arc};
 
 /// The key of one instance of a `for_each`.
@@ -14,6 +16,16 @@ pub struct ModuleStep {
     pub name: Arc<str>,
     /// The `for_each` key, where the call is repeated.
     pub key: Option<Key>,
+    /// Which of the two that stand side by side, where a rollout rolls out the call as a whole.
+    pub color: Option<Color>,
+}
+
+impl ModuleStep {
+    /// A call that no rollout rolls out.
+    #[must_use]
+    pub const fn new(name: Arc<str>, key: Option<Key>) -> Self {
+        Self { name, key, color: None }
+    }
 }
 
 /// The module calls from the root to where a thing is declared; empty at the root.
@@ -31,6 +43,7 @@ struct Inner {
     kind: Arc<str>,
     name: Arc<str>,
     key: Option<Key>,
+    color: Option<Color>,
 }
 
 impl Address {
@@ -43,28 +56,43 @@ impl Address {
     /// An address from its parts.
     #[must_use]
     pub fn new(module: ModulePath, kind: &str, name: &str, key: Option<Key>) -> Self {
+        Self::whole(module, kind, name, key, None)
+    }
+
+    fn whole(module: ModulePath, kind: &str, name: &str, key: Option<Key>, color: Option<Color>) -> Self {
         use fmt::Write as _;
         let mut text = String::with_capacity(kind.len() + name.len() + 16);
         for step in &module {
             let _ = write!(text, "module.{}", step.name);
             push_key(&mut text, step.key.as_deref());
+            push_color(&mut text, step.color);
             text.push('.');
         }
         let _ = write!(text, "{kind}.{name}");
         push_key(&mut text, key.as_deref());
-        Self(Arc::new(Inner { text: text.into(), module, kind: kind.into(), name: name.into(), key }))
+        push_color(&mut text, color);
+        Self(Arc::new(Inner { text: text.into(), module, kind: kind.into(), name: name.into(), key, color }))
     }
 
-    /// The same declaration with another key, or with none.
+    /// The same declaration with another key, or with none; without a colour.
     #[must_use]
     pub fn with_key(&self, key: Option<Key>) -> Self {
         Self::new(self.0.module.clone(), &self.0.kind, &self.0.name, key)
     }
 
-    /// The declaration this is an instance of: the address without its own key.
+    /// The same instance in a colour, or, without one, what a rollout rolls out as a whole.
+    #[must_use]
+    pub fn with_color(&self, color: Option<Color>) -> Self {
+        if self.0.color == color {
+            return self.clone();
+        }
+        Self::whole(self.0.module.clone(), &self.0.kind, &self.0.name, self.0.key.clone(), color)
+    }
+
+    /// The declaration this is an instance of: the address without its own key and colour.
     #[must_use]
     pub fn declaration(&self) -> Self {
-        if self.0.key.is_none() { self.clone() } else { self.with_key(None) }
+        if self.0.key.is_none() && self.0.color.is_none() { self.clone() } else { self.with_key(None) }
     }
 
     /// The whole address as text.
@@ -97,6 +125,12 @@ impl Address {
         self.0.key.as_ref()
     }
 
+    /// Which of the two that stand side by side it is, where a rollout rolls it out.
+    #[must_use]
+    pub fn color(&self) -> Option<Color> {
+        self.0.color
+    }
+
     /// True where the key stands for instances that are not yet known.
     #[must_use]
     pub fn is_pattern(&self) -> bool {
@@ -122,6 +156,13 @@ fn push_key(text: &mut String, key: Option<&str>) {
     text.push_str("\"]");
 }
 
+fn push_color(text: &mut String, color: Option<Color>) {
+    if let Some(color) = color {
+        text.push('@');
+        text.push_str(color.word());
+    }
+}
+
 /// Why a text is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no address: {why}")]
@@ -137,9 +178,9 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let fail = |why| AddressError { text: text.to_owned(), why };
         let mut rest = text;
-        let mut words: Vec<(String, Option<Key>)> = Vec::new();
+        let mut words: Vec<(String, Option<Key>, Option<Color>)> = Vec::new();
         loop {
-            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            let end = rest.find(['.', '[', '@']).unwrap_or(rest.len());
             let word = &rest[..end];
             if word.is_empty() {
                 return Err(fail("a name is missing"));
@@ -169,36 +210,44 @@ impl FromStr for Address {
             } else if rest.starts_with('[') {
                 return Err(fail("a key is a quoted string in brackets, like [\"coredns\"]"));
             }
-            words.push((word.to_owned(), key));
+            let mut color = None;
+            if let Some(after) = rest.strip_prefix('@') {
+                let end = after.find('.').unwrap_or(after.len());
+                let word = after[..end].parse();
+                color = Some(word.map_err(|()| fail("after @ comes a colour: blue, green, stable or canary"))?);
+                rest = &after[end..];
+            }
+            words.push((word.to_owned(), key, color));
             match rest.strip_prefix('.') {
                 Some(after) => rest = after,
                 None if rest.is_empty() => break,
-                None => return Err(fail("after a key comes a dot or the end")),
+                None => return Err(fail("after a key comes a dot, a colour like @green, or the end")),
             }
         }
         let mut words = words.into_iter().peekable();
         let mut module = Vec::new();
-        while words.peek().is_some_and(|(w, k)| w == "module" && k.is_none()) {
+        while words.peek().is_some_and(|(w, k, c)| w == "module" && k.is_none() && c.is_none()) {
             words.next();
-            let (name, key) = words.next().ok_or_else(|| fail("the module's name is missing"))?;
-            module.push(ModuleStep { name: name.into(), key });
+            let (name, key, color) = words.next().ok_or_else(|| fail("the module's name is missing"))?;
+            module.push(ModuleStep { name: name.into(), key, color });
         }
-        let (mut kind, kind_key) = words.next().ok_or_else(|| fail("it ends with a module; name a resource in it"))?;
-        if kind_key.is_some() {
-            return Err(fail("the key goes behind the name"));
+        let (mut kind, kind_key, kind_color) =
+            words.next().ok_or_else(|| fail("it ends with a module; name a resource in it"))?;
+        if kind_key.is_some() || kind_color.is_some() {
+            return Err(fail("key and colour go behind the name"));
         }
-        let (mut name, mut key) = words.next().ok_or_else(|| fail("write KIND.NAME"))?;
+        let (mut name, mut key, mut color) = words.next().ok_or_else(|| fail("write KIND.NAME"))?;
         if kind == "data" {
-            if key.is_some() {
+            if key.is_some() || color.is_some() {
                 return Err(fail("the key goes behind the name"));
             }
             kind = format!("data.{name}");
-            (name, key) = words.next().ok_or_else(|| fail("write data.KIND.NAME"))?;
+            (name, key, color) = words.next().ok_or_else(|| fail("write data.KIND.NAME"))?;
         }
         if words.next().is_some() {
             return Err(fail("something follows the resource's name"));
         }
-        Ok(Self::new(module, &kind, &name, key))
+        Ok(Self::whole(module, &kind, &name, key, color))
     }
 }
 
@@ -266,6 +315,8 @@ mod tests {
             "module.region[\"eu\"].module.inner.stack.network[\"a \\\"b\\\\\"]",
             "data.secret.grafana_admin",
             "stack.x[*]",
+            "helm.headlamp@green",
+            "module.web[\"eu\"]@blue.helm.app[\"a\"]@canary",
         ] {
             let address: Address = text.parse().unwrap();
             assert_eq!(address.to_string(), text);
@@ -274,7 +325,19 @@ mod tests {
 
     #[test]
     fn what_is_no_address_says_why() {
-        for text in ["", "helm", "helm.", "module.x", "helm.x[0]", "helm.x[\"a", "helm.x.y", "module", "data.secret"] {
+        for text in [
+            "",
+            "helm",
+            "helm.",
+            "module.x",
+            "helm.x[0]",
+            "helm.x[\"a",
+            "helm.x.y",
+            "module",
+            "data.secret",
+            "helm.x@red",
+            "helm@blue.x",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

@@ -29,6 +29,8 @@ pub enum ActionWord {
     Defer,
     /// Only verified again.
     Verify,
+    /// Traffic is moved from one colour to the other.
+    Shift,
 }
 
 impl ActionWord {
@@ -46,6 +48,7 @@ impl ActionWord {
             Self::Forget => "forget",
             Self::Defer => "defer",
             Self::Verify => "verify",
+            Self::Shift => "shift",
         }
     }
 }

@@ -101,6 +101,8 @@ pub(crate) enum Command {
     Promote(commands::promote::Args),
     /// Back to a release that was there before
     Rollback(commands::rollback::Args),
+    /// A rollout, looked at and steered from another terminal
+    Rollout(commands::rollout::Args),
     /// Verify again what an environment holds
     Verify(commands::verify::Args),
     /// Environments and releases, and why each may or may not go on
@@ -152,8 +154,6 @@ pub(crate) enum Later {
     #[command(hide = true, disable_help_flag = true)]
     Review(Anything),
     #[command(hide = true, disable_help_flag = true)]
-    Rollout(Anything),
-    #[command(hide = true, disable_help_flag = true)]
     Test(Anything),
 }
 
@@ -169,7 +169,6 @@ impl Later {
             Self::Policy(_) => "policy",
             Self::Reap(_) => "reap",
             Self::Review(_) => "review",
-            Self::Rollout(_) => "rollout",
             Self::Test(_) => "test",
         }
     }
@@ -251,7 +250,7 @@ mod tests {
     #[test]
     fn commands_of_later_versions_take_any_words() {
         for words in [
-            &["terrace", "rollout", "status", "--frobnicate", "x"][..],
+            &["terrace", "policy", "check", "--frobnicate", "x"][..],
             &["terrace", "lsp"],
             &["terrace", "cfn", "--help"],
         ] {

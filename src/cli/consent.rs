@@ -10,7 +10,7 @@ use crate::{
         exit::Exit,
         style::{bold, red},
     },
-    plan::{Mode, Plan},
+    plan::{Mode, Plan, removal::is_owed},
 };
 
 /// Goes on only where somebody agrees to this plan.
@@ -66,7 +66,7 @@ pub(crate) fn yes(question: &str, hint: &str, context: &Context) -> Result<()> {
 /// Whether the plan does what a protected environment guards; refused where the flags for it are missing.
 fn guard(plan: &Plan, consent: &Consent) -> Result<bool> {
     let destroyed: Vec<&Address> =
-        plan.nodes.iter().filter(|n| n.action == ActionWord::Delete).map(|n| &n.address).collect();
+        plan.nodes.iter().filter(|n| n.action == ActionWord::Delete && !is_owed(n)).map(|n| &n.address).collect();
     let replaced: Vec<&Address> = plan
         .nodes
         .iter()

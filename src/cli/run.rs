@@ -64,6 +64,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Release(args) => commands::release::run(args, context).await,
         Command::Promote(args) => Box::pin(commands::promote::run(args, context)).await,
         Command::Rollback(args) => Box::pin(commands::rollback::run(args, context)).await,
+        Command::Rollout(args) => Box::pin(commands::rollout::run(args, context)).await,
         Command::Verify(args) => Box::pin(commands::verify::run(args, context)).await,
         Command::Pipeline(args) => commands::pipeline::run(&args, context).await,
         Command::Approve(args) => commands::approve::run(args, context).await,

@@ -59,6 +59,7 @@ pub(crate) const fn sign(action: ActionWord) -> &'static str {
         ActionWord::Forget => ".",
         ActionWord::Defer => "?",
         ActionWord::Verify => "=",
+        ActionWord::Shift => ">",
     }
 }
 
@@ -69,7 +70,7 @@ pub(crate) fn of_action(action: ActionWord, text: impl Display) -> String {
         ActionWord::Update => YELLOW,
         ActionWord::Replace => MAGENTA,
         ActionWord::Delete | ActionWord::Forget => RED,
-        ActionWord::Read | ActionWord::Defer | ActionWord::Verify => CYAN,
+        ActionWord::Read | ActionWord::Defer | ActionWord::Verify | ActionWord::Shift => CYAN,
         ActionWord::NoOp => DIM,
     };
     paint(style, text)

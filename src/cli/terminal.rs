@@ -65,6 +65,13 @@ impl Terminal {
         write(std::io::stdout().lock(), self.colour_out, text);
     }
 
+    /// Data that takes the place of what was written before it, where a person looks at a terminal; behind it elsewhere.
+    pub(crate) fn picture(&self, text: &str, again: bool) {
+        use std::io::IsTerminal as _;
+        let clear = if again && std::io::stdout().is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" };
+        write(std::io::stdout().lock(), self.colour_out, &format!("{clear}{text}"));
+    }
+
     /// Data that is bytes.
     #[expect(clippy::unused_self, reason = "whoever prints holds the terminal")]
     pub(crate) fn bytes(&self, bytes: &[u8]) {

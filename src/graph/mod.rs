@@ -96,8 +96,7 @@ impl fmt::Display for Node {
 /// The address of a declaration: without any keys.
 #[must_use]
 pub fn address(declaration: &Declaration) -> Address {
-    let module =
-        declaration.path.iter().map(|name| crate::base::ModuleStep { name: name.clone(), key: None }).collect();
+    let module = declaration.path.iter().map(|name| crate::base::ModuleStep::new(name.clone(), None)).collect();
     Address::new(module, &declaration.kind, &declaration.name, None)
 }
 

@@ -38,9 +38,15 @@ impl Marks {
         for step in address.module() {
             parts.push(&step.name);
             parts.extend(step.key.as_deref());
+            if let Some(color) = step.color {
+                parts.push(color.word());
+            }
         }
         parts.push(address.name());
         parts.extend(address.key().map(|k| &**k));
+        if let Some(color) = address.color() {
+            parts.push(color.word());
+        }
         fit(&parts, limit, |c| c)
     }
 
@@ -148,8 +154,11 @@ pub fn is_mark(key: &str) -> bool {
 /// The name of a Helm release (rule 4): the block's name and key, at most 53 characters, in small letters.
 #[must_use]
 pub fn release_name(address: &Address) -> String {
-    let mut parts = vec![address.name()];
+    let mut parts: Vec<&str> = vec![address.name()];
     parts.extend(address.key().map(|k| &**k));
+    for color in address.module().iter().filter_map(|step| step.color).chain(address.color()) {
+        parts.push(color.word());
+    }
     fit(&parts, 53, |c| c.to_ascii_lowercase())
 }
 

@@ -46,6 +46,7 @@ pub use marks::{Marks, address_of_tag, is_given_tag, is_mark, is_own_tag, physic
 pub use objects::sealed;
 pub use probe::{
     Measurement, compare, look_back, looks_back, probe, probe_aws, probe_cluster, probe_defaults, probe_needs_cluster,
+    under_test,
 };
 pub use written::{Block, Written};
 

@@ -465,7 +465,7 @@ impl Configuration {
                 out.push(Address::new(steps, from.kind(), from.name(), from.key().cloned()));
             }
             for call in module.calls.values() {
-                path.push(crate::base::ModuleStep { name: call.name.clone(), key: None });
+                path.push(crate::base::ModuleStep::new(call.name.clone(), None));
                 visit(&call.module, path, out);
                 path.pop();
             }

@@ -1,7 +1,7 @@
 //! Observe and diff into a [`Plan`]; the saved plan file; freshness; what apply may do.
 //!
 //! Reading order: [`Plan`] and its parts, [`Subject`] and [`Request`], [`make()`], then the rules: `decide`, `removal`,
-//! `envelope`, `fresh`, `refuse`.
+//! `envelope`, `fresh`.
 
 pub mod clusters;
 pub mod connect;
@@ -16,7 +16,6 @@ pub mod look;
 mod make;
 mod model;
 mod moves;
-mod refuse;
 pub mod removal;
 pub mod selection;
 mod subject;
@@ -29,10 +28,9 @@ pub use ingredients::{Ingredients, ingredients};
 pub use look::discard;
 pub use make::{DRAIN, Made, accepted_part, make, remembered_connections};
 pub use model::{
-    Attachment, Counts, DeferReason, Deferral, Drift, FORMAT, Header, Left, Mode, Moment, OutputChange, Plan, Planned,
-    PlannedPhase, Saved, SourceText, StateId, WorldId,
+    Attachment, Counts, Debt, DeferReason, Deferral, Drift, FORMAT, Header, Left, Mode, Moment, OutputChange, Plan,
+    Planned, PlannedPhase, Saved, Shift, SourceText, StateId, WorldId,
 };
 pub use moves::Moves;
-pub use refuse::refusals;
 pub use selection::Selection;
 pub use subject::{Error, Request, Subject, values_digest, world_problem};

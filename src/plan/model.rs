@@ -3,10 +3,11 @@
 //! The content is canonical: the same inputs give the same bytes. It holds no secret: sensitive leaves are sealed.
 
 use crate::{
-    base::{ActionWord, Address, Diagnostic, Digest, Value},
+    base::{ActionWord, Address, Color, Diagnostic, Digest, Value},
     kinds::{ChildChange, Condition, FieldChange, Undo},
     lang::configuration::OnFailure,
     plan::connect::Connections,
+    rollout::Spec,
     world::AwsConnection,
 };
 use serde_json::Value as Json;
@@ -32,13 +33,15 @@ pub enum Mode {
     Import,
     /// Only ask again whatever verifies what is there.
     Verify,
+    /// Only retire colours that have no traffic any more: debts of rollouts that were approved (rule 35).
+    Retire,
 }
 
 impl Mode {
     /// True where nothing is touched but what the plan names: what is declared beside that is as state remembers it.
     #[must_use]
     pub const fn only_what_it_names(self) -> bool {
-        matches!(self, Self::RevertDrift | Self::Import | Self::Verify)
+        matches!(self, Self::RevertDrift | Self::Import | Self::Verify | Self::Retire)
     }
 }
 
@@ -114,6 +117,9 @@ pub struct Plan {
     pub outputs: BTreeMap<Arc<str>, OutputChange>,
     /// Drift that applying leaves alone, and drift that somebody decided to ignore, by address.
     pub drift: Vec<Drift>,
+    /// Colours that are kept warm beside what has the traffic, by address.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub debts: Vec<Debt>,
     /// Warnings, and what a person should know before applying.
     pub notes: Vec<Diagnostic>,
     /// Variables as they were given, sealed.
@@ -257,9 +263,9 @@ pub struct Planned {
     /// NIST controls.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub controls: Vec<String>,
-    /// A rollout as declared, for display.
+    /// Whose traffic moves and how, for a [`ActionWord::Shift`]: its address is that of what is rolled out, without a colour.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub rollout: Option<Json>,
+    pub rollout: Option<Box<Shift>>,
     /// Declarations it comes after.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub after: Vec<Address>,
@@ -267,6 +273,34 @@ pub struct Planned {
 
 const fn null() -> Value {
     Value::NULL
+}
+
+/// A rollout as it is approved. Aborting it, the undo of its phase and retiring what it leaves are part of that (rules 33 and
+/// 35).
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Shift {
+    /// What has the traffic; `None` where this is the first installation.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<Color>,
+    /// What is to get it.
+    pub to: Color,
+    /// What is asked: steps, times, and what judges them.
+    pub spec: Spec,
+    /// True where the new one is there already, and was proved: all its traffic comes back at once.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub switch: bool,
+}
+
+/// A colour that has no traffic any more and is still there (rule 35).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Debt {
+    /// Which.
+    pub address: Address,
+    /// When it is due to be retired.
+    pub due: jiff::Timestamp,
+    /// Why it never got to stay, where its rollout was aborted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed: Option<String>,
 }
 
 /// An output that changes.
@@ -348,6 +382,8 @@ pub struct Counts {
     pub deferred: usize,
     /// Only to verify.
     pub verify: usize,
+    /// Whose traffic moves.
+    pub shift: usize,
     /// To read.
     pub read: usize,
     /// Without a change.
@@ -380,6 +416,7 @@ impl Plan {
                 ActionWord::Forget => counts.forget += 1,
                 ActionWord::Defer => counts.deferred += 1,
                 ActionWord::Verify => counts.verify += 1,
+                ActionWord::Shift => counts.shift += 1,
                 ActionWord::Read => counts.read += 1,
                 ActionWord::NoOp => counts.unchanged += 1,
             }

@@ -81,6 +81,12 @@ impl Moves {
         self.back.get(to)
     }
 
+    /// Notes one that no block asks for: a strategy with colours takes over what was there without, or the other way round.
+    pub fn add(&mut self, from: Address, to: Address) {
+        let origin = self.back.remove(&from).unwrap_or(from);
+        self.back.insert(to, origin);
+    }
+
     /// Each move: from, to.
     pub fn iter(&self) -> impl Iterator<Item = (&Address, &Address)> {
         self.back.iter().map(|(to, from)| (from, to))
@@ -119,7 +125,7 @@ fn renamed(address: &Address, path: &[std::sync::Arc<str>], block: &Moved) -> Op
                 let key =
                     if from.key().is_none() && to.key().is_none() { address.key().cloned() } else { to.key().cloned() };
                 let lone_key_added = from.key().is_none() && to.key().is_some() && address.key().is_some();
-                (!lone_key_added).then(|| Address::new(module, to.kind(), to.name(), key))
+                (!lone_key_added).then(|| Address::new(module, to.kind(), to.name(), key).with_color(address.color()))
             })?
         }
         (MoveEnd::Module(from), MoveEnd::Module(to)) => {
@@ -132,10 +138,11 @@ fn renamed(address: &Address, path: &[std::sync::Arc<str>], block: &Moved) -> Op
             let module = outer
                 .iter()
                 .cloned()
-                .chain([ModuleStep { name: to.name, key }])
+                .chain([ModuleStep { name: to.name, key, color: first.color }])
                 .chain(inner[1..].iter().cloned())
                 .collect();
-            Some(Address::new(module, address.kind(), address.name(), address.key().cloned()))
+            let moved = Address::new(module, address.kind(), address.name(), address.key().cloned());
+            Some(moved.with_color(address.color()))
         }
         _ => None,
     }

@@ -82,6 +82,15 @@ fn declaration_text(address: &Address) -> String {
     crate::graph::address(&address.into()).to_string()
 }
 
+/// The fact of a node that retires a colour: a debt of a rollout that was approved (rule 35).
+const RETIRES: &str = "retires";
+
+/// True for a node that only pays what an approved rollout owes, and loses no data by it: it needs no word of its own.
+#[must_use]
+pub fn is_owed(node: &Planned) -> bool {
+    node.facts.contains_key(RETIRES) && !node.stateful
+}
+
 /// Why something is destroyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
@@ -91,6 +100,8 @@ pub enum Why {
     KeyGone,
     /// `when` is false.
     Off,
+    /// It has no traffic any more, and was kept as long as its rollout asks for.
+    Retired,
     /// `destroy`.
     Destroy,
 }
@@ -101,6 +112,7 @@ impl Why {
             Self::NotDeclared => Some("it is no longer declared"),
             Self::KeyGone => Some("for_each no longer has its key"),
             Self::Off => Some("when is false"),
+            Self::Retired => Some("its traffic is on the other colour, and it was kept as long as `keep` asks for"),
             Self::Destroy => None,
         }
     }
@@ -118,6 +130,7 @@ pub fn planned(resource: &Resource, observed: Option<&Observed>, why: &Why, read
     let undo = change
         .as_ref()
         .map_or_else(|| crate::kinds::Undo::None("destroying it is not undone".to_owned()), |c| c.undo.clone());
+    let debt = (*why == Why::Retired).then(|| (RETIRES.to_owned(), true.into()));
     Planned {
         address: resource.address.clone(),
         phase: resource.phase.clone(),
@@ -126,7 +139,7 @@ pub fn planned(resource: &Resource, observed: Option<&Observed>, why: &Why, read
         reasons,
         fields: Vec::new(),
         children: change.as_ref().map(|c| c.children.clone()).unwrap_or_default(),
-        facts: BTreeMap::new(),
+        facts: debt.into_iter().collect(),
         undo,
         stateful: change.is_some_and(|c| c.stateful) && !gone,
         condition: observed.and_then(|o| o.condition.clone()),

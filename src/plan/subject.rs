@@ -101,6 +101,8 @@ pub struct Request {
     pub mode: Mode,
     /// Of which the drift is put back: things, parts, fields; all where it is empty. Only for [`Mode::RevertDrift`].
     pub revert: Vec<Selection>,
+    /// Colours that are retired whether they are due or not; with none named, all that are due. Only for [`Mode::Retire`].
+    pub retire: Vec<Address>,
     /// What is taken over, by the text of its id, beside what `import` blocks say.
     pub imports: BTreeMap<Address, String>,
     /// `--target`.
@@ -124,6 +126,7 @@ impl Default for Request {
         Self {
             mode: Mode::Normal,
             revert: Vec::new(),
+            retire: Vec::new(),
             imports: BTreeMap::new(),
             targets: Vec::new(),
             replace: Vec::new(),

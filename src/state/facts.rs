@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of these objects that this build writes, and the newest that it reads.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 /// What their names begin with.
 const PREFIX: &str = "facts/";
 
@@ -139,20 +139,25 @@ impl Standing {
 /// A storage that fails.
 pub async fn record(ledger: &dyn Ledger, entropy: &dyn Entropy, fact: &Fact) -> Outcome<()> {
     let content = serde_json::to_vec(fact).map_err(|e| damaged("facts", &e.to_string()))?;
-    // Names are in the order of what was decided, whatever the clocks say: whoever decides knows what is there. A part of
-    // chance keeps both of two that are decided at once.
-    let last = ledger.list(PREFIX).await?.iter().filter_map(|name| number(name)).max();
-    let number = fact.at.as_microsecond().max(last.map_or(0, |last| last + 1));
-    loop {
-        let name = format!("{PREFIX}{number:020}-{:08x}.json", entropy.next() >> 32);
-        if ledger.put_new(&name, &content).await? {
-            return Ok(());
-        }
-    }
+    while !ledger.put_new(&new_name(ledger, entropy, PREFIX, fact.at).await?, &content).await? {}
+    Ok(())
+}
+
+/// A name for a new object under a prefix. Names are in the order of what was said, whatever the clocks say: whoever speaks knows
+/// what is there. A part of chance keeps both of two that speak at once.
+pub(super) async fn new_name(
+    ledger: &dyn Ledger,
+    entropy: &dyn Entropy,
+    prefix: &str,
+    at: Timestamp,
+) -> Outcome<String> {
+    let last = ledger.list(prefix).await?.iter().filter_map(|name| number(name.strip_prefix(prefix)?)).max();
+    let number = at.as_microsecond().max(last.map_or(0, |last| last + 1));
+    Ok(format!("{prefix}{number:020}-{:08x}.json", entropy.next() >> 32))
 }
 
 fn number(name: &str) -> Option<i64> {
-    name.strip_prefix(PREFIX)?.split_once('-')?.0.parse().ok()
+    name.split_once('-')?.0.parse().ok()
 }
 
 /// All decisions, oldest first.
@@ -188,7 +193,7 @@ struct Versioned {
     format: u32,
 }
 
-fn damaged(name: &str, why: &str) -> Failure {
+pub(super) fn damaged(name: &str, why: &str) -> Failure {
     Failure::new(Class::Local, "read state", name, why.to_owned())
 }
 

@@ -5,6 +5,7 @@
 
 pub mod approval;
 mod codec;
+mod control;
 mod delivery;
 pub mod facts;
 mod migrate;
@@ -17,6 +18,7 @@ mod whole;
 
 pub use approval::Approval;
 pub use codec::{CodecError, FORMAT};
+pub use control::{Control, Verb};
 pub use delivery::{Delivered, Delivery, Held, Occupancy, Passage, Progress, Stretch};
 pub use facts::{Actor, Decision, Fact, Standing};
 pub use migrate::{Migration, migrate};

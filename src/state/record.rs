@@ -2,6 +2,7 @@
 
 use crate::{
     base::{ActionWord, Address, Digest, RunEnd, Value},
+    rollout,
     state::Delivered,
 };
 use serde_json::Value as Json;
@@ -305,6 +306,16 @@ pub enum Record {
     },
     /// Something that promotions are judged by.
     Delivered(Delivered),
+    /// Something happened to a rollout.
+    Rollout {
+        /// What is rolled out: an address without a colour.
+        unit: Address,
+        /// When.
+        at: jiff::Timestamp,
+        /// What.
+        #[serde(flatten)]
+        fact: rollout::Fact,
+    },
     /// A run began.
     RunStarted(Box<Run>),
     /// An effect is about to be made.

@@ -1,7 +1,8 @@
 //! The state at one moment: the fold of all records so far.
 
 use crate::{
-    base::{Address, Value},
+    base::{Address, Color, Value},
+    rollout,
     state::{
         Delivery,
         record::{AcceptedDrift, IgnoredDrift, IgnoredField, Intent, Outcome, Record, Resource, Run, RunId, Verdict},
@@ -37,6 +38,9 @@ pub struct Snapshot {
     pub accepted: BTreeMap<Address, AcceptedDrift>,
     /// Which cluster each connection met first.
     pub clusters: BTreeMap<Arc<str>, Arc<str>>,
+    /// What is rolled out by colours, by its address without one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub rollouts: BTreeMap<Address, rollout::Standing>,
     /// What was and is there of releases.
     #[serde(skip_serializing_if = "Delivery::is_empty", default)]
     pub delivery: Delivery,
@@ -111,6 +115,7 @@ impl Snapshot {
             }
             Record::Gone { address } => {
                 self.resources.remove(&address);
+                self.color_gone(&address);
                 self.ignored.remove(&address);
                 self.accepted.remove(&address);
                 self.ignored_fields.remove(&address);
@@ -129,6 +134,7 @@ impl Snapshot {
                 if let Some(accepted) = self.accepted.remove(&from) {
                     self.accepted.insert(to.clone(), accepted);
                 }
+                self.color_moved(&from, &to);
                 if let Some(mut resource) = self.resources.remove(&from) {
                     resource.address = to.clone();
                     self.resources.insert(to, resource);
@@ -160,6 +166,7 @@ impl Snapshot {
                 self.clusters.insert(connection, identity);
             }
             Record::Delivered(fact) => self.delivery.apply(fact),
+            Record::Rollout { unit, at, fact } => self.rollouts.entry(unit).or_default().take(at, &fact),
             Record::RunStarted(run) => {
                 self.journal = Journal::default();
                 self.runs.push(*run);
@@ -180,6 +187,43 @@ impl Snapshot {
                     run.end = Some((end, at));
                     run.counts = counts;
                 }
+            }
+        }
+    }
+
+    /// What has the traffic of a unit: by what was recorded, else the colour that is there because it was taken over from a
+    /// rolling strategy.
+    #[must_use]
+    pub fn live_color(&self, unit: &Address) -> Option<Color> {
+        let recorded = self.rollouts.get(unit).and_then(|standing| standing.live);
+        let there = |color: &Color| self.resources.contains_key(&unit.with_color(Some(*color)));
+        recorded.or_else(|| {
+            let going = self.rollouts.get(unit).and_then(|s| s.going.as_ref()).map(|going| going.to);
+            [Color::Blue, Color::Stable].into_iter().filter(|color| Some(*color) != going).find(there)
+        })
+    }
+
+    fn color_gone(&mut self, address: &Address) {
+        let Some(color) = address.color() else { return };
+        let unit = address.with_color(None);
+        if let Some(standing) = self.rollouts.get_mut(&unit) {
+            standing.gone(color);
+            if standing.is_over() {
+                self.rollouts.remove(&unit);
+            }
+        }
+    }
+
+    /// What is known of a unit goes with it to its new address. What leaves its colours behind leaves that behind too.
+    fn color_moved(&mut self, from: &Address, to: &Address) {
+        let (Some(_), unit) = (from.color(), from.with_color(None)) else { return };
+        let Some(standing) = self.rollouts.remove(&unit) else { return };
+        if to.color().is_some() {
+            self.rollouts.insert(to.with_color(None), standing);
+        } else {
+            let rest = rollout::Standing { live: None, going: None, ..standing };
+            if !rest.is_over() {
+                self.rollouts.insert(unit, rest);
             }
         }
     }
@@ -217,6 +261,7 @@ impl Record {
                 | Self::Ignored { .. }
                 | Self::IgnoredFields { .. }
                 | Self::Accepted { .. }
+                | Self::Rollout { fact: rollout::Fact::Finished | rollout::Fact::Aborted, .. }
         )
     }
 }

@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lang", &["base"]),
     ("rollout", &["base", "lang"]),
     ("graph", &["base", "lang", "rollout"]),
-    ("state", &["base", "world"]),
+    ("state", &["base", "world", "rollout"]),
     ("gate", &["base", "lang", "state"]),
     ("kinds", &["base", "cfn", "world", "lang"]),
     ("plan", &["base", "cfn", "world", "lang", "rollout", "graph", "state", "kinds"]),

@@ -81,6 +81,7 @@ impl Executor<'_> {
         self.end_node(address, phase, action, NodeEnd::Failed { why: why.to_owned() });
         *self.counts.entry("failed".to_owned()).or_default() += 1;
         self.failures.push((address.clone(), why.to_owned()));
+        self.tell_failing(phase, address);
     }
 
     pub(super) fn maybe_roll_back(&mut self, phase: &Arc<str>, because: &Address) {

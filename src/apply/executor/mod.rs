@@ -3,6 +3,7 @@
 
 mod fail;
 mod removals;
+mod rollouts;
 mod start;
 mod verify;
 
@@ -10,6 +11,7 @@ use crate::{
     apply::{
         Options,
         journal::Desk,
+        rollout::{Failing, Rollout, Turn},
         verify::Measure,
         work::{End, Revert, Task},
     },
@@ -33,7 +35,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// How long reading one thing may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
@@ -59,6 +61,7 @@ pub(in crate::apply) enum Stop {
 enum Job<'r> {
     Effect(Id, Box<Task<'r>>),
     Revert(Id, Box<Revert<'r>>),
+    Rollout(Id, Box<Rollout<'r>>),
     Read(Id, Box<Instance>),
     Measures { id: Id, measures: Vec<(Measure, bool)>, of: Measured },
 }
@@ -82,6 +85,7 @@ enum Measured {
 /// What a unit of work came back with.
 enum Back {
     Effect { id: Id, address: Address, phase: Arc<str>, planned: ActionWord, end: End },
+    Shifted { id: Id, unit: Address, phase: Arc<str>, turn: Result<Turn, End> },
     Read { id: Id, instance: Box<Instance>, seen: Result<Option<Observed>, String> },
     Measured { id: Id, of: Measured, verdicts: Vec<(Arc<str>, Verdict, bool)> },
     Removed { address: Address, phase: Arc<str>, planned: ActionWord, end: End },
@@ -113,6 +117,8 @@ pub(in crate::apply) struct Executor<'r> {
     phase_started: BTreeMap<Arc<str>, jiff::Timestamp>,
     /// Phases in which this run changed something.
     touched: BTreeSet<Arc<str>>,
+    /// Where something failed, for the rollouts that run beside it.
+    failing: watch::Sender<Failing>,
     pub stop: Option<Stop>,
     pub failures: Vec<(Address, String)>,
     pub beyond: Vec<(Address, String)>,
@@ -177,6 +183,7 @@ impl<'r> Executor<'r> {
             started: HashMap::new(),
             phase_started: BTreeMap::new(),
             touched: BTreeSet::new(),
+            failing: watch::Sender::default(),
             stop: None,
             failures: Vec::new(),
             beyond: Vec::new(),
@@ -227,7 +234,9 @@ impl<'r> Executor<'r> {
             }
             tokio::select! {
                 back = jobs.next() => {
-                    self.running = self.running.saturating_sub(1);
+                    if !matches!(back, Some(Back::Shifted { .. })) {
+                        self.running = self.running.saturating_sub(1);
+                    }
                     return back;
                 }
                 () = interrupt.reached(asked + 1) => {}
@@ -262,7 +271,10 @@ impl<'r> Executor<'r> {
                 return;
             }
             if let Some(job) = self.waiting.pop_front() {
-                self.running += 1;
+                // A rollout waits far more than it works: it takes nobody's place.
+                if !matches!(job, Job::Rollout(..)) {
+                    self.running += 1;
+                }
                 let future = self.future(job);
                 jobs.push(future);
                 continue;
@@ -288,6 +300,7 @@ impl<'r> Executor<'r> {
                 End::Done { exports, action } => self.applied(id, &address, &phase, action, &exports),
                 other => self.bad_end(Some(id), &address, &phase, planned, other),
             },
+            Back::Shifted { id, unit, phase, turn } => self.shifted(id, &unit, &phase, turn),
             Back::Read { id, instance, seen } => self.read(id, &instance, seen),
             Back::Measured { id, of, verdicts } => self.measured(id, &of, verdicts),
             Back::Removed { .. } | Back::Drained { .. } => {}
@@ -313,7 +326,7 @@ impl<'r> Executor<'r> {
         }
         let subject = self.subject;
         let Some(declared) = subject.configuration.resource(&Declaration::from(address)) else {
-            return self.instance_done(id);
+            return self.instance_ended(id, address);
         };
         // What was put back, or taken over as it is, is not held against the rest of its declaration.
         let by_declaration = !self.plan.header.mode.only_what_it_names();
@@ -322,7 +335,7 @@ impl<'r> Executor<'r> {
             Ok(evaluated) => instance::attributes(&evaluated.inputs, exports),
             Err(problems) => return self.fail_instance(id, address, &tell(&problems)),
         };
-        self.evaluator.set(address, attributes);
+        self.becomes(address, attributes);
         if by_declaration && !declared.lifecycle.postconditions.is_empty() {
             match self.evaluator.conditions(address, Conditions::After) {
                 Ok(failed) if failed.is_empty() => {}
@@ -338,7 +351,7 @@ impl<'r> Executor<'r> {
         let connections = connections.unwrap_or_else(|| Connections { aws: subject.aws.clone(), cluster: None });
         if action == ActionWord::NoOp {
             self.end_node(address, phase, action, NodeEnd::Done);
-            return self.instance_done(id);
+            return self.instance_ended(id, address);
         }
         self.verify(id, declared, address, &connections, action, true);
     }

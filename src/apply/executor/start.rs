@@ -49,7 +49,7 @@ impl<'r> Executor<'r> {
         }
         self.open.insert(id, instances.len());
         for address in instances {
-            self.start_instance(id, declaration, &address);
+            self.start_unit(id, declaration, &address);
         }
         self.close_if_done(id);
     }
@@ -58,7 +58,7 @@ impl<'r> Executor<'r> {
         if self.plan.header.mode.only_what_it_names() {
             return address.is_none_or(|a| self.planned.contains_key(a));
         }
-        self.targets.as_ref().is_none_or(|t| t.has(id) && address.is_none_or(|a| t.has_instance(a)))
+        self.targets.as_ref().is_none_or(|t| t.has(id) && address.is_none_or(|a| t.has_instance(&a.with_color(None))))
     }
 
     /// One instance less to wait for.
@@ -82,7 +82,7 @@ impl<'r> Executor<'r> {
         let remembered = self.desk.store.with(|s| s.resources.get(address).cloned());
         if !self.meant(id, Some(address)) {
             if let Some(resource) = remembered {
-                self.evaluator.set(address, instance::attributes(&resource.inputs, &resource.exports));
+                self.becomes(address, instance::attributes(&resource.inputs, &resource.exports));
             }
             return self.instance_done(id);
         }
@@ -144,10 +144,10 @@ impl<'r> Executor<'r> {
         {
             // Done before the run was cut off.
             let exports = resource.exports.clone();
-            self.evaluator.set(&address, instance::attributes(&instance.evaluated.inputs, &exports));
+            self.becomes(&address, instance::attributes(&instance.evaluated.inputs, &exports));
             self.touched.insert(instance.phase.clone());
             if resource.status == Status::Verified {
-                return self.instance_done(id);
+                return self.instance_ended(id, &address);
             }
             return self.verify(id, declared, &instance.address, &instance.connections, planned.action, false);
         }
@@ -160,12 +160,12 @@ impl<'r> Executor<'r> {
             && same_inputs(&self.subject.seal.seal_value(&instance.desired.inputs), &planned.inputs)
         {
             let exports = resource.exports.clone();
-            self.evaluator.set(&address, instance::attributes(&instance.evaluated.inputs, &exports));
+            self.becomes(&address, instance::attributes(&instance.evaluated.inputs, &exports));
             if planned.action == ActionWord::Verify {
                 self.begin(&address, &instance.phase, ActionWord::Verify);
                 return self.verify(id, declared, &address, &instance.connections, ActionWord::Verify, false);
             }
-            return self.instance_done(id);
+            return self.instance_ended(id, &address);
         }
         self.begin(&address, &instance.phase, planned.action);
         let dependencies = self.subject.graph.prerequisites(&Declaration::from(&address));
@@ -197,7 +197,7 @@ impl<'r> Executor<'r> {
         let (Some(remembered), Some(kind)) = (remembered, crate::kinds::kind(address.kind())) else {
             return self.go_beyond(id, &address, "state no longer remembers it; plan again");
         };
-        self.evaluator.set(&address, instance::attributes(&remembered.inputs, &remembered.exports));
+        self.becomes(&address, instance::attributes(&remembered.inputs, &remembered.exports));
         let history = self.history(&address);
         if let Some((why, command)) = history.failed {
             if let Some(command) = command {
@@ -259,6 +259,11 @@ impl<'r> Executor<'r> {
                     Back::Effect { id, address, phase, planned, end }
                 })
             }
+            Job::Rollout(id, rollout) => Box::pin(async move {
+                let (unit, phase) = (rollout.unit.clone(), rollout.phase.clone());
+                let turn = rollout.run().await;
+                Back::Shifted { id, unit, phase, turn }
+            }),
             Job::Read(id, instance) => {
                 let slots = self.slots(instance.kind.service());
                 Box::pin(async move {

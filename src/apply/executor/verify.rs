@@ -9,7 +9,7 @@ use crate::{
     },
     base::{ActionWord, Address, Digest, Event, Hidden, NodeEnd, Value},
     graph::Id,
-    kinds::{probe_aws, probe_cluster, probe_defaults},
+    kinds::{probe_aws, probe_cluster},
     lang::configuration::{Resource as Declared, Verify},
     lang::evaluate::ConnectionRef,
     plan::{
@@ -48,7 +48,7 @@ impl Executor<'_> {
             let measure = self.evaluator.probe(address.module(), Some(address), verify).map_err(|p| tell(&p));
             let measure = measure.and_then(|probe| {
                 // What the probe leaves out follows from the thing: its namespace.
-                let probe = self.evaluator.get(address).map_or(probe.clone(), |own| probe_defaults(&probe, own));
+                let probe = self.asked_of(address, &probe);
                 let subject = format!("{address}/{}", verify.name).into();
                 let connections = self.connections_of(&probe, connections)?;
                 Ok(one(subject, probe, connections, verify, &digest, address))
@@ -67,7 +67,7 @@ impl Executor<'_> {
 
     /// The connections of a probe: the cluster that it names, else the thing's own, else the default one; the account and
     /// region that it names, else the thing's own.
-    fn connections_of(&mut self, probe: &Value, own: &Connections) -> Result<Connections, String> {
+    pub(super) fn connections_of(&mut self, probe: &Value, own: &Connections) -> Result<Connections, String> {
         let mut connections = own.clone();
         let named = probe_cluster(probe).and_then(|name| name.parse::<Address>().ok());
         let named =
@@ -218,7 +218,7 @@ impl Executor<'_> {
             (Measured::Instance { address, action }, None) => {
                 let phase = self.phase_of(address);
                 self.end_node(address, &phase, *action, NodeEnd::Done);
-                self.instance_done(id);
+                self.instance_ended(id, address);
             }
             (Measured::Check { address }, None) => {
                 let phase = self.phase_of(address);

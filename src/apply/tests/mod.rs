@@ -11,6 +11,7 @@ mod faults;
 mod lives;
 mod manifests;
 mod platforms;
+mod rollouts;
 mod rules;
 mod secrets;
 mod stacks;

@@ -189,6 +189,9 @@ impl Task<'_> {
             decided.planned = narrowed;
         }
         let action = decided.planned.action;
+        if let Some(why) = self.starts_a_color(action) {
+            return Err(End::Beyond(why));
+        }
         let found = Found {
             action,
             children: &decided.planned.children,
@@ -238,6 +241,17 @@ impl Task<'_> {
             }
             _ => self.remember(observed, decided.exports).await,
         }
+    }
+
+    /// What has the traffic is not changed in place: a declaration that turns out to be another one once it could be looked at
+    /// starts the other colour, and that was in no plan.
+    fn starts_a_color(&self, action: ActionWord) -> Option<String> {
+        let address = &self.instance.address;
+        let unit = address.with_color(None);
+        let live = address.color().is_some() && self.desk.store.with(|s| s.live_color(&unit)) == address.color();
+        let changes = matches!(action, ActionWord::Update | ActionWord::Replace);
+        (live && changes && self.planned.deferral.is_some() && self.remembered.is_some())
+            .then(|| "it differs from what is declared, which starts its other colour; plan again".to_owned())
     }
 
     /// Why the live thing is not the one that was planned for; nothing where it is, or where it was planned later.

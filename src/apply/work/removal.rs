@@ -7,7 +7,10 @@ use super::{
     end::{End, tell},
 };
 use crate::{
-    apply::journal::{Desk, Effect},
+    apply::{
+        journal::{Desk, Effect},
+        rollout,
+    },
     base::{ActionWord, Event, Value},
     plan::{DRAIN, Planned, connect::Connections, gone},
     state::{Intent, Record, Resource},
@@ -65,6 +68,7 @@ impl Removal<'_> {
         {
             return Err(End::Beyond("it changed behind our back since the plan was made; plan again".to_owned()));
         }
+        rollout::before_removal(self.desk, address, &self.remembered).await?;
         if self.open.is_none() {
             drain::last(self.desk, self.planned, &self.remembered).await?;
             if self.planned.facts.contains_key(DRAIN) {

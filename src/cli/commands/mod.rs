@@ -21,6 +21,7 @@ pub(crate) mod promote;
 pub(crate) mod release;
 pub(crate) mod resume;
 pub(crate) mod rollback;
+pub(crate) mod rollout;
 pub(crate) mod sandbox;
 pub(crate) mod schema;
 pub(crate) mod show;

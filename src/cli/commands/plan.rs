@@ -133,20 +133,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         }
     }
     tell(&saved, What::Planned, &stage, context).await;
-    if !context.terminal.json {
-        let refused = plan::refusals(&saved.content);
-        for refusal in refused.iter().filter(|_| saved.content.has_changes()) {
-            context.terminal.status(&format!("apply will refuse this: {}", refusal.summary));
+    if !context.terminal.json && saved.content.has_changes() {
+        if let Some(file) = &args.out {
+            context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));
         }
-        if saved.content.has_changes() {
-            if let Some(file) = &args.out {
-                context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));
-            }
-            let next = next::command(&saved.content.header, &args, &stage.loaded, context);
-            context.terminal.status(&format!("Next: {}", bold(&next.words)));
-            if let Some(again) = next.again {
-                context.terminal.status(&again);
-            }
+        let next = next::command(&saved.content.header, &args, &stage.loaded, context);
+        context.terminal.status(&format!("Next: {}", bold(&next.words)));
+        if let Some(again) = next.again {
+            context.terminal.status(&again);
         }
     }
     Ok(if args.detailed_exitcode && saved.content.has_changes() { Exit::Changes } else { Exit::Done })

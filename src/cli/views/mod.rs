@@ -8,6 +8,7 @@ pub(crate) mod json;
 pub(crate) mod plan;
 mod quiet;
 pub(crate) mod report;
+pub(crate) mod rollout;
 pub(crate) mod table;
 pub(crate) mod value;
 mod words;

@@ -71,6 +71,7 @@ const fn doing(action: ActionWord) -> &'static str {
         ActionWord::Forget => "forgetting",
         ActionWord::Defer => "planning",
         ActionWord::Verify => "verifying",
+        ActionWord::Shift => "shifting",
         ActionWord::NoOp => "checking",
     }
 }
@@ -86,6 +87,7 @@ const fn done(action: ActionWord) -> &'static str {
         ActionWord::Forget => "forgotten",
         ActionWord::Defer => "planned",
         ActionWord::Verify => "verified",
+        ActionWord::Shift => "shifted",
         ActionWord::NoOp => "as declared",
     }
 }

@@ -37,6 +37,14 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
         let fixed = request.fixed.and_then(|f| f["name"].as_str()).map(str::to_owned);
         fixed.unwrap_or_else(|| release_name(request.address)).into()
     });
+    if let (Some(color), Some(name)) = (request.address.color(), text("name"))
+        && !name.contains(color.word())
+    {
+        let problem = Diagnostic::error("rollout_name", format!("the release is called `{name}` in every colour"))
+            .because("two colours stand side by side, and need a name each")
+            .hint("write self.color into `name`, or leave it out");
+        problems.push(at(request, "name", problem));
+    }
     let namespace = given("namespace").cloned().unwrap_or_else(|| "default".into());
     for (attribute, value, limit) in [("name", &name, 53), ("namespace", &namespace, 63)] {
         if let Some(text) = value.as_str().filter(|text| !is_dns_label(text, limit)) {

@@ -8,9 +8,11 @@ mod http;
 mod json_path;
 mod prometheus;
 mod schema;
+mod under_test;
 
 pub use compare::{compare, look_back, looks_back};
 pub(super) use schema::PROBES;
+pub use under_test::under_test;
 
 use crate::{
     base::{Finding, Secret, Value, parse_duration},

@@ -119,7 +119,7 @@ impl Evaluator {
                 return None;
             }
             let step_key = if at == 0 { key.cloned() } else { repeated.then(|| Key::from("*")) };
-            path.push(ModuleStep { name: name.clone(), key: step_key });
+            path.push(ModuleStep::new(name.clone(), step_key));
             let inner = call.module.clone();
             module = inner;
         }
@@ -245,7 +245,7 @@ impl Evaluator {
     /// The module instance behind a call. The caller has made sure that the key is one of the call's.
     pub(super) fn inner_scope(&mut self, scope: ScopeId, name: &Arc<str>, key: Option<Key>) -> Outcome<ScopeId> {
         let mut path = self.scope(scope).path.clone();
-        path.push(ModuleStep { name: name.clone(), key });
+        path.push(ModuleStep::new(name.clone(), key));
         self.scope_at(&path)
     }
 

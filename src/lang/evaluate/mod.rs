@@ -142,7 +142,6 @@ pub struct Evaluator {
     scope_ids: HashMap<ModulePath, ScopeId>,
     memo: Memo,
     attributes: HashMap<Address, Value>,
-    colors: HashMap<Address, Value>,
     depth: usize,
 }
 
@@ -172,7 +171,6 @@ impl Evaluator {
             scope_ids: [(Vec::new(), ScopeId(0))].into(),
             memo: Memo::default(),
             attributes: HashMap::new(),
-            colors: HashMap::new(),
             depth: 0,
         };
         let mut diagnostics = evaluator.take_root_variables(&given.variables);
@@ -203,14 +201,6 @@ impl Evaluator {
     /// What an instance was set to.
     pub fn get(&self, address: &Address) -> Option<&Value> {
         self.attributes.get(address)
-    }
-
-    /// Says what `self.color` is for an instance; null until it is said, and again with `None`.
-    pub fn set_color(&mut self, address: &Address, color: Option<&str>) {
-        match color {
-            Some(color) => self.colors.insert(address.clone(), Value::string(color)),
-            None => self.colors.remove(address),
-        };
     }
 
     /// The value of an output of the root.

@@ -76,7 +76,9 @@ impl Evaluator {
                     .into()),
             },
             "self" => match frame.this {
-                Some(address) if &**last == "color" => Ok(self.colors.get(address).cloned().unwrap_or(Value::NULL)),
+                Some(address) if &**last == "color" => {
+                    Ok(address.color().map_or(Value::NULL, |color| color.word().into()))
+                }
                 Some(address) => {
                     let address = address.clone();
                     self.memo.depend(&Item::Attributes(address.clone()));

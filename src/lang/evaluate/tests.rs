@@ -4,6 +4,7 @@
 #![expect(clippy::format_push_string, reason = "plans of thousands of lines are written by the tests")]
 
 use super::*;
+use crate::base::Color;
 use crate::lang::{Declaration, MemorySources, load, parse::parse_expression, test_schema::SCHEMA};
 
 const HEAD: &str =
@@ -490,7 +491,7 @@ fn a_colour_is_null_until_it_is_said() {
     let mut evaluator = plan("helm \"h\" {\n chart = \"c\"\n values = { color = self.color }\n}\n");
     let h = address("helm.h");
     assert_eq!(format!("{:?}", evaluator.evaluate(&h).unwrap().inputs.get("values")), "Some({\"color\": null})");
-    evaluator.set_color(&h, Some("green"));
+    let h = h.with_color(Some(Color::Green));
     assert_eq!(format!("{:?}", evaluator.evaluate(&h).unwrap().inputs.get("values")), "Some({\"color\": \"green\"})");
 }
 
@@ -557,8 +558,7 @@ fn the_reference_plan_evaluates_with_its_stacks_unknown() {
     assert!(parameters.get("SubnetIds").unwrap().is_unknown());
     let addon = evaluator.evaluate(&address("eks_addon.managed[\"coredns\"]")).unwrap();
     assert_eq!(addon.inputs.get("addon"), Some(&"coredns".into()));
-    let headlamp = address("helm.headlamp");
-    evaluator.set_color(&headlamp, Some("green"));
+    let headlamp = address("helm.headlamp@green");
     let rollout = evaluator.rollout(&headlamp).unwrap().unwrap();
     assert_eq!(rollout.get("strategy"), Some(&"blue_green".into()));
     assert_eq!(rollout.get("traffic"), Some(&"traffic.headlamp".into()));

@@ -2,7 +2,7 @@
 
 use crate::plan::make::{Made, Maker};
 use crate::{
-    base::{Diagnostic, Diagnostics, Severity},
+    base::{ActionWord, Diagnostic, Diagnostics, Severity},
     graph::{self},
     lang::Declaration,
     plan::{Error, FORMAT, Header, Mode, Moment, OutputChange, Plan, PlannedPhase, StateId, Subject},
@@ -25,6 +25,7 @@ impl Maker<'_> {
             let before = self.subject.graph.prerequisites(&declaration);
             node.after = before.iter().map(graph::address).collect();
         }
+        self.debts.sort_by(|a, b| a.address.cmp(&b.address));
         self.drift.sort_by(|a, b| a.address.cmp(&b.address));
         let subject = self.subject;
         let configuration = &subject.configuration;
@@ -64,6 +65,7 @@ impl Maker<'_> {
             nodes: self.nodes,
             outputs,
             drift: self.drift,
+            debts: self.debts,
             notes,
             variables: subject.given.variables.iter().map(|(k, v)| (k.clone(), subject.seal.seal_value(v))).collect(),
             sources: BTreeMap::new(),
@@ -72,7 +74,7 @@ impl Maker<'_> {
         Ok(Made { plan, attachment: self.attachment })
     }
 
-    /// By phase, then dependencies, then address; removals behind, in the order of destruction.
+    /// By phase, then dependencies, then address, traffic behind what it moves between; removals last, in the order of destruction.
     pub(super) fn order(&mut self) {
         let graph = &self.subject.graph;
         let rank: BTreeMap<Declaration, usize> = graph
@@ -83,11 +85,13 @@ impl Maker<'_> {
             .collect();
         let phase: BTreeMap<&str, usize> = graph.phases.iter().enumerate().map(|(at, p)| (&**p, at + 1)).collect();
         self.nodes.sort_by_cached_key(|n| match n.moment {
-            Moment::Removal => (1, 0, 0, None),
+            Moment::Removal => (1, 0, 0, None, false, None),
             Moment::Phase => (
                 0,
                 phase.get(&*n.phase).copied().unwrap_or(0),
                 rank.get(&Declaration::from(&n.address)).copied().unwrap_or(0),
+                Some(n.address.with_color(None)),
+                n.action == ActionWord::Shift,
                 Some(n.address.clone()),
             ),
         });
@@ -103,7 +107,9 @@ impl Maker<'_> {
                 }
                 return Ok(out);
             }
-            Mode::RefreshOnly | Mode::Destroy | Mode::RevertDrift | Mode::Import | Mode::Verify => return Ok(out),
+            Mode::RefreshOnly | Mode::Destroy | Mode::RevertDrift | Mode::Import | Mode::Verify | Mode::Retire => {
+                return Ok(out);
+            }
             Mode::Normal if self.targets.is_some() => return Ok(out),
             Mode::Normal => {}
         }

@@ -25,7 +25,10 @@ impl<'s> Maker<'s> {
             if self.targets.is_some() && !self.request.targets.iter().any(|t| Declaration::from(t) == declaration) {
                 continue;
             }
-            let why = if self.off.contains(address) {
+            let unit = address.with_color(None);
+            let why = if self.units.contains_key(&unit) {
+                removal::Why::Retired
+            } else if self.off.contains(&unit) {
                 removal::Why::Off
             } else if self.subject.configuration.resource(&declaration).is_some() {
                 removal::Why::KeyGone

@@ -64,7 +64,6 @@ impl Maker<'_> {
         planned.moved_from = self.moves.from(address).cloned();
         planned.inputs = self.subject.seal.seal_value(inputs);
         planned.verify = resource.verify.iter().map(|v| v.name.clone()).collect();
-        planned.rollout = self.rollout(address, resource);
         planned.controls = controls;
         self.push(planned);
     }

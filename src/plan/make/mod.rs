@@ -14,6 +14,7 @@ mod needs;
 mod refresh;
 mod replaced;
 mod revert;
+mod rollouts;
 mod seen;
 mod silent;
 mod sole;
@@ -32,7 +33,7 @@ use crate::{
         schema::Role,
     },
     plan::{
-        Attachment, DeferReason, Drift, Error, Mode, Moment, Plan, Planned, Request, Subject, connect,
+        Attachment, Debt, DeferReason, Drift, Error, Mode, Moment, Plan, Planned, Request, Subject, connect,
         decide::{self},
         instance::{self, Instance, Prepared},
         look::{self, How, Look, look},
@@ -69,6 +70,7 @@ pub async fn make(subject: &Subject, request: &Request, events: &dyn Events) -> 
     match request.mode {
         Mode::Normal | Mode::RevertDrift | Mode::Import | Mode::Verify => walked = maker.walk().await,
         Mode::Destroy => maker.destroy().await,
+        Mode::Retire => maker.retire().await,
         Mode::RefreshOnly => maker.refresh().await,
     }
     let previews = maker.attachment.previews.clone();
@@ -141,6 +143,12 @@ struct Maker<'s> {
     clusters: BTreeMap<String, Ahead>,
     /// What manifests need of their clusters that is not there.
     needs: needs::Needs,
+    /// What is rolled out by colours, by its address without one.
+    units: BTreeMap<Address, rollouts::Unit>,
+    /// Colours that are kept warm.
+    debts: Vec<Debt>,
+    /// Colours that what was seen of the other one asks for, each for a node that is still open.
+    more: Vec<(Id, Address)>,
     /// Clusters that could not be asked.
     silent: silent::Silent,
     slots: Arc<Semaphore>,
@@ -200,6 +208,9 @@ impl<'s> Maker<'s> {
             imports: BTreeMap::new(),
             clusters: BTreeMap::new(),
             needs: needs::Needs::default(),
+            units: BTreeMap::new(),
+            debts: Vec::new(),
+            more: Vec::new(),
             silent: silent::Silent::new(),
             slots: Arc::new(Semaphore::new(request.parallelism.max(1))),
         })
@@ -230,7 +241,14 @@ impl<'s> Maker<'s> {
                 }
             }
             let Some(seen) = jobs.next().await else { break };
-            if let Some(id) = self.seen(seen)
+            let seen = self.seen(seen);
+            for (id, colored) in std::mem::take(&mut self.more) {
+                if let Some(job) = self.start_beside(id, &colored) {
+                    *open.entry(id).or_default() += 1;
+                    jobs.push(job);
+                }
+            }
+            if let Some(id) = seen
                 && let Some(left) = open.get_mut(&id)
             {
                 *left -= 1;
@@ -278,7 +296,7 @@ impl<'s> Maker<'s> {
         for address in others {
             self.stand_in(&address);
         }
-        wanted.into_iter().filter_map(|address| self.start_instance(id, &address)).collect()
+        wanted.into_iter().filter_map(|address| self.start_unit(id, &address)).collect()
     }
 
     /// Whether an instance is looked at for its own sake.

@@ -7,7 +7,7 @@ use crate::{
     lang::{Declaration, configuration::Resource, evaluate::Conditions, schema::Role},
     plan::{
         DeferReason, Drift, Left, connect,
-        decide::{self, Facts},
+        decide::{self, Decided, Facts},
         instance::{self, Instance},
         look::Look,
     },
@@ -15,7 +15,7 @@ use crate::{
     world::{Class, Failure, Outcome},
 };
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 impl Maker<'_> {
     pub(super) fn seen_instance(&mut self, instance: &Instance, import: Option<&Json>, look: Outcome<Look>) {
@@ -76,10 +76,12 @@ impl Maker<'_> {
         match decided {
             Err(problems) => self.problems.extend(problems),
             Ok(decided) => {
-                let mut planned = decided.planned;
+                let mut planned = decided.planned.clone();
                 self.preconditions(address, resource);
-                planned.rollout = self.rollout(address, resource);
                 planned.place = connect::elsewhere(self.subject, &instance.connections);
+                if let Some(unit) = self.unit_of(address) {
+                    return self.seen_color(instance, &unit, Decided { planned, ..decided });
+                }
                 let exports = decided.exports.waiting_for(address);
                 let attributes = instance::attributes(&instance.evaluated.inputs, &exports);
                 self.evaluator.set(address, attributes);
@@ -179,36 +181,8 @@ impl Maker<'_> {
         }
     }
 
-    /// A rollout as declared, for display. Under a rolling strategy nothing but the strategy is evaluated.
-    pub(super) fn rollout(&mut self, address: &Address, resource: &Resource) -> Option<Json> {
-        let rollout = resource.rollout.as_ref()?;
-        let strategy = match &rollout.strategy {
-            None => "rolling".to_owned(),
-            Some(expr) => match self.evaluator.expression(address.module(), expr) {
-                Ok(value) => value.as_str().unwrap_or("rolling").to_owned(),
-                Err(problems) => {
-                    self.problems.extend(problems);
-                    return None;
-                }
-            },
-        };
-        let mut shown = BTreeMap::from([("strategy".to_owned(), Json::String(strategy.clone()))]);
-        if strategy != "rolling" {
-            for name in ["steps", "bake", "keep"] {
-                let attribute = rollout.block.body.attributes.get(name);
-                if let Some(json) = attribute
-                    .and_then(|a| self.evaluator.expression(address.module(), &a.expr).ok())
-                    .and_then(|v| v.to_json())
-                {
-                    shown.insert(name.to_owned(), json);
-                }
-            }
-        }
-        serde_json::to_value(shown).ok()
-    }
-
     /// What drifted of the thing itself; what drifted inside it comes in its own time.
-    fn own_drift(&mut self, own: Option<Drift>) {
+    pub(super) fn own_drift(&mut self, own: Option<Drift>) {
         let Some(drift) = own else { return };
         let ignored = self.state.ignored.get(&drift.address).map(|d| d.reason.clone());
         self.drift.push(Drift { ignored, ..drift });

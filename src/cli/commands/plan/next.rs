@@ -29,7 +29,7 @@ pub(super) fn command(header: &Header, args: &Args, loaded: &Loaded, context: &C
             Mode::Normal | Mode::RevertDrift | Mode::Import => "apply",
             Mode::Destroy => "destroy",
             // Only a saved plan of this mode can be applied, so it is made again and saved.
-            Mode::RefreshOnly | Mode::Verify => "plan",
+            Mode::RefreshOnly | Mode::Verify | Mode::Retire => "plan",
         };
         words.push(verb.to_owned());
         if loaded.place.spoken != "." {

@@ -4,15 +4,17 @@ use super::{Promotion, Why, promote};
 use crate::{
     cli::{
         args::Consent,
+        commands::apply::{Fresh, plan_and_apply_on},
         context::Context,
         delivery,
         error::Result,
         exit::Exit,
         loaded::{Loaded, load},
-        releases,
+        place, releases, stage, variables,
     },
     gate::{self, Candidate},
     lang::configuration::Environment,
+    plan::{Mode, Request},
     state::{Passage, release},
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -25,6 +27,7 @@ pub(super) async fn run(consent: &Consent, context: &Context) -> Result<Exit> {
     let mut end = Exit::Done;
     for environment in ordered(&loaded) {
         let env = &environment.name;
+        pay(environment, &loaded, consent, context).await?;
         if !environment.gates.auto_promotion {
             continue;
         }
@@ -55,6 +58,29 @@ pub(super) async fn run(consent: &Consent, context: &Context) -> Result<Exit> {
         }
     }
     Ok(end)
+}
+
+/// Retires what rollouts left in an environment and is due: that was approved with them.
+async fn pay(environment: &Environment, loaded: &Loaded, consent: &Consent, context: &Context) -> Result<()> {
+    let Some(ledger) = delivery::recorded(context, loaded, environment).await.ledger else { return Ok(()) };
+    let recorded = place::snapshot(&ledger).await?;
+    if recorded.rollouts.values().all(|standing| standing.kept.is_none()) || recorded.open_run().is_some() {
+        return Ok(());
+    }
+    let chosen = loaded.whereabouts(context, environment).await?;
+    let now = place::open_world(context, &loaded.place.project, &chosen)?.clock().now();
+    if !recorded.rollouts.values().any(|standing| standing.kept.as_ref().is_some_and(|kept| kept.due <= now)) {
+        return Ok(());
+    }
+    context.terminal.status(&format!("{}: what a rollout left there is due to be retired", environment.name));
+    let variables = variables::gather(context, loaded, &environment.name)?;
+    let project = loaded.place.project.clone();
+    let mut stage = stage::set(context, load(context, None)?, chosen, variables).await?;
+    let request = Request { mode: Mode::Retire, ..Request::default() };
+    let fresh = Fresh { command: "promote --auto", plan: None, release: None, request };
+    let consent = Consent { auto_approve: true, ..consent.clone() };
+    Box::pin(plan_and_apply_on(&mut stage, &project, fresh, &consent, context)).await?;
+    Ok(())
 }
 
 /// Environments after all that they come after.

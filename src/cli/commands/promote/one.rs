@@ -328,8 +328,9 @@ async fn go_back(
     let env = &stage.subject.given.env.name;
     let recorded = place::snapshot(&stage.ledger).await?;
     let Some(run) = recorded.runs.last() else { return Ok(exit) };
-    let asked = |verdict: &&Verdict| !verdict.passed && verdict.at >= run.started;
-    if !recorded.verdicts.values().any(|verdict| asked(&verdict)) {
+    let asked = |verdict: &Verdict| !verdict.passed && verdict.at >= run.started;
+    let judged = recorded.rollouts.values().any(|standing| standing.failed_by_itself(&run.id.0));
+    if !judged && !recorded.verdicts.values().any(asked) {
         context
             .terminal
             .status(&format!("{env} stays as it is: no verification failed, so the release is not to blame"));

@@ -6,6 +6,7 @@ mod drift;
 mod field;
 mod fold;
 mod node;
+mod rollout;
 mod screen;
 mod summary;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub(crate) fn render(plan: &Plan, width: usize) -> String {
     header(plan, &mut page);
     phases(plan, &mut page);
     removals(plan, &mut page);
+    rollout::debts(plan, &mut page);
     drift::write(plan, &mut page);
     outputs(plan, &mut page);
     notes(plan, &mut page);
@@ -85,6 +87,7 @@ fn header(plan: &Plan, page: &mut Page) {
         Mode::Destroy => page.line(&format!("       {}", red("destroys everything that state remembers"))),
         Mode::RevertDrift => page.line("       only puts back what changed behind Terrace's back"),
         Mode::Verify => page.line("       only asks again what verifies it; changes nothing"),
+        Mode::Retire => page.line("       only retires colours that have no traffic any more"),
         Mode::Import => page.line("       only takes over into state what exists; changes nothing else"),
         Mode::RefreshOnly => page.line("       only takes over into state what is live; changes nothing"),
     }

@@ -3,13 +3,14 @@
 use super::{
     Page, field,
     fold::{Folded, fold},
+    rollout,
     screen::Screen,
 };
 use crate::{
     base::{ActionWord, Value},
     cli::{
         style::{bold, clean, cyan, dim, of_action, red, sign, width, yellow},
-        views::{diagnostics::plural, value::inline},
+        views::diagnostics::plural,
     },
     kinds::{Cause, ChildChange, ConditionEffect, FieldChange, Undo},
     plan::{DeferReason, Deferral, Planned},
@@ -235,9 +236,8 @@ fn after(node: &Planned, page: &mut Page) {
     if matches!(node.action, ActionWord::Delete | ActionWord::Forget | ActionWord::Verify | ActionWord::NoOp) {
         return;
     }
-    if let Some(rollout) = &node.rollout {
-        let text = inline(&crate::base::Value::from_json(rollout));
-        page.prose(&format!("        {} ", dim("rollout")), &text);
+    if let Some(shift) = &node.rollout {
+        return rollout::write(shift, page);
     }
     if !node.verify.is_empty() {
         let labels: Vec<&str> = node.verify.iter().map(|v| &**v).collect();

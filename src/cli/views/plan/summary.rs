@@ -24,6 +24,7 @@ pub(super) fn counted<'a>(nodes: impl IntoIterator<Item = &'a Planned>) -> Strin
         (count(ActionWord::Import), "to import"),
         (count(ActionWord::Forget), "to forget"),
         (moved, "moved"),
+        (count(ActionWord::Shift), "to shift"),
         (count(ActionWord::Verify), "to verify"),
         (count(ActionWord::Defer), "planned later"),
     ]

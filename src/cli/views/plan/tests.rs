@@ -51,6 +51,7 @@ fn plan(nodes: Vec<Planned>) -> Plan {
         ],
         nodes,
         outputs: BTreeMap::new(),
+        debts: Vec::new(),
         drift: Vec::new(),
         notes: Vec::new(),
         variables: BTreeMap::new(),
@@ -154,7 +155,6 @@ fn updating_shows_structure_inside_strings() {
     deployment.fields = vec![field("spec.replicas", some(5), some(2))];
     helm.children = vec![deployment, child("istio-system/old", "v1 ConfigMap", ActionWord::Delete)];
     helm.undo = Undo::Partly("custom resources are kept".to_owned());
-    helm.rollout = Some(json!({"strategy": "rolling"}));
     helm.verify = vec!["ready".into()];
     insta::assert_snapshot!(text(&plan(vec![helm])));
 }

@@ -39,7 +39,7 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     let block = request.inputs.get("alb").cloned().unwrap_or(Value::NULL);
     let given = |name: &str| block.get(name).filter(|value| !value.is_null());
     let mut problems = Diagnostics::new();
-    let mut refuse = |name: &str, summary: String, why: &str, hint: &str| {
+    let mut wrong = |name: &str, summary: String, why: &str, hint: &str| {
         let place = (request.place)(&Path::default().key("alb").key(name));
         let problem = Diagnostic::error("traffic_rule", summary).because(why).hint(hint);
         problems.push(match place {
@@ -50,7 +50,7 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     if given("rule").is_some() {
         for name in ["priority", "host", "path"].into_iter().filter(|name| given(name).is_some()) {
             let why = "a rule that is there already keeps its priority and its conditions: they are its owner's";
-            refuse(
+            wrong(
                 name,
                 format!("`{name}` is not for an existing rule"),
                 why,
@@ -60,11 +60,11 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     } else if given("listener").is_some() {
         if given("priority").is_none() {
             let why = "a listener asks its rules in the order of their priorities, and no two have the same";
-            refuse("listener", "the rule has no `priority`".to_owned(), why, "write priority = 100");
+            wrong("listener", "the rule has no `priority`".to_owned(), why, "write priority = 100");
         }
         if given("host").is_none() && given("path").is_none() {
             let why = "a rule without a condition would take all of the listener's traffic";
-            refuse(
+            wrong(
                 "listener",
                 "the rule says neither `host` nor `path`".to_owned(),
                 why,
@@ -75,7 +75,7 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     if let Some(priority) = given("priority").filter(|value| !value.is_unknown())
         && !priority.as_i64().is_some_and(|number| (1..=50_000).contains(&number))
     {
-        refuse(
+        wrong(
             "priority",
             "this is no priority".to_owned(),
             "priorities are whole numbers from 1 to 50000",
@@ -85,20 +85,20 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     let text = |name: &str| given(name).and_then(Value::as_str);
     if text("blue").is_some() && text("blue") == text("green") {
         let why = "traffic is moved from one target group to the other";
-        refuse("green", "blue and green are the same target group".to_owned(), why, "declare a second target group");
+        wrong("green", "blue and green are the same target group".to_owned(), why, "declare a second target group");
     }
     for (name, part) in
         [("listener", ":listener/"), ("rule", ":listener-rule/"), ("blue", ":targetgroup/"), ("green", ":targetgroup/")]
     {
         if let Some(arn) = text(name).filter(|arn| !arn.contains(part)) {
             let word = part.trim_matches([':', '/']);
-            refuse(name, format!("`{arn}` is no ARN of a {word}"), "", "refer to an output of the stack that makes it");
+            wrong(name, format!("`{arn}` is no ARN of a {word}"), "", "refer to an output of the stack that makes it");
         }
     }
     if let Some(time) = text("stickiness").and_then(|text| crate::base::parse_duration(text).ok())
         && !(1..=604_800).contains(&time.as_secs())
     {
-        refuse(
+        wrong(
             "stickiness",
             "this is no time to keep a target group".to_owned(),
             "it lasts from one second to 7 days",

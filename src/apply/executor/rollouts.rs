@@ -1,0 +1,203 @@
+//! What is rolled out by colours has its turn: the new colour is applied and verified, then its traffic moves.
+
+use crate::apply::executor::{Executor, Job, tell};
+use crate::{
+    apply::{
+        rollout::{Behind, Judge, Rollout, Turn},
+        work::End,
+    },
+    base::{ActionWord, Address, Color, NodeEnd, Value},
+    graph::Id,
+    kinds::{release_name, under_test},
+    lang::{Declaration, configuration::Resource as Declared},
+    plan::{Planned, Shift, remembered_connections},
+    world::Backend,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+const COLORS: [Color; 4] = [Color::Blue, Color::Green, Color::Stable, Color::Canary];
+
+impl<'r> Executor<'r> {
+    /// An instance has its turn: the colour of it that is to be applied, where it is rolled out by colours.
+    pub(super) fn start_unit(&mut self, id: Id, declaration: &Declaration, unit: &Address) {
+        if self.declares_rollout(declaration)
+            && let Some(color) = self.first_color(unit)
+        {
+            return self.start_instance(id, declaration, &unit.with_color(Some(color)));
+        }
+        self.start_instance(id, declaration, unit);
+    }
+
+    fn declares_rollout(&self, declaration: &Declaration) -> bool {
+        self.subject.configuration.resource(declaration).is_some_and(|declared| declared.rollout.is_some())
+    }
+
+    /// The colour that the plan works on first: the one that gets the traffic, or, where none moves, the one that has it.
+    fn first_color(&self, unit: &Address) -> Option<Color> {
+        if let Some(shift) = self.shift_of(unit) {
+            return Some(shift.to);
+        }
+        // Under the rolling strategy it is planned as it is.
+        if self.planned.contains_key(unit) {
+            return None;
+        }
+        let planned = |color: &Color| self.planned.contains_key(&unit.with_color(Some(*color)));
+        // What is not meant by this run is what state remembers.
+        COLORS.into_iter().find(planned).or_else(|| self.desk.store.with(|state| state.live_color(unit)))
+    }
+
+    fn shift_of(&self, unit: &Address) -> Option<&'r Shift> {
+        self.planned.get(unit).filter(|node| node.action == ActionWord::Shift)?.rollout.as_deref()
+    }
+
+    /// Sets what an instance turned out to be, for what refers to it: a colour stands for what it is a colour of.
+    pub(super) fn becomes(&mut self, address: &Address, attributes: Value) {
+        if address.color().is_some() {
+            self.evaluator.set(&address.with_color(None), attributes.clone());
+        }
+        self.evaluator.set(address, attributes);
+    }
+
+    /// An instance is applied and verified. Where its traffic is to move, that begins now.
+    pub(super) fn instance_ended(&mut self, id: Id, address: &Address) {
+        let unit = address.with_color(None);
+        match (address.color(), self.shift_of(&unit)) {
+            (Some(color), Some(shift)) if color == shift.to => self.start_rollout(id, &unit, shift, false),
+            (Some(Color::Stable), Some(shift)) if shift.to == Color::Canary => {
+                self.start_rollout(id, &unit, shift, true);
+            }
+            _ => self.instance_done(id),
+        }
+    }
+
+    fn start_rollout(&mut self, id: Id, unit: &Address, shift: &'r Shift, settled: bool) {
+        let declaration = Declaration::from(unit);
+        let Some(declared) = self.subject.configuration.resource(&declaration) else { return self.instance_done(id) };
+        let Some(planned) = self.planned.get(unit).copied() else { return self.instance_done(id) };
+        if !settled {
+            self.begin(unit, &planned.phase, ActionWord::Shift);
+        }
+        match self.rollout(unit, shift, declared, planned, settled) {
+            Ok(rollout) => self.waiting.push_back(Job::Rollout(id, Box::new(rollout))),
+            Err(why) => self.fail_instance(id, unit, &why),
+        }
+    }
+
+    fn rollout(
+        &mut self,
+        unit: &Address,
+        shift: &'r Shift,
+        declared: &'r Declared,
+        planned: &'r Planned,
+        settled: bool,
+    ) -> Result<Rollout<'r>, String> {
+        let new = unit.with_color(Some(shift.to));
+        let remembered = self.desk.store.with(|state| state.resources.get(&new).cloned());
+        let remembered = remembered.ok_or_else(|| format!("{new} is not there"))?;
+        let release = remembered_connections(self.subject, &remembered);
+        let mut backends = BTreeMap::new();
+        for color in [shift.from, Some(shift.to)].into_iter().flatten() {
+            if let Some(backend) = self.backend(unit, color)? {
+                backends.insert(color, backend);
+            }
+        }
+        let mut judges = BTreeMap::new();
+        for verify in declared.rollout.iter().flat_map(|rollout| &rollout.verify) {
+            if !shift.spec.analyses.contains_key(&verify.name) {
+                continue;
+            }
+            let mut seen = |color: Color| {
+                let address = unit.with_color(Some(color));
+                let probe = self.evaluator.probe(address.module(), Some(&address), verify).map_err(|p| tell(&p))?;
+                Ok::<_, String>(self.asked_of(&address, &probe))
+            };
+            let new = seen(shift.to)?;
+            let old = shift.from.map(&mut seen).transpose()?;
+            let connections = self.connections_of(&new, &release)?;
+            judges.insert(verify.name.clone(), Judge { new, old, connections });
+        }
+        Ok(Rollout {
+            desk: self.desk,
+            unit: unit.clone(),
+            phase: planned.phase.clone(),
+            shift,
+            behind: Behind::new(shift.spec.traffic.clone(), release, backends),
+            judges,
+            interrupt: self.options.interrupt.clone(),
+            failing: self.failing.subscribe(),
+            settled,
+        })
+    }
+
+    /// A probe as it is asked of one instance: what it leaves out follows from the thing, and a service by the plain name of the release is that
+    /// of the colour under test (rule 37).
+    pub(super) fn asked_of(&self, address: &Address, probe: &Value) -> Value {
+        let Some(own) = self.evaluator.get(address) else { return probe.clone() };
+        let probe = crate::kinds::probe_defaults(probe, own);
+        let text = |name: &str| own.get(name).and_then(Value::as_str);
+        let (Some(_), Some(name)) = (address.color(), text("name")) else { return probe };
+        let plain = release_name(&address.with_color(None));
+        // What a chart brings bears the release's name, or that and the chart's.
+        let chart = text("chart").and_then(|chart| chart.rsplit('/').next()).unwrap_or_default();
+        let names = [(plain.clone(), name.to_owned()), (format!("{plain}-{chart}"), format!("{name}-{chart}"))];
+        under_test(&probe, &names)
+    }
+
+    /// What receives the traffic of a colour, by its `backend` block.
+    fn backend(&mut self, unit: &Address, color: Color) -> Result<Option<Backend>, String> {
+        let address = unit.with_color(Some(color));
+        let value = self.evaluator.rollout(&address).map_err(|problems| tell(&problems))?;
+        let Some(backend) = value.as_ref().and_then(|v| v.get("backend")).filter(|b| !b.is_null()) else {
+            return Ok(None);
+        };
+        let text = |value: Option<&Value>| {
+            let value = value.filter(|v| !v.is_null())?;
+            value.as_str().map(str::to_owned).or_else(|| value.as_i64().map(|n| n.to_string()))
+        };
+        let remembered = self.desk.store.with(|state| state.resources.get(&address).cloned());
+        let own = |name: &str| {
+            let resource = remembered.as_ref()?;
+            text(resource.identity.get(name).map(Value::from_json).as_ref()).or_else(|| text(resource.inputs.get(name)))
+        };
+        let service = text(backend.get("service")).ok_or_else(|| format!("{unit}: `backend` names no service"))?;
+        // What came from a rolling strategy bears its old name, and so does what it brings.
+        let wanted = release_name(&address);
+        let service = match own("name").filter(|name| *name != wanted) {
+            Some(name) if service.starts_with(&wanted) => service.replacen(&wanted, &name, 1),
+            _ => service,
+        };
+        let namespace = text(backend.get("namespace")).or_else(|| own("namespace"));
+        let namespace = namespace.ok_or_else(|| format!("{unit}: `backend` needs a namespace"))?;
+        let port = text(backend.get("port")).unwrap_or_else(|| "80".to_owned());
+        Ok(Some(Backend { service, namespace, port }))
+    }
+
+    /// A rollout came back.
+    pub(super) fn shifted(&mut self, id: Id, unit: &Address, phase: &Arc<str>, turn: Result<Turn, End>) {
+        match turn {
+            Ok(Turn::Done) => {
+                self.touched.insert(phase.clone());
+                *self.counts.entry(ActionWord::Shift.word().to_owned()).or_default() += 1;
+                self.end_node(unit, phase, ActionWord::Shift, NodeEnd::Done);
+                self.instance_done(id);
+            }
+            Ok(Turn::Settle) => {
+                let declaration = Declaration::from(unit);
+                self.start_instance(id, &declaration, &unit.with_color(Some(Color::Stable)));
+            }
+            Ok(Turn::Left) => {
+                let why = "stopped where it is; `terrace resume` goes on with it".to_owned();
+                self.end_node(unit, phase, ActionWord::Shift, NodeEnd::Failed { why });
+                self.blocked.insert(id, unit.clone());
+            }
+            Err(end) => self.bad_end(Some(id), unit, phase, ActionWord::Shift, end),
+        }
+    }
+
+    /// Says in which phase something failed: rollouts that run there go back (rule 34).
+    pub(super) fn tell_failing(&self, phase: &Arc<str>, address: &Address) {
+        self.failing.send_modify(|failing| {
+            failing.entry(phase.clone()).or_insert_with(|| address.clone());
+        });
+    }
+}

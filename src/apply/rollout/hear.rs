@@ -1,0 +1,51 @@
+//! What is asked for while a rollout is under way: by people from another terminal, and by what fails beside it.
+
+use super::{HEARD_WITHIN, Rollout};
+use crate::{
+    apply::work::End,
+    rollout::{Fact, Fault, Going, Stage},
+    state::{Control, Verb},
+};
+
+impl Rollout<'_> {
+    /// Takes in what was asked for since.
+    pub(super) async fn listen(&self, going: &mut Going) -> Result<(), End> {
+        let back = matches!(going.stage, Stage::Back { .. } | Stage::Over);
+        let failing = self.failing.borrow().get(&self.phase).cloned();
+        if let Some(other) = failing.filter(|other| *other != self.unit && !back) {
+            return self.abort(going, format!("{other} failed in the same phase"), Fault::Sibling).await;
+        }
+        for control in self.asked(going).await {
+            let (name, control) = control;
+            let by = control.by.spoken().to_owned();
+            let reason = control.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            let mut facts = vec![Fact::Heard { control: name.into() }];
+            let said = match control.verb {
+                Verb::Pause => "paused",
+                Verb::Resume => "resumed",
+                Verb::Promote { full: false } => "promoted",
+                Verb::Promote { full: true } => "promoted to the end",
+                Verb::Abort => "aborted",
+            };
+            self.tell(&format!("{said} by {by}{reason}"));
+            facts.push(match control.verb {
+                Verb::Pause => Fact::Paused { why: format!("{by} paused it{reason}"), by: Some(by) },
+                Verb::Resume => Fact::Resumed { by },
+                Verb::Promote { full } => Fact::Promoted { by, full },
+                Verb::Abort => Fact::Aborting { why: format!("{by} aborted it{reason}"), fault: Fault::Person },
+            });
+            self.take_all(going, facts).await?;
+        }
+        Ok(())
+    }
+
+    /// What people said that was not heard yet. A storage that does not answer is asked again next time.
+    async fn asked(&self, going: &Going) -> Vec<(String, Control)> {
+        let asking = Control::all(&**self.desk.store.ledger(), &going.run);
+        let all = tokio::time::timeout(HEARD_WITHIN * 10, asking).await;
+        let all = all.ok().and_then(Result::ok).unwrap_or_default();
+        let new =
+            |(name, control): &(String, Control)| control.unit == self.unit && !going.heard.contains(name.as_str());
+        all.into_iter().filter(new).collect()
+    }
+}

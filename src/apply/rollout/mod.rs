@@ -1,0 +1,332 @@
+//! Driving a rollout: does what its state machine asks for, records what came of it, and asks again.
+//!
+//! Reading order: here (the loop), `route` (the traffic and what is behind it), `measure` (what judges it, also of the time when nobody looked),
+//! `hear` (what people ask for meanwhile), `retire` (what goes once it has no traffic).
+
+mod hear;
+mod measure;
+mod retire;
+mod route;
+
+pub(super) use measure::Judge;
+pub(super) use retire::first as before_removal;
+pub(super) use route::{Behind, switch_back};
+
+use crate::{
+    apply::{
+        Interrupt,
+        journal::Desk,
+        work::{End, tell},
+    },
+    base::{Address, Event, format_duration},
+    plan::Shift,
+    rollout::{Fact, Fault, Going, Next, PROVED_WITHIN, Stage},
+    state::Record,
+    world::{Traffic, Weights},
+};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// How long it takes at most until a word of a person, or of another thing in the phase, is heard.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
+/// How often what is waited for at the load balancer is asked about.
+const ASKED_EVERY: Duration = Duration::from_millis(500);
+/// How long all traffic may take to be back before a person is needed. It is tried again all the while.
+const BACK_WITHIN: Duration = Duration::from_secs(15 * 60);
+
+/// Phases in which something failed, with the first that did.
+pub(super) type Failing = BTreeMap<Arc<str>, Address>;
+
+/// One rollout that has its turn.
+pub(super) struct Rollout<'r> {
+    pub desk: &'r Desk<'r>,
+    /// What is rolled out.
+    pub unit: Address,
+    pub phase: Arc<str>,
+    /// As it was approved.
+    pub shift: &'r Shift,
+    /// What is behind the route, by colour.
+    pub behind: Behind,
+    /// What judges it.
+    pub judges: BTreeMap<Arc<str>, Judge>,
+    /// The person who may want to stop.
+    pub interrupt: Interrupt,
+    /// What fails beside it.
+    pub failing: watch::Receiver<Failing>,
+    /// The stable version of a canary was just updated, and verified.
+    pub settled: bool,
+}
+
+/// How far it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The new one has the traffic.
+    Done,
+    /// The stable version of a canary is to be updated and verified now.
+    Settle,
+    /// It is as it was: the person asked to stop.
+    Left,
+}
+
+impl Rollout<'_> {
+    /// Goes on until it is over, or somebody else has a turn.
+    pub(super) async fn run(self) -> Result<Turn, End> {
+        let traffic = self.behind.route(self.desk, &self.unit).await?;
+        let mut going = self.begin().await?;
+        self.bind(&*traffic, &mut going).await?;
+        loop {
+            if self.interrupt.asked() > 0 && !matches!(going.stage, Stage::Back { .. }) {
+                return Ok(Turn::Left);
+            }
+            self.listen(&mut going).await?;
+            match going.next(self.now()) {
+                Next::AwaitTargets { until } => self.await_targets(&*traffic, &mut going, until).await?,
+                Next::Shift { share, within } => self.shift(&*traffic, &mut going, share, within).await?,
+                Next::Watch { due, until } => self.watch(&mut going, &due, until).await?,
+                Next::Pause { why } => {
+                    self.tell(&format!("waits for a person: {why}; `terrace rollout promote`, `resume` or `abort`"));
+                    self.take(&mut going, Fact::Paused { why, by: None }).await?;
+                }
+                Next::AwaitPerson => self.wait(self.later(HEARD_WITHIN)).await,
+                Next::Note(fact) => {
+                    if fact == Fact::Baking && !going.spec.bake.is_zero() {
+                        self.tell(&format!("bakes for {}", format_duration(going.spec.bake)));
+                    }
+                    self.take(&mut going, fact).await?;
+                }
+                Next::Abort { why, fault } => self.abort(&mut going, why, fault).await?,
+                Next::Back => return Err(self.back(&*traffic, &mut going).await?),
+                Next::Settle => return Ok(Turn::Settle),
+                Next::Finish => self.take(&mut going, Fact::Finished).await?,
+                Next::Over => return Ok(Turn::Done),
+            }
+        }
+    }
+
+    /// Begins it, or goes on where an earlier process of this run left it.
+    async fn begin(&self) -> Result<Going, End> {
+        let standing = self.desk.store.with(|state| state.rollouts.get(&self.unit).cloned()).unwrap_or_default();
+        let run: Arc<str> = self.desk.run.0.clone();
+        if let Some(going) = standing.going.as_deref().filter(|going| going.run == run) {
+            let mut going = going.clone();
+            if self.settled {
+                self.take(&mut going, Fact::Settled).await?;
+            } else {
+                self.catch_up(&mut going).await?;
+            }
+            return Ok(going);
+        }
+        let last = standing.last.filter(|last| last.run == run && last.to == self.shift.to);
+        if let Some((why, _)) = last.as_ref().and_then(|last| last.aborted.clone()) {
+            return Err(End::Failed(why));
+        }
+        if last.is_some() {
+            let mut over = Going::new(run, self.shift.spec.clone(), self.shift.from, self.shift.to, self.now());
+            over.take(self.now(), &Fact::Finished);
+            return Ok(over);
+        }
+        let (from, to) = (self.shift.from, self.shift.to);
+        let fact = Fact::Began { run: run.clone(), spec: Box::new(self.shift.spec.clone()), from, to };
+        let mut going = Going::new(run, self.shift.spec.clone(), from, to, self.now());
+        self.take(&mut going, fact).await?;
+        Ok(going)
+    }
+
+    /// What is behind each side is bound to it. Of the old one only where it has the traffic and was never bound: it comes from a
+    /// rolling strategy.
+    async fn bind(&self, traffic: &dyn Traffic, going: &mut Going) -> Result<(), End> {
+        if matches!(going.stage, Stage::Back { .. } | Stage::Over) {
+            return Ok(());
+        }
+        for color in [going.from, Some(going.to)].into_iter().flatten() {
+            let Some(backend) = self.behind.backend(color) else { continue };
+            if let Err(failure) = self.behind.patiently(self.desk, || traffic.bind(color.side(), backend)).await {
+                let why =
+                    format!("{color} could not be bound to its side of {}: {}", self.behind.traffic(), tell(&failure));
+                self.abort(going, why, Fault::Platform).await?;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn await_targets(&self, traffic: &dyn Traffic, going: &mut Going, until: Timestamp) -> Result<(), End> {
+        let to = going.to;
+        let said = match self.behind.patiently(self.desk, || traffic.health(to.side())).await {
+            Ok(health) if health.is_healthy() => {
+                self.tell(&format!("the targets of {to} are healthy: {health}"));
+                return self.take(going, Fact::TargetsHealthy).await;
+            }
+            Ok(health) => health.to_string(),
+            Err(failure) => tell(&failure),
+        };
+        if self.now() >= until {
+            let why = format!("the targets of {to} did not become healthy in time: {said}");
+            return self.abort(going, why, Fault::Release).await;
+        }
+        self.say(&format!("{to}: {said}"));
+        self.wait(self.later(ASKED_EVERY).min(until)).await;
+        Ok(())
+    }
+
+    /// Moves traffic, and goes on only once the weights were read back and are in force.
+    async fn shift(&self, traffic: &dyn Traffic, going: &mut Going, share: u8, within: Duration) -> Result<(), End> {
+        let to = going.to;
+        let weights = Weights::to(to.side(), share);
+        // Nothing is taken from what has it unless whatever gets it is well.
+        let gets = if share == 0 { going.from } else { Some(to) };
+        if let Some(gets) = gets {
+            match self.behind.patiently(self.desk, || traffic.health(gets.side())).await {
+                Ok(health) if health.is_healthy() => {}
+                Ok(health) => {
+                    let why =
+                        format!("before it gets {} %, its targets are not healthy: {health}", weights.of(gets.side()));
+                    return self.abort(going, why, Fault::Release).await;
+                }
+                Err(failure) => return self.abort(going, tell(&failure), Fault::Platform).await,
+            }
+        }
+        self.take(going, Fact::Moving { share }).await?;
+        match self.move_to(traffic, weights, self.later(within)).await {
+            Ok(()) => {
+                self.tell(&format!("{share} % of the traffic is on {to}"));
+                self.take(going, Fact::Moved { share }).await
+            }
+            Err(why) => {
+                self.abort(going, format!("{share} % for {to} could not be proved: {why}"), Fault::Platform).await
+            }
+        }
+    }
+
+    /// One call, then read back until it is in force.
+    async fn move_to(&self, traffic: &dyn Traffic, weights: Weights, until: Timestamp) -> Result<(), String> {
+        self.behind.patiently(self.desk, || traffic.shift(weights)).await.map_err(|failure| tell(&failure))?;
+        loop {
+            let said = match self.behind.patiently(self.desk, || traffic.read()).await {
+                Ok(routed) if routed.weights == weights && routed.unproved.is_none() => return Ok(()),
+                Ok(routed) => routed.unproved.unwrap_or_else(|| {
+                    let (blue, green) = (crate::base::Side::Blue, crate::base::Side::Green);
+                    format!("it says {} % blue, {} % green", routed.weights.of(blue), routed.weights.of(green))
+                }),
+                Err(failure) => tell(&failure),
+            };
+            if self.now() >= until {
+                return Err(said);
+            }
+            self.wait(self.later(ASKED_EVERY).min(until)).await;
+        }
+    }
+
+    async fn watch(&self, going: &mut Going, due: &[Arc<str>], until: Timestamp) -> Result<(), End> {
+        if due.is_empty() {
+            if going.tallies.is_empty() {
+                let rest = Duration::try_from(until.duration_since(self.now())).unwrap_or_default();
+                self.say(&format!("{} left of {}", format_duration(rest), stage(going)));
+            }
+            self.wait(until.min(self.later(HEARD_WITHIN))).await;
+            return Ok(());
+        }
+        let facts = self.measure(going, due).await;
+        for fact in &facts {
+            if let Fact::Measured { analysis, said, .. } = fact {
+                self.say(&format!("{}: {analysis}: {said}", stage(going)));
+            }
+        }
+        self.take_all(going, facts).await
+    }
+
+    async fn abort(&self, going: &mut Going, why: String, fault: Fault) -> Result<(), End> {
+        self.tell(&format!("aborting: {why}"));
+        self.take(going, Fact::Aborting { why, fault }).await
+    }
+
+    /// All traffic back by one call, proved by reading back; the old one was never touched.
+    async fn back(&self, traffic: &dyn Traffic, going: &mut Going) -> Result<End, End> {
+        let Stage::Back { why, .. } = going.stage.clone() else { return Ok(End::Failed("it is over".to_owned())) };
+        let to = going.to;
+        // Where nothing was moved there is nothing to move back.
+        let moved = going.share > 0 || going.moving.is_some();
+        let told = match going.from.filter(|_| moved) {
+            None => "no traffic was moved".to_owned(),
+            Some(from) => {
+                let until = self.later(BACK_WITHIN);
+                let weights = Weights::to(from.side(), 100);
+                loop {
+                    match self.move_to(traffic, weights, self.later(PROVED_WITHIN)).await {
+                        Ok(()) => break,
+                        Err(last) if self.now() >= until => {
+                            let command = "terrace resume".to_owned();
+                            let why = format!("{why}; and its traffic could not be brought back to {from}: {last}");
+                            return Ok(End::Stuck { why, command });
+                        }
+                        Err(last) => self.say(&format!("bringing all traffic back to {from}: {last}")),
+                    }
+                }
+                format!("all traffic is back on {from}")
+            }
+        };
+        let kept = format_duration(going.spec.keep);
+        self.take(going, Fact::Aborted).await?;
+        Ok(End::Failed(format!("{why}; {told}; {to} is kept for {kept} to be looked at")))
+    }
+
+    async fn take(&self, going: &mut Going, fact: Fact) -> Result<(), End> {
+        self.take_all(going, vec![fact]).await
+    }
+
+    /// Records facts, and takes them in.
+    async fn take_all(&self, going: &mut Going, facts: Vec<Fact>) -> Result<(), End> {
+        let at = self.now();
+        self.take_at(going, facts.into_iter().map(|fact| (at, fact)).collect()).await
+    }
+
+    async fn take_at(&self, going: &mut Going, facts: Vec<(Timestamp, Fact)>) -> Result<(), End> {
+        let record =
+            |(at, fact): &(Timestamp, Fact)| Record::Rollout { unit: self.unit.clone(), at: *at, fact: fact.clone() };
+        self.desk.store.commit(facts.iter().map(record).collect()).await?;
+        for (at, fact) in &facts {
+            going.take(*at, fact);
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.desk.subject.world.clock().now()
+    }
+
+    fn later(&self, time: Duration) -> Timestamp {
+        self.now().checked_add(time).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Waits until then, or until somebody wants something.
+    async fn wait(&self, until: Timestamp) {
+        let time = Duration::try_from(until.duration_since(self.now())).unwrap_or_default();
+        let mut failing = self.failing.clone();
+        let clock = self.desk.subject.world.clock();
+        tokio::select! {
+            () = clock.sleep(time) => {}
+            () = self.interrupt.reached(1) => {}
+            Ok(()) = failing.changed() => {}
+        }
+    }
+
+    /// Says what everybody should see, also where nobody watches a terminal.
+    fn tell(&self, message: &str) {
+        let message = self.desk.hidden.out_of(&format!("{}: {message}", self.unit));
+        self.desk.events.emit(Event::Notice { message });
+    }
+
+    fn say(&self, message: &str) {
+        let message = self.desk.hidden.out_of(message);
+        self.desk.events.emit(Event::NodeProgress { address: self.unit.clone(), message });
+    }
+}
+
+/// Where it is, in few words.
+fn stage(going: &Going) -> String {
+    match going.stage {
+        Stage::Bake => "bake".to_owned(),
+        _ => format!("{} %", going.share),
+    }
+}

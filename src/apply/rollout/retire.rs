@@ -1,0 +1,43 @@
+//! What goes once it has no traffic: a colour is taken from its side of the route before it is destroyed.
+
+use super::route::Behind;
+use crate::{
+    apply::{
+        journal::Desk,
+        work::{End, tell},
+    },
+    base::Address,
+    plan::{Mode, remembered_connections},
+    state::Resource,
+};
+use std::collections::BTreeMap;
+
+/// Before a colour is destroyed: it has no traffic by the route's own word, and is bound to no side. Nothing where the thing is no colour, or its
+/// route is gone.
+///
+/// # Errors
+/// A colour that still has traffic is not destroyed, unless everything is.
+pub(in crate::apply) async fn first(desk: &Desk<'_>, address: &Address, remembered: &Resource) -> Result<(), End> {
+    let Some(color) = address.color() else { return Ok(()) };
+    let unit = address.with_color(None);
+    let (standing, there) = desk.store.with(|state| {
+        let standing = state.rollouts.get(&unit).cloned().unwrap_or_default();
+        let there = standing.traffic.as_ref().is_some_and(|traffic| state.resources.contains_key(traffic));
+        (standing, there)
+    });
+    let Some(traffic) = standing.traffic.filter(|_| there) else { return Ok(()) };
+    let release = remembered_connections(desk.subject, remembered);
+    let behind = Behind::new(traffic.clone(), release, BTreeMap::new());
+    let route = behind.route(desk, &unit).await?;
+    let failed = |failure: crate::world::Failure| End::Failed(tell(&failure));
+    let stays = desk.mode != Mode::Destroy && standing.live.is_some_and(|live| live != color);
+    if stays {
+        let routed = behind.patiently(desk, || route.read()).await.map_err(failed)?;
+        let share = routed.weights.of(color.side());
+        if share > 0 {
+            let why = format!("{traffic} still gives it {share} % of the traffic; somebody else moved it");
+            return Err(End::Failed(format!("{why}: put it back, and apply again")));
+        }
+    }
+    behind.patiently(desk, || route.unbind(color.side())).await.map_err(failed)
+}

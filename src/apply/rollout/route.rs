@@ -1,0 +1,135 @@
+//! The route whose traffic moves, and what is behind each of its sides.
+
+use crate::{
+    apply::{
+        journal::Desk,
+        work::{End, context, tell},
+    },
+    base::{Address, Color, Event},
+    kinds::{self, Context},
+    plan::{connect::Connections, remembered_connections},
+    rollout::{Ended, Fact, PROVED_WITHIN, Spec, Strategy},
+    state::Record,
+    world::{Backend, Outcome, Traffic, Weights},
+};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+/// How long one call to the route is tried again while it fails in a way that may pass.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often the route is read while it is waited for.
+const ASKED_EVERY: Duration = Duration::from_millis(500);
+
+/// What is behind a route.
+#[derive(Debug, Clone)]
+pub(in crate::apply) struct Behind {
+    /// The route.
+    traffic: Address,
+    /// Where what is rolled out lives.
+    release: Connections,
+    /// What gets the traffic of a colour, where something is to be bound.
+    backends: BTreeMap<Color, Backend>,
+}
+
+impl Behind {
+    pub(in crate::apply) const fn new(
+        traffic: Address,
+        release: Connections,
+        backends: BTreeMap<Color, Backend>,
+    ) -> Self {
+        Self { traffic, release, backends }
+    }
+
+    pub(super) const fn traffic(&self) -> &Address {
+        &self.traffic
+    }
+
+    pub(super) fn backend(&self, color: Color) -> Option<&Backend> {
+        self.backends.get(&color)
+    }
+
+    /// The route, as it was applied last.
+    pub(super) async fn route(&self, desk: &Desk<'_>, unit: &Address) -> Result<Box<dyn Traffic>, End> {
+        let resource = desk.store.with(|state| state.resources.get(&self.traffic).cloned());
+        let Some(resource) = resource else {
+            return Err(End::Failed(format!("{} is not there: nothing could be moved", self.traffic)));
+        };
+        let connections = remembered_connections(desk.subject, &resource);
+        let own = context(desk, &self.traffic, &connections, PATIENCE).await?;
+        let release = match &self.release.cluster {
+            Some(_) => Some(context(desk, unit, &self.release, PATIENCE).await?),
+            None => None,
+        };
+        let opened = kinds::traffic::open(&own, &resource.inputs, &resource.identity, release.as_ref());
+        opened.map_err(|failure| End::Failed(tell(&failure)))
+    }
+
+    /// Makes a call again while it fails in a way that may pass.
+    pub(super) async fn patiently<T, F, Fut>(&self, desk: &Desk<'_>, call: F) -> Outcome<T>
+    where
+        F: FnMut() -> Fut + Send,
+        Fut: Future<Output = Outcome<T>> + Send,
+        T: Send,
+    {
+        let connections = Connections { aws: desk.subject.aws.clone(), cluster: None };
+        let quiet = crate::plan::look::quiet();
+        let context: Context =
+            crate::plan::connect::context(desk.subject, &self.traffic, &connections, PATIENCE, quiet)?;
+        context.patiently(call).await
+    }
+}
+
+/// Undoes a rollout of this run that came through: the switch back to what had the traffic before. Returns what was done; `None` where there was
+/// nothing to undo.
+pub(in crate::apply) async fn switch_back(desk: &Desk<'_>, unit: &Address) -> Result<Option<String>, End> {
+    let standing = desk.store.with(|state| state.rollouts.get(unit).cloned()).unwrap_or_default();
+    let run: Arc<str> = desk.run.0.clone();
+    let resumed = standing.going.as_deref().filter(|going| going.run == run).map(|going| (going.to, going.from));
+    let ended = standing.last.filter(|last: &Ended| last.run == run && last.aborted.is_none());
+    let (back, from) = match (resumed, ended) {
+        (Some((to, Some(from))), _) => (to, from),
+        (None, Some(Ended { from: Some(from), to, .. })) if standing.live == Some(to) => (from, to),
+        _ => return Ok(None),
+    };
+    let Some(traffic) = standing.traffic else { return Ok(None) };
+    let release = desk.store.with(|state| state.resources.get(&unit.with_color(Some(back))).cloned());
+    let Some(release) = release else { return Ok(None) };
+    let release = remembered_connections(desk.subject, &release);
+    let behind = Behind::new(traffic.clone(), release, BTreeMap::new());
+    let route = behind.route(desk, unit).await?;
+    let clock = desk.subject.world.clock();
+    let note = |facts: Vec<Fact>| {
+        let at = clock.now();
+        let record = |fact| Record::Rollout { unit: unit.clone(), at, fact };
+        desk.store.commit(facts.into_iter().map(record).collect())
+    };
+    if resumed.is_none() {
+        let spec = Spec {
+            strategy: Strategy::BlueGreen,
+            traffic,
+            steps: Vec::new(),
+            bake: Duration::ZERO,
+            keep: Duration::ZERO,
+            analyses: BTreeMap::new(),
+        };
+        let began = Fact::Began { run, spec: Box::new(spec.at_once()), from: Some(from), to: back };
+        note(vec![began, Fact::TargetsHealthy, Fact::Moving { share: 100 }]).await?;
+    }
+    let weights = Weights::to(back.side(), 100);
+    behind.patiently(desk, || route.shift(weights)).await.map_err(|failure| End::Failed(tell(&failure)))?;
+    let until = clock.now().checked_add(PROVED_WITHIN).unwrap_or(jiff::Timestamp::MAX);
+    loop {
+        let routed = behind.patiently(desk, || route.read()).await.map_err(|failure| End::Failed(tell(&failure)))?;
+        if routed.weights == weights && routed.unproved.is_none() {
+            break;
+        }
+        if clock.now() >= until {
+            let why = routed.unproved.unwrap_or_else(|| "the weights did not change".to_owned());
+            return Err(End::Failed(format!("its traffic could not be brought back to {back}: {why}")));
+        }
+        clock.sleep(ASKED_EVERY).await;
+    }
+    note(vec![Fact::Moved { share: 100 }, Fact::Finished]).await?;
+    let what = format!("all traffic is back on {back}");
+    desk.events.emit(Event::NodeProgress { address: unit.clone(), message: what.clone() });
+    Ok(Some(what))
+}

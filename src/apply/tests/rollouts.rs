@@ -1,0 +1,438 @@
+//! Rollouts on the sandbox: first installs, steps, failures, drift, undo, deaths in the middle, retiring.
+
+use crate::{
+    apply::{Report, testing::Lab},
+    base::{ActionWord, Address, Color, NoEvents, RunEnd},
+    plan::{self, Made, Mode, Request},
+    rollout::{Fault, Stage},
+    state::{Actor, Control, Verb},
+    world::{Forward, World as _, live::OsRandom, sandbox},
+};
+
+/// What varies from one version of the plan to the next.
+#[derive(Clone, Copy)]
+struct Version<'a> {
+    tag: &'a str,
+    strategy: &'a str,
+    steps: &'a str,
+    bake: &'a str,
+    /// More in the phase of the rollout.
+    beside: &'a str,
+}
+
+const ONE: Version<'_> =
+    Version { tag: "one", strategy: "blue_green", steps: "[10, 50, 100]", bake: "15m", beside: "" };
+
+fn text(version: Version<'_>) -> String {
+    let Version { tag, strategy, steps, bake, beside } = version;
+    format!(
+        r#"
+phase "base" {{}}
+phase "services" {{
+  after      = [phase.base]
+  on_failure = "rollback"
+}}
+stack "cluster" {{
+  phase = phase.base
+  template = "${{path.root}}/cluster.yaml"
+  parameters = {{ ClusterName = "c", SubnetIds = "subnet-1,subnet-2", Nodes = "2" }}
+}}
+stack "ingress" {{
+  phase = phase.base
+  template = "${{path.root}}/ingress.yaml"
+  parameters = {{ VpcId = "vpc-1", SubnetIds = "subnet-1,subnet-2" }}
+}}
+kubernetes "main" {{
+  eks {{ name = stack.cluster.outputs.ClusterName }}
+}}
+helm "controller" {{
+  phase = phase.base
+  chart = "aws-load-balancer-controller"
+  repository = "https://aws.github.io/eks-charts"
+  version = "1.11.0"
+  namespace = "kube-system"
+}}
+traffic "web" {{
+  phase = phase.services
+  alb {{
+    listener = stack.ingress.outputs.ListenerArn
+    priority = 100
+    host     = "web.example.com"
+    blue     = stack.ingress.outputs.BlueTargetGroupArn
+    green    = stack.ingress.outputs.GreenTargetGroupArn
+  }}
+}}
+helm "web" {{
+  phase      = phase.services
+  depends_on = [helm.controller]
+  chart      = "headlamp"
+  repository = "https://kubernetes-sigs.github.io/headlamp"
+  version    = "0.26.0"
+  namespace  = "web"
+  values     = {{ podLabels = {{ color = self.color, tag = "{tag}" }} }}
+  verify "ready" {{
+    http {{
+      service = "web-headlamp"
+      port    = 80
+      path    = "/"
+    }}
+  }}
+  rollout {{
+    strategy = "{strategy}"
+    traffic  = traffic.web
+    steps    = {steps}
+    bake     = "{bake}"
+    keep     = "1h"
+    backend {{
+      service = "web-${{self.color}}-headlamp"
+      port    = 80
+    }}
+    verify "errors" {{
+      cloudwatch {{
+        alarm = "errors-${{self.color}}"
+      }}
+      every       = "30s"
+      consecutive = 2
+    }}
+  }}
+}}
+value "after" {{
+  phase = phase.services
+  input = helm.web.name
+}}
+{beside}
+"#
+    )
+}
+
+fn lab(version: Version<'_>) -> Lab {
+    let mut lab = Lab::new(&text(version));
+    let cluster = include_str!("../../../examples/quickstart/templates/cluster.yaml");
+    lab.files.insert("p/cluster.yaml".to_owned(), cluster.to_owned());
+    lab.files.insert("p/ingress.yaml".to_owned(), include_str!("../../../cfn-templates/ingress.yaml").to_owned());
+    for color in ["blue", "green", "stable", "canary"] {
+        alarm(&lab, color, "OK");
+    }
+    lab
+}
+
+fn alarm(lab: &Lab, color: &str, state: &str) {
+    let set = vec![("state".to_owned(), state.to_owned()), ("reason".to_owned(), "of the test".to_owned())];
+    let target = format!("alarm/errors-{color}");
+    lab.world.drift(&sandbox::Drift { target, set, ..sandbox::Drift::default() }).unwrap();
+}
+
+fn unit() -> Address {
+    Address::root("helm", "web")
+}
+
+/// The share of green, as the load balancer has it.
+async fn green(lab: &Lab) -> u32 {
+    let subject = lab.subject().await;
+    let rule = &subject.state.resources[&Address::root("traffic", "web")];
+    let arn = rule.exports.get("id").and_then(|id| id.as_str()).unwrap().to_owned();
+    let balancers = lab.world.aws(&subject.aws).unwrap().load_balancers;
+    let Forward { groups, .. } = balancers.describe_rule(&arn).await.unwrap().unwrap().forward.unwrap();
+    let sum: u32 = groups.values().sum();
+    let of = |name: &str| groups.iter().find(|(arn, _)| arn.contains(name)).map(|(_, weight)| *weight).unwrap();
+    assert_eq!(sum, of("Green") + of("Blue"));
+    of("Green") * 100 / sum
+}
+
+async fn live(lab: &Lab) -> Option<Color> {
+    lab.subject().await.state.live_color(&unit())
+}
+
+fn releases(lab: &Lab) -> Vec<String> {
+    let rows = lab.world.show(Some("release")).unwrap().rows;
+    rows.into_iter().filter_map(|row| row.name.strip_prefix("web/").map(str::to_owned)).collect()
+}
+
+fn aborted(state: &crate::state::Snapshot) -> (String, Fault) {
+    state.rollouts[&unit()].last.clone().unwrap().aborted.unwrap()
+}
+
+fn failure(report: &Report) -> String {
+    report.failures.iter().map(|(address, why)| format!("{address}: {why}")).collect::<Vec<_>>().join("\n")
+}
+
+/// A second version comes up beside the first, whatever became of the run.
+async fn second(lab: &mut Lab, version: Version<'_>) -> Report {
+    lab.write(&text(version));
+    lab.apply().await
+}
+
+const TWO: Version<'_> = Version { tag: "two", ..ONE };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_installation_is_blue_with_all_traffic_and_no_steps() {
+    let lab = lab(ONE);
+    assert_eq!(
+        lab.changes().await.into_iter().filter(|line| line.contains("web")).collect::<Vec<_>>(),
+        ["traffic.web: defer", "helm.web@blue: defer", "helm.web: shift"]
+    );
+    lab.applied().await;
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0));
+    assert_eq!(lab.changes().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_version_goes_from_blue_to_green_and_blue_stays_warm_until_it_is_due() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    let before = lab.world.clock().now();
+    lab.write(&text(TWO));
+    let plan = lab.plan().await.plan;
+    let shift = plan.node(&unit()).unwrap();
+    assert_eq!(shift.action, ActionWord::Shift);
+    let rollout = shift.rollout.as_ref().unwrap();
+    assert_eq!((rollout.from, rollout.to, rollout.switch), (Some(Color::Blue), Color::Green, false));
+    assert_eq!(plan.node(&unit().with_color(Some(Color::Blue))).unwrap().action, ActionWord::NoOp);
+    let moves = lab.calls_of("elasticloadbalancing:ModifyRule");
+    lab.applied().await;
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Green), 100));
+    assert_eq!(lab.calls_of("elasticloadbalancing:ModifyRule") - moves, 3, "one call a step");
+    let took = lab.world.clock().now().duration_since(before).as_secs();
+    assert!(took >= 3 * 30 + 15 * 60, "steps and bake: {took}");
+    // What refers to it sees the new one.
+    let state = lab.subject().await.state;
+    let value = &state.resources[&Address::root("value", "after")];
+    assert_eq!(value.inputs.get("input").and_then(|v| v.as_str()), Some("web-green"));
+    // Blue is a debt that is shown, and nothing to do.
+    let Made { plan, .. } = lab.plan().await;
+    assert!(!plan.has_changes());
+    assert_eq!(plan.debts.iter().map(|d| d.address.to_string()).collect::<Vec<_>>(), ["helm.web@blue"]);
+    lab.world.advance(std::time::Duration::from_secs(3600)).unwrap();
+    assert_eq!(lab.changes().await, ["helm.web@blue: destroy"]);
+    lab.applied().await;
+    assert_eq!(releases(&lab), ["web-green"]);
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Green), 100));
+    // And the next one is blue again.
+    second(&mut lab, Version { tag: "three", ..ONE }).await;
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_one_gives_all_traffic_back_and_is_kept_to_be_looked_at() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    alarm(&lab, "green", "ALARM");
+    let moves = lab.calls_of("elasticloadbalancing:ModifyRule");
+    let report = second(&mut lab, TWO).await;
+    assert_eq!(report.end, RunEnd::RolledBack, "{}", failure(&report));
+    assert!(failure(&report).contains("all traffic is back on blue"), "{}", failure(&report));
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0));
+    assert_eq!(lab.calls_of("elasticloadbalancing:ModifyRule") - moves, 2, "one call there, one call back");
+    assert_eq!(aborted(&lab.subject().await.state).1, Fault::Release);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unclear_alarm_waits_for_a_person_whose_word_is_taken_in() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    alarm(&lab, "green", "INSUFFICIENT_DATA");
+    lab.write(&text(TWO));
+    let made = lab.plan().await;
+    let saved = plan::saved(made.plan, made.attachment).unwrap();
+    let options = Lab::options();
+    let (subject, store) = (lab.subject().await, lab.store().await);
+    let run = crate::apply::run(subject, saved, store, options, std::sync::Arc::new(NoEvents));
+    let person = async {
+        let going = loop {
+            let state = crate::state::load(&*lab.ledger()).await.unwrap();
+            if let Some(going) = state.rollouts.get(&unit()).and_then(|s| s.going.clone())
+                && going.paused.is_some()
+            {
+                break going;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(going.share, 10, "traffic stays where it was");
+        let arn = "arn:aws:sts::1:assumed-role/x/ann".to_owned();
+        let by = Actor { arn, id: String::new(), person: Some("ann".to_owned()) };
+        let now = lab.world.clock().now();
+        let word = Control::new(unit(), going.run.to_string(), now, by, Some("not today".to_owned()), Verb::Abort);
+        word.record(&*lab.ledger(), &OsRandom).await.unwrap();
+    };
+    let (report, ()) = futures::join!(Box::pin(run), person);
+    let report = report.unwrap();
+    assert!(failure(&report).contains("ann aborted it: not today"), "{}", failure(&report));
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0));
+    assert_eq!(aborted(&lab.subject().await.state).1, Fault::Person);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_beside_it_takes_its_traffic_back() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    let beside = r#"
+check "bad" {
+  phase = phase.services
+  expression {
+    condition     = self_is_bad
+    error_message = "no"
+  }
+}
+"#
+    .replace("self_is_bad", "1 == 2");
+    let report = second(&mut lab, Version { beside: &beside, ..TWO }).await;
+    assert_eq!(report.end, RunEnd::RolledBack, "{}", failure(&report));
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0));
+    assert_eq!(releases(&lab), ["web-blue"], "what this run made is undone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_mended_in_place_and_a_change_of_the_rollout_alone_starts_nothing() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    let target = "object/web/Deployment/web-blue-headlamp".to_owned();
+    let set = vec![("spec.replicas".to_owned(), "5".to_owned())];
+    lab.world.drift(&sandbox::Drift { target, set, ..sandbox::Drift::default() }).unwrap();
+    assert_eq!(lab.changes().await, ["helm.web@blue: update"]);
+    lab.applied().await;
+    lab.write(&text(Version { steps: "[30, 100]", bake: "1m", ..ONE }));
+    // Its declaration is another text: what verifies it is asked again, and nothing else.
+    assert_eq!(lab.changes().await, ["helm.web@blue: verify"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn back_to_what_is_still_warm_is_one_switch() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    assert_eq!(second(&mut lab, TWO).await.end, RunEnd::Succeeded);
+    lab.write(&text(ONE));
+    let plan = lab.plan().await.plan;
+    assert!(plan.node(&unit()).unwrap().rollout.as_ref().unwrap().switch);
+    let before = lab.world.clock().now();
+    let moves = lab.calls_of("elasticloadbalancing:ModifyRule");
+    lab.applied().await;
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0));
+    assert_eq!(lab.calls_of("elasticloadbalancing:ModifyRule") - moves, 1);
+    let took = lab.world.clock().now().duration_since(before).as_secs();
+    assert!(took < 60, "{took}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rolling_is_blue_under_its_old_name() {
+    let mut lab = lab(Version { strategy: "rolling", ..ONE });
+    lab.applied().await;
+    assert_eq!(releases(&lab), ["web"]);
+    lab.write(&text(TWO));
+    let plan = lab.plan().await.plan;
+    let blue = plan.node(&unit().with_color(Some(Color::Blue))).unwrap();
+    assert_eq!((blue.action, blue.moved_from.as_ref()), (ActionWord::NoOp, Some(&unit())));
+    lab.applied().await;
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Green), 100));
+    assert_eq!(releases(&lab), ["web", "web-green"]);
+    // And back again: what has the traffic is the thing, under the name that it has.
+    lab.write(&text(Version { strategy: "rolling", ..TWO }));
+    let plan = lab.plan().await.plan;
+    assert_eq!(plan.node(&unit()).unwrap().moved_from, Some(unit().with_color(Some(Color::Green))));
+    lab.applied().await;
+    assert_eq!(releases(&lab), ["web-green"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_takes_a_share_then_the_stable_one_is_updated_and_the_canary_goes() {
+    let first = Version { strategy: "canary", steps: "[20, 60]", bake: "5m", ..ONE };
+    let mut lab = lab(first);
+    lab.applied().await;
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Stable), 0));
+    let report = second(&mut lab, Version { tag: "two", ..first }).await;
+    assert_eq!(report.end, RunEnd::Succeeded, "{}", failure(&report));
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Stable), 0));
+    assert_eq!(lab.changes().await, ["helm.web@canary: destroy"]);
+    lab.applied().await;
+    assert_eq!(releases(&lab), ["web-stable"]);
+    assert_eq!(lab.changes().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn destroying_takes_both_colours_and_then_the_route() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    assert_eq!(second(&mut lab, TWO).await.end, RunEnd::Succeeded);
+    let report = lab.destroy().await;
+    assert_eq!(report.end, RunEnd::Succeeded, "{:?}", (&report.failures, &report.stuck));
+    assert_eq!(releases(&lab), Vec::<String>::new());
+    assert!(lab.subject().await.state.rollouts.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_colour_is_retired_by_name_before_it_is_due() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    assert_eq!(second(&mut lab, TWO).await.end, RunEnd::Succeeded);
+    let retire = vec![unit().with_color(Some(Color::Blue))];
+    let request = Request { mode: Mode::Retire, retire, ..Request::default() };
+    let made = plan::make(&lab.subject().await, &request, &NoEvents).await.unwrap();
+    assert_eq!(made.plan.nodes.len(), 1);
+    assert_eq!(lab.apply_made(made).await.unwrap().end, RunEnd::Succeeded);
+    assert_eq!(releases(&lab), ["web-green"]);
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Green), 100));
+}
+
+/// Every call of a rollout at which the process may die, before or after it: it goes on where it was, traffic ends on green,
+/// and the bake is not begun again.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_call_it_goes_on_where_it_was() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    lab.write(&text(TWO));
+    let kept = lab.keep();
+    let before = lab.calls();
+    lab.applied().await;
+    let calls = lab.calls() - before;
+    let took = lab.world.clock().now();
+    let mut baked = 0;
+    let step = usize::try_from(calls / 14).unwrap().max(1);
+    for nth in (1..=calls).step_by(step) {
+        for after in [false, true] {
+            lab.restore(&kept);
+            lab.crash(nth, after);
+            let made = lab.until_crash(lab.try_plan()).await;
+            let Some(Ok(made)) = made else {
+                lab.reopen();
+                continue;
+            };
+            let mut baking = false;
+            if lab.until_crash(lab.apply_made(made)).await.is_none() {
+                lab.reopen();
+                let going = lab.subject().await.state.rollouts.get(&unit()).and_then(|s| s.going.clone());
+                baking = going.is_some_and(|going| going.stage == Stage::Bake);
+                if lab.subject().await.state.open_run().is_none() {
+                    continue; // it died before its first record, or after its last
+                }
+                let report = lab.resumed().await;
+                assert_eq!(report.end, RunEnd::Succeeded, "at {nth}, after: {after}: {}", failure(&report));
+            }
+            assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Green), 100), "at {nth}, after: {after}");
+            assert_eq!(lab.changes().await, Vec::<String>::new(), "at {nth}, after: {after}");
+            if baking {
+                baked += 1;
+                let late = lab.world.clock().now().duration_since(took).as_secs();
+                assert!(late < 5 * 60, "at {nth}, after: {after}: the bake began again: {late}");
+            }
+        }
+    }
+    assert!(baked > 3, "it was hardly ever killed in the bake: {baked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_that_nothing_verifies_or_moves_is_refused() {
+    for (without, code) in [("traffic  = traffic.web", "rollout_traffic"), ("steps    = [10, 50, 100]", "")] {
+        let mut lab = lab(ONE);
+        lab.write(&text(ONE).replace(without, ""));
+        let problems: Vec<String> = match lab.try_plan().await {
+            Ok(_) => Vec::new(),
+            Err(plan::Error::Problems(problems)) => problems.iter().map(|p| p.code.to_string()).collect(),
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(problems, if code.is_empty() { Vec::new() } else { vec![code.to_owned()] });
+    }
+    for steps in ["[50, 10, 100]", "[10, 50]", "[0, 100]", "[10, 101]", "[]", "[\"a\"]"] {
+        let lab = lab(Version { steps, ..ONE });
+        let Err(plan::Error::Problems(problems)) = lab.try_plan().await else { panic!("{steps}") };
+        assert!(problems.iter().all(|p| p.code == "rollout_steps"), "{steps}: {problems:?}");
+    }
+}

@@ -1,0 +1,246 @@
+//! What is rolled out by colours: which colour is looked at, whether a change starts the other one, and the node that moves the
+//! traffic.
+
+use crate::plan::make::{Maker, Seen, blank};
+use crate::{
+    base::{ActionWord, Address, Color, Diagnostic, Event},
+    graph::Id,
+    kinds::Cause,
+    lang::{Declaration, configuration::Resource},
+    plan::{
+        Debt, Mode, Planned, Shift,
+        decide::Decided,
+        instance::{self, Instance},
+        removal,
+    },
+    rollout::{Spec, Strategy},
+    state::Status,
+};
+use futures::future::BoxFuture;
+
+/// Something that is rolled out by colours, on the way to its nodes.
+pub(super) struct Unit {
+    id: Id,
+    spec: Spec,
+    /// What has the traffic.
+    live: Option<Color>,
+    /// The colour that is rolled out, once that is known.
+    next: Option<Color>,
+}
+
+impl<'s> Maker<'s> {
+    /// Starts an instance: the colour of it that has the traffic, where it is rolled out by colours.
+    pub(super) fn start_unit(&mut self, id: Id, unit: &Address) -> Option<BoxFuture<'s, Seen>> {
+        let resource = self.subject.configuration.resource(&Declaration::from(unit));
+        let declared = resource.filter(|r| r.rollout.is_some());
+        let spec = match declared {
+            Some(resource) => self.spec(unit, resource)?,
+            None => None,
+        };
+        let Some(spec) = spec else {
+            self.leave_colors(unit);
+            return self.start_instance(id, unit);
+        };
+        let first = match spec.strategy {
+            Strategy::BlueGreen => Color::Blue,
+            Strategy::Canary => Color::Stable,
+        };
+        self.take_over(unit, first);
+        let live = self.state.live_color(unit);
+        self.units.insert(unit.clone(), Unit { id, spec, live, next: live.is_none().then_some(first) });
+        let colored = unit.with_color(Some(live.unwrap_or(first)));
+        self.declared.insert(colored.clone());
+        self.keep_warm(unit);
+        let job = self.start_instance(id, &colored);
+        if job.is_none() && live.is_none() {
+            self.shift(unit, false);
+        }
+        job
+    }
+
+    /// What a `rollout` block asks for; inside, `None` under the rolling strategy. Nothing where it is wrong.
+    #[expect(clippy::option_option, reason = "nothing to go on with is something else than nothing to move")]
+    fn spec(&mut self, unit: &Address, resource: &Resource) -> Option<Option<Spec>> {
+        let rollout = resource.rollout.as_ref()?;
+        // Which colour is asked does not matter: only `backend` tells them apart, and that is not part of it.
+        let found = self.evaluator.rollout(&unit.with_color(Some(Color::Blue)));
+        let spec = found.and_then(|value| value.map_or(Ok(None), |value| Spec::of(&value, rollout)));
+        let spec = match spec {
+            Ok(spec) => spec,
+            Err(problems) => {
+                self.problems.extend(problems);
+                return None;
+            }
+        };
+        if let Some(spec) = &spec
+            && spec.analyses.is_empty()
+            && resource.verify.is_empty()
+        {
+            let what = format!("{unit} is rolled out by colours, and nothing verifies the new one");
+            let problem = Diagnostic::error("rollout_unverified", what)
+                .at(&rollout.block.header, "")
+                .because("traffic would move to whatever comes up")
+                .hint("write a `verify` block in the resource, in its `rollout`, or in both");
+            self.problems.push(problem);
+            return None;
+        }
+        if let Some(spec) = &spec
+            && spec.traffic.kind() != "traffic"
+        {
+            let what = format!("{} is no route", spec.traffic);
+            self.problems.push(Diagnostic::error("rollout_traffic", what).at(&rollout.block.header, ""));
+            return None;
+        }
+        Some(spec)
+    }
+
+    /// What was there without a colour, or in one of another strategy, is the first colour now, under its old name (rule 37).
+    fn take_over(&mut self, unit: &Address, first: Color) {
+        let now = if self.state.resources.contains_key(unit) {
+            Some(unit.clone())
+        } else {
+            let live = self.state.live_color(unit).filter(|live| *live != first && *live != first.other());
+            live.map(|live| unit.with_color(Some(live)))
+        };
+        if let Some(from) = now {
+            self.rename(from, unit.with_color(Some(first)));
+        }
+    }
+
+    /// Under the rolling strategy what has the traffic is the thing, and the other colour goes.
+    fn leave_colors(&mut self, unit: &Address) {
+        if let Some(live) = self.state.live_color(unit)
+            && !self.state.resources.contains_key(unit)
+        {
+            self.rename(unit.with_color(Some(live)), unit.clone());
+        }
+    }
+
+    fn rename(&mut self, from: Address, to: Address) {
+        self.state.fold(crate::state::Record::Moved { from: from.clone(), to: to.clone() });
+        self.moves.add(from, to);
+    }
+
+    /// The other colour stays as long as it is kept warm.
+    fn keep_warm(&mut self, unit: &Address) {
+        let Some(kept) = self.state.rollouts.get(unit).and_then(|standing| standing.kept.clone()) else { return };
+        let address = unit.with_color(Some(kept.color));
+        if !self.state.resources.contains_key(&address) {
+            return;
+        }
+        let now = self.subject.world.clock().now();
+        let pays = self.request.mode == Mode::Normal && kept.due <= now;
+        if !pays {
+            self.declared.insert(address.clone());
+            self.debts.push(Debt { address, due: kept.due, failed: kept.failed });
+        }
+    }
+
+    /// Only what was kept warm, and has no traffic: what is named, else what is due.
+    pub(super) async fn retire(&mut self) {
+        let now = self.subject.world.clock().now();
+        let mut owed = Vec::new();
+        for (unit, standing) in &self.state.rollouts {
+            let Some(kept) = standing.kept.as_ref().filter(|_| standing.going.is_none()) else { continue };
+            let address = unit.with_color(Some(kept.color));
+            let named = self.request.retire.contains(&address);
+            let meant = named || self.request.retire.is_empty() && kept.due <= now;
+            if meant && self.state.resources.contains_key(&address) {
+                owed.push((address, removal::Why::Retired));
+            }
+        }
+        self.events.emit(Event::ObserveStarted { total: owed.len() });
+        self.remove(owed).await;
+    }
+
+    /// What an address is a colour of, where that is rolled out by colours.
+    pub(super) fn unit_of(&self, address: &Address) -> Option<Address> {
+        address.color()?;
+        Some(address.with_color(None)).filter(|unit| self.units.contains_key(unit))
+    }
+
+    /// Takes in what was decided of one colour.
+    pub(super) fn seen_color(&mut self, instance: &Instance, unit: &Address, decided: Decided) {
+        let Some((live, next)) = self.units.get(unit).map(|u| (u.live, u.next)) else { return };
+        let address = &instance.address;
+        let exports = decided.exports.clone().waiting_for(address);
+        let attributes = instance::attributes(&instance.evaluated.inputs, &exports);
+        self.evaluator.set(address, attributes.clone());
+        self.own_drift(decided.drift.clone());
+        // Only a new declaration starts a colour; drift is mended in place.
+        let starts = self.request.mode == Mode::Normal && next.is_none() && declares(&decided);
+        let Some(color) = live.filter(|_| starts) else {
+            let switch = next.is_some() && live.is_some() && self.is_proved(unit, &decided.planned);
+            self.evaluator.set(unit, attributes);
+            self.push(decided.planned);
+            if next.is_some() {
+                self.shift(unit, switch);
+            }
+            return;
+        };
+        let other = color.other();
+        let id = {
+            let Some(unit) = self.units.get_mut(unit) else { return };
+            unit.next = Some(other);
+            unit.id
+        };
+        if color == Color::Stable {
+            // It is updated once the canary has proved what it is updated to.
+            self.push(decided.planned);
+        } else {
+            let mut stays = blank(address, decided.planned.phase.clone(), ActionWord::NoOp);
+            stays.identity = decided.planned.identity;
+            stays.fingerprint = decided.planned.fingerprint;
+            stays.moved_from = decided.planned.moved_from;
+            stays.reasons.push(format!("it keeps the traffic until {other} is proved"));
+            self.push(stays);
+        }
+        let beside = unit.with_color(Some(other));
+        self.declared.insert(beside.clone());
+        self.debts.retain(|debt| debt.address != beside);
+        self.more.push((id, beside));
+    }
+
+    /// Starts the colour that a change asks for.
+    pub(super) fn start_beside(&mut self, id: Id, colored: &Address) -> Option<BoxFuture<'s, Seen>> {
+        let job = self.start_instance(id, colored);
+        if job.is_none() {
+            self.shift(&colored.with_color(None), false);
+        }
+        job
+    }
+
+    /// True where a colour needs nothing, and had all the traffic before: it only has to get it back.
+    fn is_proved(&self, unit: &Address, planned: &Planned) -> bool {
+        let kept = self.state.rollouts.get(unit).and_then(|standing| standing.kept.as_ref());
+        let verified = self.state.resources.get(&planned.address).is_some_and(|r| r.status == Status::Verified);
+        let kept = kept.is_some_and(|kept| Some(kept.color) == planned.address.color() && kept.failed.is_none());
+        planned.action == ActionWord::NoOp && verified && kept
+    }
+
+    /// The node that moves the traffic.
+    fn shift(&mut self, unit: &Address, switch: bool) {
+        let Some(Unit { spec, live, next: Some(to), .. }) = self.units.get(unit) else { return };
+        let phase = self.subject.graph.phase.get(&Declaration::from(unit)).cloned().unwrap_or_default();
+        let mut planned = blank(unit, phase, ActionWord::Shift);
+        let spec = if switch || live.is_none() { spec.at_once() } else { spec.clone() };
+        planned.verify = spec.analyses.keys().cloned().collect();
+        planned.rollout = Some(Box::new(Shift { from: *live, to: *to, spec, switch }));
+        self.push(planned);
+    }
+}
+
+/// Whether a change is asked for by what is declared, and not only by what somebody did behind our back.
+fn declares(decided: &Decided) -> bool {
+    let planned = &decided.planned;
+    let declared = |cause: Cause| cause == Cause::Declared;
+    let fields = || planned.fields.iter().chain(planned.children.iter().flat_map(|child| &child.fields));
+    match planned.action {
+        ActionWord::Update | ActionWord::Replace if decided.own == ActionWord::NoOp => false,
+        // Where nothing tells what differs, it is not drift: that is always told.
+        ActionWord::Update | ActionWord::Replace => {
+            fields().any(|field| declared(field.cause)) || fields().next().is_none()
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,123 @@
+//! What stands of one thing that is rolled out: which colour has the traffic, which one is kept warm, and what is under way.
+
+use crate::{
+    base::{Address, Color},
+    rollout::{Fact, Fault, Going, Stage},
+};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// What stands of one thing that is rolled out; the fold of its facts.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Standing {
+    /// What has the traffic; `None` before the first installation is through.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub live: Option<Color>,
+    /// The route whose traffic was moved last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub traffic: Option<Address>,
+    /// The other colour, where it is still there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kept: Option<Kept>,
+    /// The rollout under way.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub going: Option<Box<Going>>,
+    /// How the last one ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last: Option<Ended>,
+}
+
+/// A colour that has no traffic any more: a debt that is paid by retiring it (rule 35).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Kept {
+    /// Which.
+    pub color: Color,
+    /// Since when it has no traffic.
+    pub since: Timestamp,
+    /// When it is due to be retired.
+    pub due: Timestamp,
+    /// Why it never got to stay, where it is the new version of a rollout that was aborted: it is kept to be looked at.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed: Option<String>,
+}
+
+/// How a rollout ended.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Ended {
+    /// The run that it was part of.
+    pub run: Arc<str>,
+    /// What had the traffic before.
+    pub from: Option<Color>,
+    /// What was to get it.
+    pub to: Color,
+    /// When.
+    pub at: Timestamp,
+    /// Why all traffic went back, and whose fault that was; `None` where it succeeded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub aborted: Option<(String, Fault)>,
+}
+
+impl Standing {
+    /// Takes a fact in. Total: one that makes no sense here changes nothing.
+    pub fn take(&mut self, at: Timestamp, fact: &Fact) {
+        if let Fact::Began { run, spec, from, to } = fact {
+            self.traffic = Some(spec.traffic.clone());
+            if self.kept.as_ref().is_some_and(|kept| kept.color == *to) {
+                self.kept = None; // it is no debt any more: it is what is rolled out
+            }
+            self.going = Some(Box::new(Going::new(run.clone(), (**spec).clone(), *from, *to, at)));
+            return;
+        }
+        let Some(going) = &mut self.going else { return };
+        let back = match &going.stage {
+            Stage::Back { why, fault } => Some((why.clone(), *fault)),
+            _ => None,
+        };
+        going.take(at, fact);
+        if going.stage != Stage::Over {
+            return;
+        }
+        let (from, to, run) = (going.from, going.to, going.run.clone());
+        let due = at.checked_add(going.spec.keep).unwrap_or(Timestamp::MAX);
+        let aborted = back.filter(|_| *fact == Fact::Aborted);
+        self.going = None;
+        let kept = |color, due, failed| Kept { color, since: at, due, failed };
+        self.kept = match (&aborted, from) {
+            (Some((why, _)), _) => Some(kept(to, due, Some(why.clone()))),
+            // The stable version was updated to what the canary was: there is nothing to look at and nothing to go back to.
+            (None, Some(Color::Stable)) if to == Color::Canary => Some(kept(Color::Canary, at, None)),
+            (None, Some(from)) => Some(kept(from, due, None)),
+            (None, None) => None,
+        };
+        if aborted.is_none() {
+            self.live = Some(if to == Color::Canary { Color::Stable } else { to });
+        }
+        self.last = Some(Ended { run, from, to, at, aborted });
+    }
+
+    /// One of the colours is there no more.
+    pub fn gone(&mut self, color: Color) {
+        if self.kept.as_ref().is_some_and(|kept| kept.color == color) {
+            self.kept = None;
+        }
+        if self.live == Some(color) {
+            self.live = None;
+        }
+        if self.going.as_ref().is_some_and(|going| going.to == color) {
+            self.going = None;
+        }
+    }
+
+    /// True where what was rolled out failed in this run by its own fault, and not the platform's or a person's.
+    #[must_use]
+    pub fn failed_by_itself(&self, run: &str) -> bool {
+        let last = self.last.as_ref().filter(|last| &*last.run == run);
+        last.and_then(|last| last.aborted.as_ref()).is_some_and(|(_, fault)| *fault == Fault::Release)
+    }
+
+    /// True where nothing of it is left to be known.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.live.is_none() && self.kept.is_none() && self.going.is_none()
+    }
+}
