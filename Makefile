@@ -8,7 +8,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 CARGO ?= cargo
-SHELL_SCRIPTS := testbed/build testbed/control-plane testbed/platform/up .ci/run scripts/tour scripts/playground
+SHELL_SCRIPTS := testbed/build testbed/control-plane testbed/platform/up .ci/run scripts/tour scripts/from-dev-to-prd scripts/playground
 
 .PHONY: help
 help: ## say what there is

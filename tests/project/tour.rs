@@ -1,5 +1,5 @@
-//! The tour of the whole platform, `scripts/tour`, executed: plan, apply, change, drift, kill and resume, roll back,
-//! refuse, destroy. The script checks every step itself; here it only has to come to its end.
+//! The tours of the whole platform, executed: `scripts/tour` (plan, apply, change, drift, kill and resume, roll back, refuse,
+//! destroy) and `scripts/from-dev-to-prd`. The scripts check every step themselves; here they only have to come to their end.
 
 #![expect(clippy::disallowed_methods, reason = "starts the script, as a person would")]
 
@@ -7,9 +7,20 @@ use std::{path::Path, process::Command};
 
 #[test]
 fn the_tour_of_the_platform_comes_to_its_end() {
+    comes_to_its_end("tour", "The tour is over: 14 steps");
+}
+
+/// One release after another from dev over tst to prd: soaks, approvals, a rollout that is killed in the middle of its bake and
+/// resumed, and a bad one that goes back by itself.
+#[test]
+fn a_platform_goes_from_dev_to_prd() {
+    comes_to_its_end("from-dev-to-prd", "From dev to prd: 3 releases");
+}
+
+fn comes_to_its_end(script: &str, last: &str) {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new("bash")
-        .arg(project.join("scripts/tour"))
+        .arg(project.join("scripts").join(script))
         .env("TERRACE", env!("CARGO_BIN_EXE_terrace"))
         .env("NO_COLOR", "1")
         .output()
@@ -20,5 +31,5 @@ fn the_tour_of_the_platform_comes_to_its_end() {
     let end: Vec<&str> = said.lines().rev().take(60).collect();
     let end: Vec<&str> = end.into_iter().rev().collect();
     assert!(output.status.success(), "{}\n{wrong}", end.join("\n"));
-    assert!(said.contains("The tour is over: 14 steps"), "{}\n{wrong}", end.join("\n"));
+    assert!(said.contains(last), "{}\n{wrong}", end.join("\n"));
 }
