@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "reads and damages what the program stored")]
 
+mod going;
 mod notices;
 mod registry;
 mod shown;

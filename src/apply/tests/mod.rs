@@ -10,6 +10,7 @@ mod failures;
 mod faults;
 mod lives;
 mod manifests;
+mod pipeline;
 mod platforms;
 mod rollouts;
 mod rules;

@@ -347,6 +347,76 @@ async fn a_canary_takes_a_share_then_the_stable_one_is_updated_and_the_canary_go
     assert_eq!(lab.changes().await, Vec::<String>::new());
 }
 
+/// The same with objects in the place of a chart, over a service that is switched.
+fn objects(tag: &str, name: &str) -> String {
+    let chart = text(ONE);
+    let (before, _) = chart.split_once("traffic \"web\"").unwrap();
+    format!(
+        r#"{before}
+traffic "web" {{
+  phase = phase.services
+  service {{
+    name      = "web"
+    namespace = "default"
+  }}
+}}
+manifest "web" {{
+  phase = phase.services
+  yaml  = <<-EOT
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {{ name: {name}, namespace: default }}
+    spec:
+      selector: {{ matchLabels: {{ app: web, color: "${{self.color}}" }} }}
+      template:
+        metadata: {{ labels: {{ app: web, color: "${{self.color}}" }} }}
+        spec: {{ containers: [ {{ name: web, image: "web:{tag}", ports: [ {{ containerPort: 8080 }} ] }} ] }}
+    ---
+    apiVersion: v1
+    kind: Service
+    metadata: {{ name: {name}, namespace: default }}
+    spec:
+      selector: {{ app: web, color: "${{self.color}}" }}
+      ports: [ {{ port: 80, targetPort: 8080 }} ]
+  EOT
+  rollout {{
+    strategy = "blue_green"
+    traffic  = traffic.web
+    bake     = "1m"
+    backend {{
+      service   = "web-${{self.color}}"
+      namespace = "default"
+      port      = 80
+    }}
+    verify "errors" {{
+      cloudwatch {{
+        alarm = "errors-${{self.color}}"
+      }}
+      every = "10s"
+    }}
+  }}
+}}
+"#
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_rolled_out_too_and_none_is_in_both_colours() {
+    let mut lab = lab(ONE);
+    lab.write(&objects("1", "web-${self.color}"));
+    lab.applied().await;
+    let unit = Address::root("manifest", "web");
+    assert_eq!(lab.subject().await.state.live_color(&unit), Some(Color::Blue));
+    lab.write(&objects("2", "web-${self.color}"));
+    let shift = lab.plan().await.plan.node(&unit).unwrap().rollout.clone().unwrap();
+    assert_eq!((shift.from, shift.to), (Some(Color::Blue), Color::Green));
+    lab.applied().await;
+    assert_eq!(lab.subject().await.state.live_color(&unit), Some(Color::Green));
+    lab.write(&objects("3", "web"));
+    let Err(plan::Error::Problems(problems)) = lab.try_plan().await else { panic!("one object in both colours") };
+    assert!(problems.iter().all(|p| p.summary.contains("web@")), "{problems:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn destroying_takes_both_colours_and_then_the_route() {
     let mut lab = lab(ONE);

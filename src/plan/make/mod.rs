@@ -219,6 +219,7 @@ impl<'s> Maker<'s> {
     /// Normal mode: every declaration in order, then what is no longer declared.
     async fn walk(&mut self) -> Result<(), Error> {
         self.find_imports();
+        self.refuse_modules();
         let graph = self.subject.graph.clone();
         let keep = |id: Id| self.targets.as_ref().is_none_or(|t| t.has(id));
         let total =

@@ -3,7 +3,7 @@
 
 use crate::plan::make::{Maker, Seen, blank};
 use crate::{
-    base::{ActionWord, Address, Color, Diagnostic, Event},
+    base::{ActionWord, Address, Color, Diagnostic, Event, ModuleStep, Span},
     graph::Id,
     kinds::Cause,
     lang::{Declaration, configuration::Resource},
@@ -72,6 +72,10 @@ impl<'s> Maker<'s> {
                 return None;
             }
         };
+        if spec.is_some() && unit.kind() == "stack" {
+            self.unsupported(&format!("{unit} is a stack"), &rollout.block.header);
+            return None;
+        }
         if let Some(spec) = &spec
             && spec.analyses.is_empty()
             && resource.verify.is_empty()
@@ -92,6 +96,36 @@ impl<'s> Maker<'s> {
             return None;
         }
         Some(spec)
+    }
+
+    /// A module as a whole is not rolled out by this version: refused, never changed in place instead.
+    pub(super) fn refuse_modules(&mut self) {
+        let mut todo = vec![(Vec::new(), self.subject.configuration.root.clone())];
+        while let Some((path, module)) = todo.pop() {
+            for call in module.calls.values() {
+                let mut inner: Vec<ModuleStep> = path.clone();
+                inner.push(ModuleStep::new(call.name.clone(), None));
+                todo.push((inner, call.module.clone()));
+                let Some(rollout) = &call.rollout else { continue };
+                // What cannot be told is as good as a strategy that is not there.
+                let rolling = rollout.strategy.as_ref().is_none_or(|strategy| {
+                    let value = self.evaluator.expression(&path, strategy);
+                    value.is_ok_and(|value| value.as_str() == Some("rolling"))
+                });
+                if !rolling {
+                    self.unsupported(&format!("module.{} is a module", call.name), &rollout.block.header);
+                }
+            }
+        }
+    }
+
+    fn unsupported(&mut self, what: &str, place: &Span) {
+        let problem =
+            Diagnostic::error("rollout_unsupported", format!("{what}: this version rolls out charts and manifests"))
+                .at(place, "")
+                .because("changing it in place instead would be another change than the one that is declared")
+                .hint("write strategy = \"rolling\"");
+        self.problems.push(problem);
     }
 
     /// What was there without a colour, or in one of another strategy, is the first colour now, under its old name (rule 37).
