@@ -53,6 +53,8 @@ pub(super) async fn undo_phase(
     }
     desk.events.emit(Event::UndoStarted { phase: phase.clone(), total: plans.len() });
     let mut lines = switch_back(desk, phase).await?;
+    // What may still have the traffic is not touched.
+    let held: BTreeSet<Address> = lines.iter().filter(|line| !line.ok).map(|line| line.address.clone()).collect();
     let which: BTreeSet<Address> = plans.keys().cloned().collect();
     let mut unwind = Unwind::new(&state, &which, std::slice::from_ref(phase));
     let mut jobs = FuturesUnordered::new();
@@ -61,9 +63,14 @@ pub(super) async fn undo_phase(
     loop {
         while let Some(address) = unwind.take() {
             if let Some(plan) = plans.get(&address) {
+                let has_traffic = address.color().is_some() && held.contains(&address.with_color(None));
                 let on_it = stays.get(&address).filter(|_| plan.first.intent.image.is_none()).cloned();
                 jobs.push(async move {
                     let result = match on_it {
+                        _ if has_traffic => {
+                            let why = "kept: its traffic could not be brought back".to_owned();
+                            Ok(Undoing::Stays(why, false))
+                        }
                         Some((user, ok)) => Ok(Undoing::Stays(format!("kept: {user} stands on it"), ok)),
                         None => undo_one(desk, &address, phase, plan).await,
                     };
@@ -206,6 +213,14 @@ async fn undo_one(
     let Ok(context) = work::context(desk, address, &connections, kind.default_timeout(action)).await else {
         return stays("cannot be undone: there is no connection to it");
     };
+    if let Some(current) = plan.current.as_ref().filter(|_| creates) {
+        match rollout::before_removal(desk, address, current).await {
+            Ok(()) => {}
+            Err(work::End::State(error)) => return Err(error),
+            Err(work::End::Failed(why)) => return stays(&format!("cannot be undone: {why}")),
+            Err(_) => return stays("cannot be undone: its route does not answer"),
+        }
+    }
     let undo = Undo {
         address,
         phase,

@@ -263,6 +263,7 @@ async fn drive(
 /// 11). What cannot be taken away now stays noted, and `doctor` finds it.
 async fn clear(subject: &Subject, store: &Store, saved: &Saved, run: &RunId) {
     let _ = store.ledger().delete(&plan_name(run)).await;
+    let _ = crate::state::Control::clear(&**store.ledger(), &run.0).await;
     let executed: BTreeSet<Address> = store.with(|s| {
         let done = |e: &&crate::state::Entry| matches!(e.outcome, Some(crate::state::Outcome::Done { .. }));
         s.journal.entries.iter().filter(done).map(|e| e.intent.address.clone()).collect()

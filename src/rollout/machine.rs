@@ -28,6 +28,9 @@ pub enum Fact {
         from: Option<Color>,
         /// What is to get it.
         to: Color,
+        /// True where it undoes another one of the same run.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        undo: bool,
     },
     /// The load balancer called the targets of the new version healthy.
     TargetsHealthy,
@@ -186,6 +189,9 @@ pub struct Going {
     pub from: Option<Color>,
     /// What is to get it.
     pub to: Color,
+    /// True where it undoes another one of the same run.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub undo: bool,
     /// When it began.
     pub began: Timestamp,
     /// How far it is.
@@ -268,6 +274,7 @@ impl Going {
             spec,
             from,
             to,
+            undo: false,
             began: at,
             stage: Stage::Targets,
             entered: at,
@@ -296,7 +303,7 @@ impl Going {
             _ => {}
         }
         if self.paused.is_some() {
-            return Next::AwaitPerson;
+            return self.paused_now(now);
         }
         match &self.stage {
             Stage::Targets => Next::AwaitTargets { until: after(self.entered, TARGETS_WITHIN + self.away) },
@@ -312,6 +319,20 @@ impl Going {
             Stage::Settling { settled: true } if self.share > 0 => Next::Shift { share: 0, within: PROVED_WITHIN },
             Stage::Settling { .. } => Next::Finish,
             Stage::Back { .. } | Stage::Over => Next::Over,
+        }
+    }
+
+    /// Only going on waits for the person: what judges it goes on, and takes all traffic back where it must.
+    fn paused_now(&self, now: Timestamp) -> Next {
+        if !matches!(self.stage, Stage::Bake | Stage::Step { part: Part::Judge | Part::Hold | Part::LetGo, .. }) {
+            return Next::AwaitPerson;
+        }
+        if let Some(end @ Next::Abort { .. }) = self.crossed(now) {
+            return end;
+        }
+        match self.watch(now, None) {
+            Next::Watch { due, .. } if !due.is_empty() => Next::Watch { due, until: now },
+            _ => Next::AwaitPerson,
         }
     }
 

@@ -76,7 +76,7 @@ impl Life {
         let (from, to) = colors(spec.strategy);
         let standing = Standing { live: Some(from), ..Standing::default() };
         let mut life = Self { standing, now: 0, share: 0, shares: vec![0], seed, luck };
-        life.take(&Fact::Began { run: "r".into(), spec: Box::new(spec), from: Some(from), to });
+        life.take(&Fact::Began { run: "r".into(), spec: Box::new(spec), from: Some(from), to, undo: false });
         life
     }
 

@@ -153,8 +153,16 @@ fn steps(value: &Value, strategy: Strategy, block: &Block, problems: &mut Diagno
         }
         return vec![Step { weight: 100, pause: default }];
     };
+    if given.as_seq().is_none() {
+        problems.push(wrong("`steps` is a list".to_owned()));
+    }
     let mut out: Vec<Step> = Vec::new();
     for (at, one) in given.as_seq().into_iter().flat_map(|s| s.iter()).enumerate() {
+        let unknown = one.as_map().and_then(|map| map.keys().find(|key| !matches!(&***key, "weight" | "pause")));
+        if let Some(key) = unknown {
+            problems.push(wrong(format!("step {} has no `{key}`: there is `weight` and `pause`", at + 1)));
+            return out;
+        }
         let number = one.get("weight").unwrap_or(one);
         let own = one.get("pause").filter(|v| !v.is_null()).map_or(Ok(default), pause);
         let weight = number.as_i64().and_then(|n| u8::try_from(n).ok()).filter(|n| (1..=100).contains(n));

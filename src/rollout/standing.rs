@@ -60,12 +60,13 @@ pub struct Ended {
 impl Standing {
     /// Takes a fact in. Total: one that makes no sense here changes nothing.
     pub fn take(&mut self, at: Timestamp, fact: &Fact) {
-        if let Fact::Began { run, spec, from, to } = fact {
+        if let Fact::Began { run, spec, from, to, undo } = fact {
             self.traffic = Some(spec.traffic.clone());
             if self.kept.as_ref().is_some_and(|kept| kept.color == *to) {
                 self.kept = None; // it is no debt any more: it is what is rolled out
             }
-            self.going = Some(Box::new(Going::new(run.clone(), (**spec).clone(), *from, *to, at)));
+            let going = Going::new(run.clone(), (**spec).clone(), *from, *to, at);
+            self.going = Some(Box::new(Going { undo: *undo, ..going }));
             return;
         }
         let Some(going) = &mut self.going else { return };

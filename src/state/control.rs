@@ -5,7 +5,7 @@ use crate::{
     base::Address,
     state::{
         Actor,
-        facts::{FORMAT, damaged, new_name, objects},
+        facts::{FORMAT, damaged, new_name},
     },
     world::{Entropy, Ledger, Outcome},
 };
@@ -69,13 +69,21 @@ impl Control {
         Ok(())
     }
 
-    /// All of a run with their names, oldest first.
+    /// All of a run with their names, oldest first; and the names of what cannot be read, which says nothing to anybody.
     ///
     /// # Errors
-    /// A storage that fails, one that cannot be read, or one of a newer terrace.
-    pub async fn all(ledger: &dyn Ledger, run: &str) -> Outcome<Vec<(String, Self)>> {
-        let all = objects::<Self>(ledger, PREFIX).await?;
-        Ok(all.into_iter().filter(|(_, control)| control.run == run).collect())
+    /// A storage that fails.
+    pub async fn all(ledger: &dyn Ledger, run: &str) -> Outcome<(Vec<(String, Self)>, Vec<String>)> {
+        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
+        for name in ledger.list(PREFIX).await? {
+            let Some(content) = ledger.get(&name).await? else { continue };
+            match serde_json::from_slice::<Self>(&content) {
+                Ok(control) if control.format <= FORMAT && control.run == run => found.push((name, control)),
+                Ok(control) if control.format <= FORMAT => {}
+                _ => unreadable.push(name),
+            }
+        }
+        Ok((found, unreadable))
     }
 
     /// Takes away those of a run that has ended.
@@ -83,7 +91,7 @@ impl Control {
     /// # Errors
     /// A storage that fails.
     pub async fn clear(ledger: &dyn Ledger, run: &str) -> Outcome<()> {
-        for (name, _) in Self::all(ledger, run).await? {
+        for (name, _) in Self::all(ledger, run).await?.0 {
             ledger.delete(&name).await?;
         }
         Ok(())

@@ -65,6 +65,7 @@ impl Executor<'_> {
         self.blocked.insert(id, address.clone());
         self.fail(address, &phase, action, why);
         self.maybe_roll_back(&phase, address);
+        self.take_back(id, address);
     }
 
     pub(super) fn fail_gate(&mut self, id: Id, phase: &Arc<str>, why: &str) {

@@ -194,6 +194,17 @@ impl<'r> Executor<'r> {
         }
     }
 
+    /// The stable version of a canary could not be updated: the canary's traffic goes back. The rollout hears of the failure as of
+    /// any other in its phase.
+    pub(super) fn take_back(&mut self, id: Id, address: &Address) {
+        let unit = address.with_color(None);
+        if let (Some(Color::Stable), Some(shift)) = (address.color(), self.shift_of(&unit))
+            && shift.to == Color::Canary
+        {
+            self.start_rollout(id, &unit, shift, false);
+        }
+    }
+
     /// Says in which phase something failed: rollouts that run there go back (rule 34).
     pub(super) fn tell_failing(&self, phase: &Arc<str>, address: &Address) {
         self.failing.send_modify(|failing| {

@@ -15,8 +15,12 @@ impl Rollout<'_> {
         if let Some(other) = failing.filter(|other| *other != self.unit && !back) {
             return self.abort(going, format!("{other} failed in the same phase"), Fault::Sibling).await;
         }
-        for control in self.asked(going).await {
-            let (name, control) = control;
+        let (asked, unreadable) = self.asked(going).await;
+        for name in unreadable {
+            self.tell(&format!("{name} beside the state's log cannot be read: whatever it asks for is not done"));
+            self.take(going, Fact::Heard { control: name.into() }).await?;
+        }
+        for (name, control) in asked {
             let by = control.by.spoken().to_owned();
             let reason = control.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             let mut facts = vec![Fact::Heard { control: name.into() }];
@@ -40,12 +44,22 @@ impl Rollout<'_> {
     }
 
     /// What people said that was not heard yet. A storage that does not answer is asked again next time.
-    async fn asked(&self, going: &Going) -> Vec<(String, Control)> {
+    async fn asked(&self, going: &Going) -> (Vec<(String, Control)>, Vec<String>) {
         let asking = Control::all(&**self.desk.store.ledger(), &going.run);
         let all = tokio::time::timeout(HEARD_WITHIN * 10, asking).await;
-        let all = all.ok().and_then(Result::ok).unwrap_or_default();
-        let new =
-            |(name, control): &(String, Control)| control.unit == self.unit && !going.heard.contains(name.as_str());
-        all.into_iter().filter(new).collect()
+        let (mut all, mut unreadable) = match all {
+            Ok(Ok(all)) => all,
+            Ok(Err(failure)) => {
+                self.say(&format!("what people ask for could not be read: {failure}"));
+                return (Vec::new(), Vec::new());
+            }
+            Err(_) => {
+                self.say("what people ask for could not be read in time");
+                return (Vec::new(), Vec::new());
+            }
+        };
+        all.retain(|(name, control)| control.unit == self.unit && !going.heard.contains(name.as_str()));
+        unreadable.retain(|name| !going.heard.contains(name.as_str()));
+        (all, unreadable)
     }
 }

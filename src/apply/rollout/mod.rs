@@ -127,7 +127,8 @@ impl Rollout<'_> {
             return Ok(over);
         }
         let (from, to) = (self.shift.from, self.shift.to);
-        let fact = Fact::Began { run: run.clone(), spec: Box::new(self.shift.spec.clone()), from, to };
+        let spec = Box::new(self.shift.spec.clone());
+        let fact = Fact::Began { run: run.clone(), spec, from, to, undo: false };
         let mut going = Going::new(run, self.shift.spec.clone(), from, to, self.now());
         self.take(&mut going, fact).await?;
         Ok(going)
@@ -303,10 +304,11 @@ impl Rollout<'_> {
     async fn wait(&self, until: Timestamp) {
         let time = Duration::try_from(until.duration_since(self.now())).unwrap_or_default();
         let mut failing = self.failing.clone();
+        failing.mark_unchanged();
         let clock = self.desk.subject.world.clock();
         tokio::select! {
             () = clock.sleep(time) => {}
-            () = self.interrupt.reached(1) => {}
+            () = self.interrupt.reached(self.interrupt.asked() + 1) => {}
             Ok(()) = failing.changed() => {}
         }
     }

@@ -20,17 +20,18 @@ use std::collections::BTreeMap;
 pub(in crate::apply) async fn first(desk: &Desk<'_>, address: &Address, remembered: &Resource) -> Result<(), End> {
     let Some(color) = address.color() else { return Ok(()) };
     let unit = address.with_color(None);
-    let (standing, there) = desk.store.with(|state| {
+    let (standing, there, other) = desk.store.with(|state| {
         let standing = state.rollouts.get(&unit).cloned().unwrap_or_default();
         let there = standing.traffic.as_ref().is_some_and(|traffic| state.resources.contains_key(traffic));
-        (standing, there)
+        (standing, there, state.resources.contains_key(&unit.with_color(Some(color.other()))))
     });
     let Some(traffic) = standing.traffic.filter(|_| there) else { return Ok(()) };
     let release = remembered_connections(desk.subject, remembered);
     let behind = Behind::new(traffic.clone(), release, BTreeMap::new());
     let route = behind.route(desk, &unit).await?;
     let failed = |failure: crate::world::Failure| End::Failed(tell(&failure));
-    let stays = desk.mode != Mode::Destroy && standing.live.is_some_and(|live| live != color);
+    // Where the other one is there too, this is not the end of both: it must have no traffic.
+    let stays = desk.mode != Mode::Destroy && standing.live != Some(color) && (other || standing.live.is_some());
     if stays {
         let routed = behind.patiently(desk, || route.read()).await.map_err(failed)?;
         let share = routed.weights.of(color.side());

@@ -8,7 +8,7 @@ use crate::{
     base::{Address, Color, Event},
     kinds::{self, Context},
     plan::{connect::Connections, remembered_connections},
-    rollout::{Ended, Fact, PROVED_WITHIN, Spec, Strategy},
+    rollout::{Ended, Fact, Fault, PROVED_WITHIN, Spec, Strategy},
     state::Record,
     world::{Backend, Outcome, Traffic, Weights},
 };
@@ -78,16 +78,32 @@ impl Behind {
     }
 }
 
-/// Undoes a rollout of this run that came through: the switch back to what had the traffic before. Returns what was done; `None` where there was
+/// How traffic comes back when a phase is undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The rollout was under way: it is aborted.
+    Aborted,
+    /// It had come through.
+    Undone,
+    /// Undoing it was cut off.
+    Resumed,
+}
+
+/// Undoes a rollout of this run, however far it came: the switch back to what had the traffic before. Returns what was done; `None` where there was
 /// nothing to undo.
 pub(in crate::apply) async fn switch_back(desk: &Desk<'_>, unit: &Address) -> Result<Option<String>, End> {
     let standing = desk.store.with(|state| state.rollouts.get(unit).cloned()).unwrap_or_default();
     let run: Arc<str> = desk.run.0.clone();
-    let resumed = standing.going.as_deref().filter(|going| going.run == run).map(|going| (going.to, going.from));
+    let going = standing.going.as_deref().filter(|going| going.run == run);
     let ended = standing.last.filter(|last: &Ended| last.run == run && last.aborted.is_none());
-    let (back, from) = match (resumed, ended) {
-        (Some((to, Some(from))), _) => (to, from),
-        (None, Some(Ended { from: Some(from), to, .. })) if standing.live == Some(to) => (from, to),
+    // What was under way goes back to what had the traffic before it; what came through is undone by a rollout of its own.
+    let (back, from, way) = match (going, ended) {
+        (Some(going), _) if going.undo => (going.to, going.from.unwrap_or(going.to.other()), Way::Resumed),
+        (Some(going), _) => match going.from {
+            Some(from) => (from, going.to, Way::Aborted),
+            None => return Ok(None),
+        },
+        (None, Some(Ended { from: Some(from), to, .. })) if standing.live == Some(to) => (from, to, Way::Undone),
         _ => return Ok(None),
     };
     let Some(traffic) = standing.traffic else { return Ok(None) };
@@ -102,17 +118,25 @@ pub(in crate::apply) async fn switch_back(desk: &Desk<'_>, unit: &Address) -> Re
         let record = |fact| Record::Rollout { unit: unit.clone(), at, fact };
         desk.store.commit(facts.into_iter().map(record).collect())
     };
-    if resumed.is_none() {
-        let spec = Spec {
-            strategy: Strategy::BlueGreen,
-            traffic,
-            steps: Vec::new(),
-            bake: Duration::ZERO,
-            keep: Duration::ZERO,
-            analyses: BTreeMap::new(),
-        };
-        let began = Fact::Began { run, spec: Box::new(spec.at_once()), from: Some(from), to: back };
-        note(vec![began, Fact::TargetsHealthy, Fact::Moving { share: 100 }]).await?;
+    match way {
+        Way::Resumed => {}
+        Way::Aborted => {
+            let why = "its phase is undone".to_owned();
+            note(vec![Fact::Aborting { why, fault: Fault::Sibling }]).await?;
+        }
+        Way::Undone => {
+            let spec = Spec {
+                strategy: Strategy::BlueGreen,
+                traffic,
+                steps: Vec::new(),
+                bake: Duration::ZERO,
+                keep: Duration::ZERO,
+                analyses: BTreeMap::new(),
+            };
+            let spec = Box::new(spec.at_once());
+            let began = Fact::Began { run, spec, from: Some(from), to: back, undo: true };
+            note(vec![began, Fact::TargetsHealthy, Fact::Moving { share: 100 }]).await?;
+        }
     }
     let weights = Weights::to(back.side(), 100);
     behind.patiently(desk, || route.shift(weights)).await.map_err(|failure| End::Failed(tell(&failure)))?;
@@ -128,7 +152,11 @@ pub(in crate::apply) async fn switch_back(desk: &Desk<'_>, unit: &Address) -> Re
         }
         clock.sleep(ASKED_EVERY).await;
     }
-    note(vec![Fact::Moved { share: 100 }, Fact::Finished]).await?;
+    let facts = match way {
+        Way::Aborted => vec![Fact::Aborted],
+        Way::Resumed | Way::Undone => vec![Fact::Moved { share: 100 }, Fact::Finished],
+    };
+    note(facts).await?;
     let what = format!("all traffic is back on {back}");
     desk.events.emit(Event::NodeProgress { address: unit.clone(), message: what.clone() });
     Ok(Some(what))

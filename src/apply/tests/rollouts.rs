@@ -489,6 +489,62 @@ async fn killed_at_any_call_it_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn undoing_a_rollout_that_was_cut_off_takes_its_traffic_back_first() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    lab.write(&text(TWO));
+    let kept = lab.keep();
+    let mut shares = std::collections::BTreeSet::new();
+    for nth in (60..140).step_by(4) {
+        lab.restore(&kept);
+        lab.crash(nth, true);
+        let Some(Ok(made)) = lab.until_crash(lab.try_plan()).await else { continue };
+        if lab.until_crash(lab.apply_made(made)).await.is_some() {
+            continue;
+        }
+        lab.reopen();
+        let going = lab.subject().await.state.rollouts.get(&unit()).and_then(|s| s.going.clone());
+        let Some(going) = going else { continue };
+        shares.insert(going.share);
+        let events = std::sync::Arc::new(NoEvents);
+        let report = crate::apply::resume(lab.subject().await, lab.store().await, Lab::options(), events, true).await;
+        let report = report.unwrap();
+        assert_eq!(report.end, RunEnd::RolledBack, "at {nth}: {:?}", report.stuck);
+        assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0), "at {nth}");
+        assert_eq!(releases(&lab), ["web-blue"], "at {nth}");
+    }
+    assert!(shares.contains(&50) && shares.len() > 2, "{shares:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_whose_stable_one_cannot_be_updated_gives_its_traffic_back() {
+    for on_failure in ["rollback", "halt"] {
+        let first = Version { strategy: "canary", steps: "[20, 60]", bake: "1m", ..ONE };
+        let plan = |version| text(version).replace("\"rollback\"", &format!("\"{on_failure}\""));
+        let mut lab = lab(first);
+        lab.write(&plan(first));
+        lab.applied().await;
+        lab.write(&plan(Version { tag: "two", ..first }));
+        lab.fail("helm:Upgrade");
+        let report = lab.apply().await;
+        assert_ne!(report.end, RunEnd::Succeeded);
+        assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Stable), 0), "{on_failure}");
+        assert!(lab.subject().await.state.rollouts[&unit()].going.is_none(), "{on_failure}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_things_over_one_route_are_refused() {
+    let mut lab = lab(ONE);
+    let text = text(ONE);
+    let (_, web) = text.split_once("helm \"web\"").unwrap();
+    let (web, _) = web.split_once("value \"after\"").unwrap();
+    lab.write(&format!("{text}\nhelm \"other\"{web}"));
+    let Err(plan::Error::Problems(problems)) = lab.try_plan().await else { panic!("two on one route") };
+    assert!(problems.iter().any(|p| p.code == "rollout_shared_route"), "{problems:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rollout_that_nothing_verifies_or_moves_is_refused() {
     for (without, code) in [("traffic  = traffic.web", "rollout_traffic"), ("steps    = [10, 50, 100]", "")] {
         let mut lab = lab(ONE);
@@ -500,7 +556,16 @@ async fn a_rollout_that_nothing_verifies_or_moves_is_refused() {
         };
         assert_eq!(problems, if code.is_empty() { Vec::new() } else { vec![code.to_owned()] });
     }
-    for steps in ["[50, 10, 100]", "[10, 50]", "[0, 100]", "[10, 101]", "[]", "[\"a\"]"] {
+    for steps in [
+        "[50, 10, 100]",
+        "[10, 50]",
+        "[0, 100]",
+        "[10, 101]",
+        "[]",
+        "100",
+        "[{ weight = 100, pauses = \"5m\" }]",
+        "[\"a\"]",
+    ] {
         let lab = lab(Version { steps, ..ONE });
         let Err(plan::Error::Problems(problems)) = lab.try_plan().await else { panic!("{steps}") };
         assert!(problems.iter().all(|p| p.code == "rollout_steps"), "{steps}: {problems:?}");

@@ -41,6 +41,9 @@ impl<'s> Maker<'s> {
             self.leave_colors(unit);
             return self.start_instance(id, unit);
         };
+        if self.shares_a_route(unit, &spec, declared) {
+            return None;
+        }
         let first = match spec.strategy {
             Strategy::BlueGreen => Color::Blue,
             Strategy::Canary => Color::Stable,
@@ -56,6 +59,27 @@ impl<'s> Maker<'s> {
             self.shift(unit, false);
         }
         job
+    }
+
+    /// Refuses a second unit on one route: it would take the first one's traffic.
+    fn shares_a_route(&mut self, unit: &Address, spec: &Spec, declared: Option<&Resource>) -> bool {
+        let same_route = |(_, other): &(&Address, &Unit)| other.spec.traffic == spec.traffic;
+        let other = self.units.iter().find(same_route).map(|(other, _)| other.clone()).or_else(|| {
+            let recorded = |(other, standing): &(&Address, &crate::rollout::Standing)| {
+                *other != unit && standing.live.is_some() && standing.traffic.as_ref() == Some(&spec.traffic)
+            };
+            self.state.rollouts.iter().find(recorded).map(|(other, _)| other.clone())
+        });
+        let (Some(other), Some(rollout)) = (other, declared.and_then(|resource| resource.rollout.as_ref())) else {
+            return false;
+        };
+        let what = format!("{unit} and {other} are rolled out over {}", spec.traffic);
+        let problem = Diagnostic::error("rollout_shared_route", what)
+            .at(&rollout.block.header, "")
+            .because("a route has two sides, and the second would take the traffic of the first")
+            .hint("give each a `traffic` block of its own; where it is the same thing under another address, write `moved`");
+        self.problems.push(problem);
+        true
     }
 
     /// What a `rollout` block asks for; inside, `None` under the rolling strategy. Nothing where it is wrong.
@@ -136,9 +160,19 @@ impl<'s> Maker<'s> {
             let live = self.state.live_color(unit).filter(|live| *live != first && *live != first.other());
             live.map(|live| unit.with_color(Some(live)))
         };
-        if let Some(from) = now {
-            self.rename(from, unit.with_color(Some(first)));
+        let Some(from) = now else { return };
+        let side = |resource: &crate::state::Resource| {
+            let name = resource.identity["name"].as_str().unwrap_or_default();
+            from.color().map_or(name.ends_with("-green") || name.ends_with("-canary"), |_| true)
+        };
+        if self.state.resources.get(&from).is_some_and(side) {
+            let what = format!("{unit} cannot go from one strategy with colours to another");
+            let problem = Diagnostic::error("rollout_strategy", what)
+                .because("what has its traffic stands on a side of the route that the other strategy takes for the new version's")
+                .hint("go back to the former strategy, or give it a route and an address of its own");
+            self.problems.push(problem);
         }
+        self.rename(from, unit.with_color(Some(first)));
     }
 
     /// Under the rolling strategy what has the traffic is the thing, and the other colour goes.
