@@ -7,7 +7,7 @@ use crate::{
         journal::Desk,
         rollback, warrant,
     },
-    base::{Address, Event, Events, Hidden, NoEvents, RunEnd, Value},
+    base::{Address, Event, Events, Hidden, NoEvents, RunEnd, Value, elapsed},
     lang::configuration::OnFailure,
     plan::{self, Mode, Moment, Request, Saved, Subject, connect::Connections},
     state::{Record, Run, RunId, Store},
@@ -232,7 +232,7 @@ async fn drive(
     };
     drop(desk);
     let ended = clock.now();
-    report.elapsed = Duration::try_from(ended.duration_since(begun)).unwrap_or(Duration::ZERO);
+    report.elapsed = elapsed(begun, ended);
     let result = match result {
         Ok(()) if report.end == RunEnd::Interrupted => store.flush().await.map_err(Error::from),
         Ok(()) => {
@@ -263,7 +263,9 @@ async fn drive(
 /// 11). What cannot be taken away now stays noted, and `doctor` finds it.
 async fn clear(subject: &Subject, store: &Store, saved: &Saved, run: &RunId) {
     let _ = store.ledger().delete(&plan_name(run)).await;
-    let _ = crate::state::Control::clear(&**store.ledger(), &run.0).await;
+    if saved.content.nodes.iter().any(|node| node.rollout.is_some()) {
+        let _ = crate::state::Control::clear(&**store.ledger(), &run.0).await;
+    }
     let executed: BTreeSet<Address> = store.with(|s| {
         let done = |e: &&crate::state::Entry| matches!(e.outcome, Some(crate::state::Outcome::Done { .. }));
         s.journal.entries.iter().filter(done).map(|e| e.intent.address.clone()).collect()

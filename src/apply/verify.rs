@@ -1,7 +1,7 @@
 //! Measuring until it holds: `verify` blocks, gates and checks (rule 20).
 
 use crate::{
-    base::{Address, Digest, Finding, Value},
+    base::{Address, Digest, Finding, Value, elapsed, later},
     kinds::{Context, Measurement, probe},
     plan::connect::Connections,
     state::{Reading, Verdict},
@@ -37,7 +37,7 @@ const KEPT: usize = 10;
 /// that is wrong itself, like an expression that is none: no waiting mends that.
 pub(super) async fn measure(measure: &Measure, context: &Context) -> Verdict {
     let clock = &context.clock;
-    let end = clock.now().checked_add(measure.within).unwrap_or(jiff::Timestamp::MAX);
+    let end = later(clock.now(), measure.within);
     let mut in_a_row = 0;
     let mut measurements = VecDeque::new();
     loop {
@@ -63,7 +63,7 @@ pub(super) async fn measure(measure: &Measure, context: &Context) -> Verdict {
             return Verdict { passed: enough, said, declaration, at: now, measurements: measurements.into() };
         }
         context.say(&format!("{}: {said}", measure.subject.rsplit('/').next().unwrap_or_default()));
-        let left = Duration::try_from(end.duration_since(now)).unwrap_or(Duration::ZERO);
+        let left = elapsed(now, end);
         clock.sleep(measure.every.min(left)).await;
     }
 }

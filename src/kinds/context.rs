@@ -1,7 +1,7 @@
 //! The handles a kind works with: exactly those its connection gives, a clock, files, and a way to say what goes on.
 
 use crate::{
-    base::{Address, Hidden, Value},
+    base::{Address, Hidden, Value, elapsed, later},
     kinds::{Former, Marks, Outlook},
     lang::Sources,
     world::{
@@ -141,7 +141,7 @@ impl Context {
     /// What is left until the deadline.
     #[must_use]
     pub fn time_left(&self) -> Duration {
-        Duration::try_from(self.deadline.duration_since(self.clock.now())).unwrap_or(Duration::ZERO)
+        elapsed(self.clock.now(), self.deadline)
     }
 
     /// The same, saying nothing of what is hidden.
@@ -183,7 +183,7 @@ impl Context {
         Fut: Future<Output = Outcome<T>> + Send,
         T: Send,
     {
-        let until = self.clock.now().checked_add(limit).unwrap_or(self.deadline);
+        let until = later(self.clock.now(), limit);
         self.again_until(if self.planning { until.min(self.deadline) } else { self.deadline }, call).await
     }
 
@@ -206,7 +206,7 @@ impl Context {
         Fut: Future<Output = Outcome<T>> + Send,
         T: Send,
     {
-        let left = || Duration::try_from(until.duration_since(self.clock.now())).unwrap_or(Duration::ZERO);
+        let left = || elapsed(self.clock.now(), until);
         let mut attempt = 0u32;
         loop {
             match self.bounded(call()).await {

@@ -1,7 +1,7 @@
 //! From a declaration to the account, region and cluster that it lives in.
 
 use crate::{
-    base::{Address, Diagnostic, Diagnostics, Value},
+    base::{Address, Diagnostic, Diagnostics, Value, later},
     kinds::{Context, Former, Outlook},
     lang::{
         evaluate::{ConnectionRef, Evaluator},
@@ -210,7 +210,7 @@ pub fn context(
         terraform: subject.world.terraform(),
         programs: subject.programs.clone(),
         http: subject.world.http(),
-        deadline: now.checked_add(timeout).unwrap_or(jiff::Timestamp::MAX),
+        deadline: later(now, timeout),
         clock,
         entropy: subject.world.entropy(),
         sources: subject.sources.clone(),

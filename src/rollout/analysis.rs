@@ -6,10 +6,10 @@
 //! what Argo would measure for ever, and after an error the next try comes after `every` or ten seconds, whichever is less.
 
 use crate::{
-    base::{Finding, format_duration},
+    base::{Finding, format_duration, later},
     lang::configuration::Verify,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{collections::VecDeque, time::Duration};
 
@@ -358,10 +358,6 @@ impl Tally {
             None => "nothing was measured".to_owned(),
         }
     }
-}
-
-fn later(at: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

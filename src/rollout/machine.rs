@@ -4,7 +4,7 @@
 //! killed goes on where the facts end.
 
 use crate::{
-    base::{Color, Finding},
+    base::{Color, Finding, elapsed, later},
     rollout::{Limits, PROVED_WITHIN, Pause, Spec, Strategy, TARGETS_WITHIN, Tally, Verdict},
 };
 use jiff::Timestamp;
@@ -291,7 +291,7 @@ impl Going {
     /// How much of its stage has passed and counts.
     #[must_use]
     pub fn in_stage(&self, now: Timestamp) -> Duration {
-        between(self.entered, now).saturating_sub(self.away)
+        elapsed(self.entered, now).saturating_sub(self.away)
     }
 
     /// What is to be done now.
@@ -306,7 +306,7 @@ impl Going {
             return self.paused_now(now);
         }
         match &self.stage {
-            Stage::Targets => Next::AwaitTargets { until: after(self.entered, TARGETS_WITHIN + self.away) },
+            Stage::Targets => Next::AwaitTargets { until: later(self.entered, TARGETS_WITHIN + self.away) },
             Stage::Step { at, part: Part::Shift } => {
                 let share = self.spec.steps.get(*at).map_or(100, |step| step.weight);
                 Next::Shift { share, within: PROVED_WITHIN }
@@ -355,7 +355,7 @@ impl Going {
             Some(Pause::Person) => Next::Pause { why: "this step waits for a person".to_owned() },
             Some(Pause::For(pause)) => match pause.saturating_sub(self.in_stage(now)) {
                 Duration::ZERO => self.step_over(at),
-                rest => self.watch(now, Some(after(now, rest))),
+                rest => self.watch(now, Some(later(now, rest))),
             },
         }
     }
@@ -373,7 +373,7 @@ impl Going {
         }
         let rest = self.spec.bake.saturating_sub(self.in_stage(now));
         if !rest.is_zero() {
-            return self.watch(now, Some(after(now, rest)));
+            return self.watch(now, Some(later(now, rest)));
         }
         if !self.spec.bake.is_zero() {
             for (name, limits) in &self.spec.analyses {
@@ -502,7 +502,7 @@ impl Going {
     /// A pause ends, and does not count. What was not clear is judged anew.
     fn resume(&mut self, at: Timestamp, let_go: bool) {
         if let Some(paused) = self.paused.take() {
-            self.away += between(paused.at, at);
+            self.away += elapsed(paused.at, at);
         }
         for (name, limits) in &self.spec.analyses {
             let limits = self.in_force(limits);
@@ -543,15 +543,6 @@ fn ended(name: &str, verdict: Verdict) -> Option<Next> {
         Verdict::Errored { why } => Some(Next::Abort { why: told(why), fault: Fault::Platform }),
         Verdict::Inconclusive { why } => Some(Next::Pause { why: told(why) }),
     }
-}
-
-/// From one moment to a later one; nothing where it is not later.
-fn between(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default()
-}
-
-fn after(at: Timestamp, time: Duration) -> Timestamp {
-    at.checked_add(time).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

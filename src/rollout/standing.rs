@@ -1,7 +1,7 @@
 //! What stands of one thing that is rolled out: which colour has the traffic, which one is kept warm, and what is under way.
 
 use crate::{
-    base::{Address, Color},
+    base::{Address, Color, later},
     rollout::{Fact, Fault, Going, Stage},
 };
 use jiff::Timestamp;
@@ -79,7 +79,7 @@ impl Standing {
             return;
         }
         let (from, to, run) = (going.from, going.to, going.run.clone());
-        let due = at.checked_add(going.spec.keep).unwrap_or(Timestamp::MAX);
+        let due = later(at, going.spec.keep);
         let aborted = back.filter(|_| *fact == Fact::Aborted);
         self.going = None;
         let kept = |color, due, failed| Kept { color, since: at, due, failed };

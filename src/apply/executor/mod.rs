@@ -15,7 +15,7 @@ use crate::{
         verify::Measure,
         work::{End, Revert, Task},
     },
-    base::{ActionWord, Address, Diagnostics, Event, NodeEnd, Value},
+    base::{ActionWord, Address, Diagnostics, Event, NodeEnd, Value, elapsed},
     graph::{Id, Targets, Walk},
     kinds::Observed,
     lang::{
@@ -362,7 +362,7 @@ impl<'r> Executor<'r> {
 
     fn end_node(&mut self, address: &Address, phase: &Arc<str>, action: ActionWord, end: NodeEnd) {
         let Some(started) = self.started.remove(address) else { return };
-        let elapsed = since(started, self.now());
+        let elapsed = elapsed(started, self.now());
         self.desk.events.emit(Event::NodeEnded {
             address: address.clone(),
             phase: phase.clone(),
@@ -428,10 +428,6 @@ fn expected_seconds(kind: &str) -> u64 {
         "command" => 10,
         _ => 1,
     }
-}
-
-fn since(start: jiff::Timestamp, now: jiff::Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(start)).unwrap_or(Duration::ZERO)
 }
 
 /// Whether inputs are the planned ones. A plan that was read from a file no longer tells a list from a tuple.

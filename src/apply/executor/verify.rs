@@ -1,13 +1,13 @@
 //! What is measured: `verify` blocks after a change, checks, and the gates of phases.
 
-use crate::apply::executor::{Executor, Job, Measured, since, tell};
+use crate::apply::executor::{Executor, Job, Measured, tell};
 use crate::{
     apply::{
         journal::Desk,
         verify::{Measure, measure},
         work::{self, End},
     },
-    base::{ActionWord, Address, Digest, Event, Hidden, NodeEnd, Value},
+    base::{ActionWord, Address, Digest, Event, Hidden, NodeEnd, Value, elapsed},
     graph::Id,
     kinds::{probe_aws, probe_cluster},
     lang::configuration::{Resource as Declared, Verify},
@@ -181,7 +181,7 @@ impl Executor<'_> {
     }
 
     pub(super) fn end_phase(&mut self, phase: &Arc<str>, passed: bool) {
-        let elapsed = self.phase_started.remove(phase).map_or(Duration::ZERO, |s| since(s, self.now()));
+        let elapsed = self.phase_started.remove(phase).map_or(Duration::ZERO, |s| elapsed(s, self.now()));
         self.desk.events.emit(Event::PhaseEnded { phase: phase.clone(), passed, elapsed });
     }
 

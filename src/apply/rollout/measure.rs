@@ -3,7 +3,7 @@
 use super::Rollout;
 use crate::{
     apply::work::{End, context},
-    base::{Finding, Hidden, Value},
+    base::{Finding, Hidden, Value, elapsed},
     kinds::{self, Measurement},
     plan::connect::Connections,
     rollout::{Fact, Going, Part, Stage},
@@ -57,7 +57,7 @@ impl Rollout<'_> {
     /// they find there is taken in as if it had been measured then. Otherwise it does not count.
     pub(super) async fn catch_up(&self, going: &mut Going) -> Result<(), End> {
         let (from, now) = (going.looked, self.now());
-        let gap = Duration::try_from(now.duration_since(from)).unwrap_or_default();
+        let gap = elapsed(from, now);
         let watched = matches!(going.stage, Stage::Bake | Stage::Step { part: Part::Judge | Part::Hold, .. });
         if gap < ABSENCE || !watched || going.paused.is_some() {
             return self.take(going, Fact::Looked).await;

@@ -10,6 +10,7 @@ mod route;
 
 pub(super) use measure::Judge;
 pub(super) use retire::first as before_removal;
+use route::{ASKED_EVERY, Route};
 pub(super) use route::{Behind, switch_back};
 
 use crate::{
@@ -18,11 +19,11 @@ use crate::{
         journal::Desk,
         work::{End, tell},
     },
-    base::{Address, Event, format_duration},
+    base::{Address, Event, elapsed, format_duration, later},
     plan::Shift,
     rollout::{Fact, Fault, Going, Next, PROVED_WITHIN, Stage},
     state::Record,
-    world::{Traffic, Weights},
+    world::Weights,
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -30,8 +31,6 @@ use tokio::sync::watch;
 
 /// How long it takes at most until a word of a person, or of another thing in the phase, is heard.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
-/// How often what is waited for at the load balancer is asked about.
-const ASKED_EVERY: Duration = Duration::from_millis(500);
 /// How long all traffic may take to be back before a person is needed. It is tried again all the while.
 const BACK_WITHIN: Duration = Duration::from_secs(15 * 60);
 
@@ -72,17 +71,17 @@ pub(super) enum Turn {
 impl Rollout<'_> {
     /// Goes on until it is over, or somebody else has a turn.
     pub(super) async fn run(self) -> Result<Turn, End> {
-        let traffic = self.behind.route(self.desk, &self.unit).await?;
+        let route = self.behind.route(self.desk, &self.unit).await?;
         let mut going = self.begin().await?;
-        self.bind(&*traffic, &mut going).await?;
+        self.bind(&route, &mut going).await?;
         loop {
             if self.interrupt.asked() > 0 && !matches!(going.stage, Stage::Back { .. }) {
                 return Ok(Turn::Left);
             }
             self.listen(&mut going).await?;
             match going.next(self.now()) {
-                Next::AwaitTargets { until } => self.await_targets(&*traffic, &mut going, until).await?,
-                Next::Shift { share, within } => self.shift(&*traffic, &mut going, share, within).await?,
+                Next::AwaitTargets { until } => self.await_targets(&route, &mut going, until).await?,
+                Next::Shift { share, within } => self.shift(&route, &mut going, share, within).await?,
                 Next::Watch { due, until } => self.watch(&mut going, &due, until).await?,
                 Next::Pause { why } => {
                     self.tell(&format!("waits for a person: {why}; `terrace rollout promote`, `resume` or `abort`"));
@@ -96,7 +95,7 @@ impl Rollout<'_> {
                     self.take(&mut going, fact).await?;
                 }
                 Next::Abort { why, fault } => self.abort(&mut going, why, fault).await?,
-                Next::Back => return Err(self.back(&*traffic, &mut going).await?),
+                Next::Back => return Err(self.back(&route, &mut going).await?),
                 Next::Settle => return Ok(Turn::Settle),
                 Next::Finish => self.take(&mut going, Fact::Finished).await?,
                 Next::Over => return Ok(Turn::Done),
@@ -136,13 +135,13 @@ impl Rollout<'_> {
 
     /// What is behind each side is bound to it. Of the old one only where it has the traffic and was never bound: it comes from a
     /// rolling strategy.
-    async fn bind(&self, traffic: &dyn Traffic, going: &mut Going) -> Result<(), End> {
+    async fn bind(&self, route: &Route, going: &mut Going) -> Result<(), End> {
         if matches!(going.stage, Stage::Back { .. } | Stage::Over) {
             return Ok(());
         }
         for color in [going.from, Some(going.to)].into_iter().flatten() {
             let Some(backend) = self.behind.backend(color) else { continue };
-            if let Err(failure) = self.behind.patiently(self.desk, || traffic.bind(color.side(), backend)).await {
+            if let Err(failure) = route.bind(color.side(), backend).await {
                 let why =
                     format!("{color} could not be bound to its side of {}: {}", self.behind.traffic(), tell(&failure));
                 self.abort(going, why, Fault::Platform).await?;
@@ -152,9 +151,9 @@ impl Rollout<'_> {
         Ok(())
     }
 
-    async fn await_targets(&self, traffic: &dyn Traffic, going: &mut Going, until: Timestamp) -> Result<(), End> {
+    async fn await_targets(&self, route: &Route, going: &mut Going, until: Timestamp) -> Result<(), End> {
         let to = going.to;
-        let said = match self.behind.patiently(self.desk, || traffic.health(to.side())).await {
+        let said = match route.health(to.side()).await {
             Ok(health) if health.is_healthy() => {
                 self.tell(&format!("the targets of {to} are healthy: {health}"));
                 return self.take(going, Fact::TargetsHealthy).await;
@@ -172,13 +171,13 @@ impl Rollout<'_> {
     }
 
     /// Moves traffic, and goes on only once the weights were read back and are in force.
-    async fn shift(&self, traffic: &dyn Traffic, going: &mut Going, share: u8, within: Duration) -> Result<(), End> {
+    async fn shift(&self, route: &Route, going: &mut Going, share: u8, within: Duration) -> Result<(), End> {
         let to = going.to;
         let weights = Weights::to(to.side(), share);
         // Nothing is taken from what has it unless whatever gets it is well.
         let gets = if share == 0 { going.from } else { Some(to) };
         if let Some(gets) = gets {
-            match self.behind.patiently(self.desk, || traffic.health(gets.side())).await {
+            match route.health(gets.side()).await {
                 Ok(health) if health.is_healthy() => {}
                 Ok(health) => {
                     let why =
@@ -189,7 +188,7 @@ impl Rollout<'_> {
             }
         }
         self.take(going, Fact::Moving { share }).await?;
-        match self.move_to(traffic, weights, self.later(within)).await {
+        match self.move_to(route, weights, within).await {
             Ok(()) => {
                 self.tell(&format!("{share} % of the traffic is on {to}"));
                 self.take(going, Fact::Moved { share }).await
@@ -201,28 +200,14 @@ impl Rollout<'_> {
     }
 
     /// One call, then read back until it is in force.
-    async fn move_to(&self, traffic: &dyn Traffic, weights: Weights, until: Timestamp) -> Result<(), String> {
-        self.behind.patiently(self.desk, || traffic.shift(weights)).await.map_err(|failure| tell(&failure))?;
-        loop {
-            let said = match self.behind.patiently(self.desk, || traffic.read()).await {
-                Ok(routed) if routed.weights == weights && routed.unproved.is_none() => return Ok(()),
-                Ok(routed) => routed.unproved.unwrap_or_else(|| {
-                    let (blue, green) = (crate::base::Side::Blue, crate::base::Side::Green);
-                    format!("it says {} % blue, {} % green", routed.weights.of(blue), routed.weights.of(green))
-                }),
-                Err(failure) => tell(&failure),
-            };
-            if self.now() >= until {
-                return Err(said);
-            }
-            self.wait(self.later(ASKED_EVERY).min(until)).await;
-        }
+    async fn move_to(&self, route: &Route, weights: Weights, within: Duration) -> Result<(), String> {
+        route.prove(weights, self.later(within), |until| Box::pin(self.wait(until))).await
     }
 
     async fn watch(&self, going: &mut Going, due: &[Arc<str>], until: Timestamp) -> Result<(), End> {
         if due.is_empty() {
             if going.tallies.is_empty() {
-                let rest = Duration::try_from(until.duration_since(self.now())).unwrap_or_default();
+                let rest = elapsed(self.now(), until);
                 self.say(&format!("{} left of {}", format_duration(rest), stage(going)));
             }
             self.wait(until.min(self.later(HEARD_WITHIN))).await;
@@ -243,7 +228,7 @@ impl Rollout<'_> {
     }
 
     /// All traffic back by one call, proved by reading back; the old one was never touched.
-    async fn back(&self, traffic: &dyn Traffic, going: &mut Going) -> Result<End, End> {
+    async fn back(&self, route: &Route, going: &mut Going) -> Result<End, End> {
         let Stage::Back { why, .. } = going.stage.clone() else { return Ok(End::Failed("it is over".to_owned())) };
         let to = going.to;
         // Where nothing was moved there is nothing to move back.
@@ -254,7 +239,7 @@ impl Rollout<'_> {
                 let until = self.later(BACK_WITHIN);
                 let weights = Weights::to(from.side(), 100);
                 loop {
-                    match self.move_to(traffic, weights, self.later(PROVED_WITHIN)).await {
+                    match self.move_to(route, weights, PROVED_WITHIN).await {
                         Ok(()) => break,
                         Err(last) if self.now() >= until => {
                             let command = "terrace resume".to_owned();
@@ -297,12 +282,12 @@ impl Rollout<'_> {
     }
 
     fn later(&self, time: Duration) -> Timestamp {
-        self.now().checked_add(time).unwrap_or(Timestamp::MAX)
+        later(self.now(), time)
     }
 
     /// Waits until then, or until somebody wants something.
     async fn wait(&self, until: Timestamp) {
-        let time = Duration::try_from(until.duration_since(self.now())).unwrap_or_default();
+        let time = elapsed(self.now(), until);
         let mut failing = self.failing.clone();
         failing.mark_unchanged();
         let clock = self.desk.subject.world.clock();

@@ -33,12 +33,12 @@ pub(in crate::apply) async fn first(desk: &Desk<'_>, address: &Address, remember
     // Where the other one is there too, this is not the end of both: it must have no traffic.
     let stays = desk.mode != Mode::Destroy && standing.live != Some(color) && (other || standing.live.is_some());
     if stays {
-        let routed = behind.patiently(desk, || route.read()).await.map_err(failed)?;
+        let routed = route.read().await.map_err(failed)?;
         let share = routed.weights.of(color.side());
         if share > 0 {
             let why = format!("{traffic} still gives it {share} % of the traffic; somebody else moved it");
             return Err(End::Failed(format!("{why}: put it back, and apply again")));
         }
     }
-    behind.patiently(desk, || route.unbind(color.side())).await.map_err(failed)
+    route.unbind(color.side()).await.map_err(failed)
 }

@@ -5,19 +5,21 @@ use crate::{
         journal::Desk,
         work::{End, context, tell},
     },
-    base::{Address, Color, Event},
+    base::{Address, Color, Event, Side, elapsed, later},
     kinds::{self, Context},
     plan::{connect::Connections, remembered_connections},
     rollout::{Ended, Fact, Fault, PROVED_WITHIN, Spec, Strategy},
     state::Record,
-    world::{Backend, Outcome, Traffic, Weights},
+    world::{Backend, Outcome, Routed, TargetHealth, Traffic, Weights},
 };
+use futures::future::BoxFuture;
+use jiff::Timestamp;
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 /// How long one call to the route is tried again while it fails in a way that may pass.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often the route is read while it is waited for.
-const ASKED_EVERY: Duration = Duration::from_millis(500);
+/// How often what is waited for at the route is asked about.
+pub(super) const ASKED_EVERY: Duration = Duration::from_millis(500);
 
 /// What is behind a route.
 #[derive(Debug, Clone)]
@@ -47,8 +49,8 @@ impl Behind {
         self.backends.get(&color)
     }
 
-    /// The route, as it was applied last.
-    pub(super) async fn route(&self, desk: &Desk<'_>, unit: &Address) -> Result<Box<dyn Traffic>, End> {
+    /// Opens the route, as it was applied last.
+    pub(super) async fn route(&self, desk: &Desk<'_>, unit: &Address) -> Result<Route, End> {
         let resource = desk.store.with(|state| state.resources.get(&self.traffic).cloned());
         let Some(resource) = resource else {
             return Err(End::Failed(format!("{} is not there: nothing could be moved", self.traffic)));
@@ -60,21 +62,68 @@ impl Behind {
             None => None,
         };
         let opened = kinds::traffic::open(&own, &resource.inputs, &resource.identity, release.as_ref());
-        opened.map_err(|failure| End::Failed(tell(&failure)))
+        let traffic = opened.map_err(|failure| End::Failed(tell(&failure)))?;
+        Ok(Route { traffic, context: Context { progress: crate::plan::look::quiet(), ..own } })
+    }
+}
+
+/// A route that is open. Each call is made again while it fails in a way that may pass, for a minute.
+pub(super) struct Route {
+    traffic: Box<dyn Traffic>,
+    context: Context,
+}
+
+impl Route {
+    pub(super) async fn bind(&self, side: Side, backend: &Backend) -> Outcome<()> {
+        self.patiently(|| self.traffic.bind(side, backend)).await
     }
 
-    /// Makes a call again while it fails in a way that may pass.
-    pub(super) async fn patiently<T, F, Fut>(&self, desk: &Desk<'_>, call: F) -> Outcome<T>
+    pub(super) async fn unbind(&self, side: Side) -> Outcome<()> {
+        self.patiently(|| self.traffic.unbind(side)).await
+    }
+
+    pub(super) async fn health(&self, side: Side) -> Outcome<TargetHealth> {
+        self.patiently(|| self.traffic.health(side)).await
+    }
+
+    pub(super) async fn read(&self) -> Outcome<Routed> {
+        self.patiently(|| self.traffic.read()).await
+    }
+
+    /// Moves traffic by one call, then reads it back until it is in force; `wait` passes the time between two looks. In words where it is not
+    /// by then.
+    pub(super) async fn prove<'a>(
+        &self,
+        weights: Weights,
+        until: Timestamp,
+        wait: impl Fn(Timestamp) -> BoxFuture<'a, ()> + Send + Sync,
+    ) -> Result<(), String> {
+        self.patiently(|| self.traffic.shift(weights)).await.map_err(|failure| tell(&failure))?;
+        loop {
+            let said = match self.read().await {
+                Ok(routed) if routed.weights == weights && routed.unproved.is_none() => return Ok(()),
+                Ok(routed) => routed.unproved.unwrap_or_else(|| {
+                    let (blue, green) = (routed.weights.of(Side::Blue), routed.weights.of(Side::Green));
+                    format!("it says {blue} % blue, {green} % green")
+                }),
+                Err(failure) => tell(&failure),
+            };
+            let now = self.context.clock.now();
+            if now >= until {
+                return Err(said);
+            }
+            wait(later(now, ASKED_EVERY).min(until)).await;
+        }
+    }
+
+    async fn patiently<T, F, Fut>(&self, call: F) -> Outcome<T>
     where
         F: FnMut() -> Fut + Send,
         Fut: Future<Output = Outcome<T>> + Send,
         T: Send,
     {
-        let connections = Connections { aws: desk.subject.aws.clone(), cluster: None };
-        let quiet = crate::plan::look::quiet();
-        let context: Context =
-            crate::plan::connect::context(desk.subject, &self.traffic, &connections, PATIENCE, quiet)?;
-        context.patiently(call).await
+        let deadline = later(self.context.clock.now(), PATIENCE);
+        Context { deadline, ..self.context.clone() }.patiently(call).await
     }
 }
 
@@ -138,20 +187,10 @@ pub(in crate::apply) async fn switch_back(desk: &Desk<'_>, unit: &Address) -> Re
             note(vec![began, Fact::TargetsHealthy, Fact::Moving { share: 100 }]).await?;
         }
     }
-    let weights = Weights::to(back.side(), 100);
-    behind.patiently(desk, || route.shift(weights)).await.map_err(|failure| End::Failed(tell(&failure)))?;
-    let until = clock.now().checked_add(PROVED_WITHIN).unwrap_or(jiff::Timestamp::MAX);
-    loop {
-        let routed = behind.patiently(desk, || route.read()).await.map_err(|failure| End::Failed(tell(&failure)))?;
-        if routed.weights == weights && routed.unproved.is_none() {
-            break;
-        }
-        if clock.now() >= until {
-            let why = routed.unproved.unwrap_or_else(|| "the weights did not change".to_owned());
-            return Err(End::Failed(format!("its traffic could not be brought back to {back}: {why}")));
-        }
-        clock.sleep(ASKED_EVERY).await;
-    }
+    let until = later(clock.now(), PROVED_WITHIN);
+    let wait = |until| clock.sleep(elapsed(clock.now(), until));
+    let proved = route.prove(Weights::to(back.side(), 100), until, wait).await;
+    proved.map_err(|why| End::Failed(format!("its traffic could not be brought back to {back}: {why}")))?;
     let facts = match way {
         Way::Aborted => vec![Fact::Aborted],
         Way::Resumed | Way::Undone => vec![Fact::Moved { share: 100 }, Fact::Finished],

@@ -1,12 +1,12 @@
 //! A rollout as it stands: its weights as a bar, its step and clock, each analysis with its last values.
 
 use crate::{
-    base::{Address, Finding, format_duration},
+    base::{Address, Finding, elapsed, format_duration},
     cli::style::{bold, clean, cyan, dim, green, red, yellow},
     rollout::{Fault, Going, Kept, Part, Pause, Stage, Standing, Tally},
 };
 use jiff::Timestamp;
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
 
 /// How many characters stand for all traffic.
 const BAR: usize = 30;
@@ -28,7 +28,7 @@ pub(crate) fn standing(unit: &Address, standing: &Standing, now: Timestamp) -> S
                 red(format!("the rollout of {} was aborted{}: {}", last.to, spoken(*fault), clean(why)))
             }
         };
-        let _ = writeln!(out, "  last    {ended}, {} ago", format_duration(between(last.at, now)));
+        let _ = writeln!(out, "  last    {ended}, {} ago", format_duration(elapsed(last.at, now)));
     }
     if let Some(kept) = &standing.kept {
         self::kept(kept, now, &mut out);
@@ -41,7 +41,7 @@ fn kept(kept: &Kept, now: Timestamp, out: &mut String) {
     let due = if kept.due <= now {
         yellow("due to be retired: the next apply, `promote --auto` or `rollout finish` does it")
     } else {
-        format!("for {} more, until {}", format_duration(between(now, kept.due)), kept.due.strftime("%H:%M:%SZ"))
+        format!("for {} more, until {}", format_duration(elapsed(now, kept.due)), kept.due.strftime("%H:%M:%SZ"))
     };
     let _ = writeln!(out, "  kept    {} is warm {due}{why}", kept.color);
 }
@@ -53,13 +53,13 @@ fn going(going: &Going, now: Timestamp, out: &mut String) {
         "  going   {from} to {}, run {}, for {}",
         going.to,
         going.run,
-        format_duration(between(going.began, now))
+        format_duration(elapsed(going.began, now))
     );
     let _ =
         writeln!(out, "  traffic {}  {} % {}, {} % {from}", bar(going.share), going.share, going.to, 100 - going.share);
     let _ = writeln!(out, "  step    {}", step(going, now));
     if let Some(paused) = &going.paused {
-        let since = format_duration(between(paused.at, now));
+        let since = format_duration(elapsed(paused.at, now));
         let _ = writeln!(out, "  {}  for {since}: {}", yellow("paused"), clean(&paused.why));
     }
     for (name, tally) in &going.tallies {
@@ -68,7 +68,7 @@ fn going(going: &Going, now: Timestamp, out: &mut String) {
             "{} passed, {} failed, {} unclear, {} errors",
             tally.passed, tally.failed, tally.inconclusive, tally.errors
         );
-        let due = format_duration(between(now, tally.due(limits)));
+        let due = format_duration(elapsed(now, tally.due(limits)));
         let _ = writeln!(out, "  {}  {row}; next in {due}", cyan(clean(name)));
         readings(tally, out);
     }
@@ -127,8 +127,4 @@ const fn spoken(fault: Fault) -> &'static str {
         Fault::Person => " (a person's word)",
         Fault::Sibling => " (something beside it failed)",
     }
-}
-
-fn between(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }

@@ -5,7 +5,7 @@
 //! events and the add-ons tell as the end of its hop, and so is not begun anew.
 
 use crate::{
-    base::{Value, format_duration, parse_duration},
+    base::{Value, elapsed, format_duration, later, parse_duration},
     kinds::{
         Applied, Context, Step, eks_addon,
         eks_upgrade::{
@@ -18,7 +18,7 @@ use crate::{
     },
     world::{Addon, AddonRequest, Class, InsightCategory, Outcome, ResolveConflicts, UpdateOf},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -236,11 +236,11 @@ async fn bake_for(context: &Context, route: &Route<'_>, hop: &Hop, bake: Duratio
         return Ok(());
     }
     let began = ended(context, route, hop).await?;
-    let until = SignedDuration::try_from(bake).ok().and_then(|b| began.checked_add(b).ok()).unwrap_or(Timestamp::MAX);
+    let until = later(began, bake);
     context.say(&format!("baking at {} until {until}", hop.to));
     loop {
         healthy(context, route, hop).await?;
-        let left = Duration::try_from(until.duration_since(context.clock.now())).unwrap_or_default();
+        let left = elapsed(context.clock.now(), until);
         if left.is_zero() {
             return Ok(());
         }

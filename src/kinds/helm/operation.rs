@@ -1,7 +1,7 @@
 //! Installs, upgrades, rolls back and uninstalls; each revision that is made bears the intent's token.
 
 use crate::{
-    base::{ActionWord, Value, format_duration},
+    base::{ActionWord, Value, elapsed, format_duration},
     kinds::{
         Applied, Context, Desired, Finding, Recovered, Step,
         drain::{of_release, until_gone},
@@ -285,7 +285,7 @@ async fn settled(context: &Context, identity: &Json) -> Outcome<Settled> {
 }
 
 fn age(context: &Context, release: &Release) -> Duration {
-    Duration::try_from(context.clock.now().duration_since(release.updated)).unwrap_or_default()
+    elapsed(release.updated, context.clock.now())
 }
 
 pub(super) async fn undo(context: &Context, identity: &Json, image: Option<&Value>) -> Outcome<String> {

@@ -2,7 +2,7 @@
 
 use super::{Measurement, bounds::Bounds, cloudwatch, known, probe, prometheus};
 use crate::{
-    base::{Finding, Value, format_duration, parse_duration},
+    base::{Finding, Value, elapsed, format_duration, parse_duration},
     kinds::Context,
     world::{Class, Failure, Outcome},
 };
@@ -29,7 +29,7 @@ impl Span {
 
     /// Where there are too many, or they never come to an end: in words.
     fn refused(&self) -> Option<String> {
-        let whole = Duration::try_from(self.to.duration_since(self.from)).unwrap_or_default();
+        let whole = elapsed(self.from, self.to);
         if self.every < Duration::from_millis(1) {
             return Some("it is measured without a pause, which cannot be looked back at".to_owned());
         }

@@ -4,6 +4,7 @@
 //! the rollouts', which move it through [`open`], and a plan shows no difference for it.
 
 mod alb;
+mod change;
 mod route;
 mod schema;
 
@@ -97,10 +98,7 @@ impl Kind for TrafficKind {
         if was.is_some_and(|was| was != form) {
             return another(difference);
         }
-        match form {
-            Some(form) => route::diff(form, difference),
-            None => alb::diff(difference),
-        }
+        changed(difference)
     }
 
     fn removal(&self, prior: Option<&Prior>, _observed: Option<&Observed>) -> Change {
@@ -144,18 +142,23 @@ fn is_object(identity: &Json) -> bool {
     identity.get("objects").is_some()
 }
 
+fn changed(difference: &Difference<'_>) -> Change {
+    let desired = difference.desired;
+    let place = match route::Form::of(&desired.inputs) {
+        Some(form) => route::place(form, desired),
+        None => alb::place(&desired.inputs),
+    };
+    change::diff(difference, place)
+}
+
 /// Another form of route is another route.
 fn another(difference: &Difference<'_>) -> Change {
     let new = Difference { observed: None, prior: None, preview: None, ..*difference };
-    let change = match route::Form::of(&difference.desired.inputs) {
-        Some(form) => route::diff(form, &new),
-        None => alb::diff(&new),
-    };
     Change {
         action: ActionWord::Replace,
         reasons: vec!["another form of route takes its place".to_owned()],
         undo: Undo::Partly("the former route is not brought back".to_owned()),
-        ..change
+        ..changed(&new)
     }
 }
 

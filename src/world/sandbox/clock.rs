@@ -6,8 +6,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the sandbox is the world, and this is where its time comes from")]
 
-use crate::world::Clock;
-use jiff::{SignedDuration, Timestamp};
+use crate::{base::later, world::Clock};
+use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -202,11 +202,6 @@ impl VirtualClock {
         state.sleepers.insert((deadline, id), Arc::clone(&notify));
         Sleeper { clock: self, deadline, id, notify }
     }
-}
-
-/// The moment this long after, or the end of time.
-pub(super) fn later(now: Timestamp, duration: Duration) -> Timestamp {
-    SignedDuration::try_from(duration).ok().and_then(|d| now.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
 }
 
 fn wake_first(state: &State) {

@@ -1,6 +1,6 @@
 //! One transaction over the sandbox's tables: what every part of the sandbox reads and writes through.
 
-use super::clock::later;
+use crate::base::later;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;

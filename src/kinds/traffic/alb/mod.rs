@@ -1,7 +1,6 @@
 //! `alb`: a rule of an application load balancer's listener that forwards to two permanent target groups (rule 39).
 
 mod binding;
-mod change;
 mod live;
 mod operation;
 mod preview;
@@ -10,7 +9,6 @@ mod shift;
 mod tests;
 mod wanted;
 
-pub(super) use change::diff;
 pub(super) use live::read;
 pub(super) use operation::{apply, recover, undo};
 pub(super) use preview::preview;
@@ -18,7 +16,7 @@ pub(super) use shift::open;
 
 use crate::{
     base::{Diagnostic, Diagnostics, Path, Value},
-    kinds::{Context, Desired, Prepare},
+    kinds::{Context, Desired, Prepare, traffic::change::Place},
     world::{Class, Failure},
 };
 use serde_json::{Value as Json, json};
@@ -32,6 +30,17 @@ const CONDITIONS: [(&str, &str); 2] = [("host", "host-header"), ("path", "path-p
 /// True where these inputs are of an `alb`.
 pub(super) fn is_meant(inputs: &Value) -> bool {
     inputs.get("alb").is_some_and(|block| !block.is_null())
+}
+
+/// What tells one rule from another: it stays on its listener.
+pub(super) fn place(desired: &Value) -> Place {
+    let id = text(desired, "rule").map_or(Value::UNKNOWN, Value::from);
+    Place {
+        form: "alb",
+        names: &["listener", "rule"],
+        because: "a rule stays on its listener: another one takes its place",
+        exports: Value::object([("id", id)]),
+    }
 }
 
 /// Checks what is written, and brings it to normal form: what is not given is left out.

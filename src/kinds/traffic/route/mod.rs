@@ -3,7 +3,7 @@
 //! What receives the traffic of each side is noted on the object itself, so that any process that moves it knows the sides; the weights are
 //! the object's own. Every write is one server-side apply of the whole object.
 
-mod change;
+mod declared;
 mod endpoints;
 mod form;
 mod gateway;
@@ -15,7 +15,7 @@ mod sides;
 #[cfg(test)]
 mod tests;
 
-pub(super) use change::{diff, prepare, read};
+pub(super) use declared::{place, prepare, read};
 pub(super) use form::Form;
 pub(super) use moved::open;
 pub(super) use operation::{apply, preview, recover, undo};

@@ -1,6 +1,6 @@
 //! Making, changing and deleting the object of a route, with its traffic where it is.
 
-use super::{Form, change::exports, failure, foreign, form::text, identity, live, owner, reference, sides::Sides};
+use super::{Form, declared::exports, failure, foreign, form::text, identity, live, owner, reference, sides::Sides};
 use crate::{
     base::{ActionWord, Value},
     kinds::{Applied, Context, Desired, Owner, Preview, Recovered, Step, WrittenAt, objects::MANAGER, traffic::gone},

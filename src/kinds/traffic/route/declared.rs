@@ -1,11 +1,11 @@
-//! What a route's block says, what is live, and the difference. How much each side gets is left out everywhere.
+//! What a route's block says, and what is live. How much each side gets is left out everywhere.
 
 use super::{Form, identity, live, owner, reference};
 use crate::{
-    base::{ActionWord, Diagnostic, Diagnostics, Digest, Path, Value},
+    base::{Diagnostic, Diagnostics, Digest, Path, Value},
     kinds::{
-        BEING_DELETED, Cause, Change, Comparison, Condition, ConditionEffect, Context, Desired, Difference,
-        FieldChange, Observed, Prepare, Sides, Undo, release_name,
+        BEING_DELETED, Condition, ConditionEffect, Context, Desired, Observed, Prepare, release_name,
+        traffic::change::Place,
     },
     world::{ObjectRef, Outcome},
 };
@@ -81,50 +81,13 @@ pub(super) fn exports(object: &ObjectRef) -> Value {
     Value::object([("id", Value::from(object.to_string()))])
 }
 
-/// Pure.
-pub(in crate::kinds::traffic) fn diff(form: Form, difference: &Difference<'_>) -> Change {
-    let desired = &difference.desired.inputs;
-    let comparison = Comparison::from(difference);
-    let compare = |live: Option<&Value>, prior: Option<&Value>| {
-        comparison.fields(&Path::default(), Sides { desired: Some(desired), live, prior })
-    };
-    let create = |fields: Vec<FieldChange>| {
-        let known = difference.desired.identity.as_ref().and_then(reference);
-        let exports = known.map_or_else(|| Value::object([("id", Value::UNKNOWN)]), |object| exports(&object));
-        Change { fields, ..Change::new(ActionWord::Create, exports) }
-    };
-    let Some(live) = difference.observed else { return create(compare(None, None)) };
-    let prior = difference.prior.map(|prior| &prior.inputs);
-    let mut fields = compare(Some(&live.inputs), prior);
-    let word = form.word();
-    let names = [format!("{word}.namespace"), format!("{word}.name")];
-    let mut elsewhere = false;
-    for field in fields.iter_mut().filter(|field| names.contains(&field.path)) {
-        field.forces_replacement = true;
-        elsewhere = true;
+/// What tells one object from another.
+pub(in crate::kinds::traffic) fn place(form: Form, desired: &Desired) -> Place {
+    let known = desired.identity.as_ref().and_then(reference);
+    Place {
+        form: form.word(),
+        names: &["namespace", "name"],
+        because: "another name or namespace is another route",
+        exports: known.map_or_else(|| Value::object([("id", Value::UNKNOWN)]), |object| exports(&object)),
     }
-    if elsewhere {
-        let mut change = create(fields);
-        change.action = ActionWord::Replace;
-        change.reasons.push("another name or namespace is another route".to_owned());
-        change.undo = Undo::Partly("the former route is not brought back".to_owned());
-        return change;
-    }
-    let path = Path::default().key(word).key("others");
-    if let Some(others) = live.inputs.get(word).and_then(|block| block.get("others"))
-        && !comparison.ignores(&path)
-    {
-        fields.push(FieldChange {
-            path: path.to_string(),
-            before: Some(others.clone()),
-            after: None,
-            cause: Cause::Drift,
-            forces_replacement: false,
-            because: None,
-            owner: None,
-        });
-        fields.sort_by(|a, b| a.path.cmp(&b.path));
-    }
-    let action = if fields.is_empty() { ActionWord::NoOp } else { ActionWord::Update };
-    Change { fields, ..Change::new(action, live.exports.clone()) }
 }
