@@ -6,7 +6,7 @@
 
 use crate::{
     base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Path, SourceMap, Span, Value},
-    kinds::{Context, Marks, keep_ignored},
+    kinds::{Context, Footprint, Marks, keep_ignored},
     lang::{Sources, schema::KindSchema},
     world::Outcome,
 };
@@ -112,6 +112,10 @@ pub struct Preview {
     pub needs: BTreeMap<String, WrittenAt>,
     /// What it makes of these, in the same words.
     pub brings: BTreeSet<String>,
+    /// What its objects take up in the cluster.
+    pub footprint: Option<Footprint>,
+    /// The same of what stands there now, of one that is a colour.
+    pub standing: Option<Footprint>,
 }
 
 /// Where something is written.
@@ -584,6 +588,13 @@ pub trait Kind: Send + Sync {
     async fn spent(&self, context: &Context, attachment: &Json) -> Outcome<Option<String>> {
         let _ = (context, attachment);
         Ok(None)
+    }
+
+    /// What its objects take up in a cluster, as far as inputs in normal form tell. `None` where only [`Kind::preview`] tells, or
+    /// there are none. Pure.
+    fn footprint(&self, inputs: &Value) -> Option<Footprint> {
+        let _ = inputs;
+        None
     }
 
     /// Looks ahead in the world where only the world can tell what would change. Called only with inputs that are wholly

@@ -14,6 +14,7 @@ mod difference;
 mod drain;
 mod eks_addon;
 mod eks_upgrade;
+mod footprint;
 mod former;
 mod graft;
 mod helm;
@@ -36,6 +37,7 @@ mod written;
 pub use context::{Context, FIRST_POLL, Pace, PlanOutputs, Programs, SLOWEST_POLL, Seen, backoff};
 pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
 pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at_drain, lost_with, named};
+pub use footprint::{Clash, Footprint, Port};
 pub use former::{Former, Sealing};
 pub use kind::{
     Ahead, Applied, BEING_DELETED, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference,

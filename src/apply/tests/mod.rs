@@ -15,6 +15,7 @@ mod platforms;
 mod rollouts;
 mod rules;
 mod secrets;
+mod shared;
 mod stacks;
 mod teardown;
 mod upgrades;

@@ -11,19 +11,19 @@ use crate::{
 
 /// What varies from one version of the plan to the next.
 #[derive(Clone, Copy)]
-struct Version<'a> {
-    tag: &'a str,
-    strategy: &'a str,
-    steps: &'a str,
-    bake: &'a str,
+pub(super) struct Version<'a> {
+    pub(super) tag: &'a str,
+    pub(super) strategy: &'a str,
+    pub(super) steps: &'a str,
+    pub(super) bake: &'a str,
     /// More in the phase of the rollout.
-    beside: &'a str,
+    pub(super) beside: &'a str,
 }
 
-const ONE: Version<'_> =
+pub(super) const ONE: Version<'_> =
     Version { tag: "one", strategy: "blue_green", steps: "[10, 50, 100]", bake: "15m", beside: "" };
 
-fn text(version: Version<'_>) -> String {
+pub(super) fn text(version: Version<'_>) -> String {
     let Version { tag, strategy, steps, bake, beside } = version;
     format!(
         r#"
@@ -105,7 +105,7 @@ value "after" {{
     )
 }
 
-fn lab(version: Version<'_>) -> Lab {
+pub(super) fn lab(version: Version<'_>) -> Lab {
     let mut lab = Lab::new(&text(version));
     let cluster = include_str!("../../../examples/quickstart/templates/cluster.yaml");
     lab.files.insert("p/cluster.yaml".to_owned(), cluster.to_owned());
@@ -116,18 +116,18 @@ fn lab(version: Version<'_>) -> Lab {
     lab
 }
 
-fn alarm(lab: &Lab, color: &str, state: &str) {
+pub(super) fn alarm(lab: &Lab, color: &str, state: &str) {
     let set = vec![("state".to_owned(), state.to_owned()), ("reason".to_owned(), "of the test".to_owned())];
     let target = format!("alarm/errors-{color}");
     lab.world.drift(&sandbox::Drift { target, set, ..sandbox::Drift::default() }).unwrap();
 }
 
-fn unit() -> Address {
+pub(super) fn unit() -> Address {
     Address::root("helm", "web")
 }
 
 /// The share of green, as the load balancer has it.
-async fn green(lab: &Lab) -> u32 {
+pub(super) async fn green(lab: &Lab) -> u32 {
     let subject = lab.subject().await;
     let rule = &subject.state.resources[&Address::root("traffic", "web")];
     let arn = rule.exports.get("id").and_then(|id| id.as_str()).unwrap().to_owned();
@@ -139,11 +139,11 @@ async fn green(lab: &Lab) -> u32 {
     of("Green") * 100 / sum
 }
 
-async fn live(lab: &Lab) -> Option<Color> {
+pub(super) async fn live(lab: &Lab) -> Option<Color> {
     lab.subject().await.state.live_color(&unit())
 }
 
-fn releases(lab: &Lab) -> Vec<String> {
+pub(super) fn releases(lab: &Lab) -> Vec<String> {
     let rows = lab.world.show(Some("release")).unwrap().rows;
     rows.into_iter().filter_map(|row| row.name.strip_prefix("web/").map(str::to_owned)).collect()
 }
@@ -152,7 +152,7 @@ fn aborted(state: &crate::state::Snapshot) -> (String, Fault) {
     state.rollouts[&unit()].last.clone().unwrap().aborted.unwrap()
 }
 
-fn failure(report: &Report) -> String {
+pub(super) fn failure(report: &Report) -> String {
     report.failures.iter().map(|(address, why)| format!("{address}: {why}")).collect::<Vec<_>>().join("\n")
 }
 
@@ -162,7 +162,7 @@ async fn second(lab: &mut Lab, version: Version<'_>) -> Report {
     lab.apply().await
 }
 
-const TWO: Version<'_> = Version { tag: "two", ..ONE };
+pub(super) const TWO: Version<'_> = Version { tag: "two", ..ONE };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_installation_is_blue_with_all_traffic_and_no_steps() {
@@ -348,7 +348,7 @@ async fn a_canary_takes_a_share_then_the_stable_one_is_updated_and_the_canary_go
 }
 
 /// The same with objects in the place of a chart, over a service that is switched.
-fn objects(tag: &str, name: &str) -> String {
+pub(super) fn objects(tag: &str, name: &str) -> String {
     let chart = text(ONE);
     let (before, _) = chart.split_once("traffic \"web\"").unwrap();
     format!(
@@ -414,7 +414,8 @@ async fn objects_are_rolled_out_too_and_none_is_in_both_colours() {
     assert_eq!(lab.subject().await.state.live_color(&unit), Some(Color::Green));
     lab.write(&objects("3", "web"));
     let Err(plan::Error::Problems(problems)) = lab.try_plan().await else { panic!("one object in both colours") };
-    assert!(problems.iter().all(|p| p.summary.contains("web@")), "{problems:?}");
+    assert!(problems.iter().all(|p| p.code == "rollout_shared_object"), "{problems:?}");
+    assert!(problems.iter().any(|p| p.summary.contains("Service default/web, Deployment default/web")), "{problems:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

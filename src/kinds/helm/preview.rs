@@ -3,7 +3,7 @@
 use crate::{
     base::{ActionWord, Diagnostic, Path, Value},
     kinds::{
-        ChildChange, Context, Desired, Observed, Preview, REVERT_FIELDS,
+        ChildChange, Context, Desired, Footprint, Observed, Preview, REVERT_FIELDS,
         helm::{
             deployed::{Deployed, placed_all},
             desired::{chart_of, flag, is_made_by, request_of},
@@ -74,6 +74,12 @@ pub(super) async fn preview(
         remarks.extend(unknown_types(context, &rendered).await?.map(|remark| (Path::default().key("chart"), remark)));
         placed_all(context, &rendered.objects, &request.namespace).await?
     };
+    let mut footprint = Footprint::of(&next);
+    let mut standing = None;
+    if context.address.color().is_some() {
+        footprint = footprint.with_live_claims(context).await?;
+        standing = Some(Footprint::of(&last).with_live_claims(context).await?);
+    }
     let all: BTreeSet<ObjectRef> = next.keys().chain(last.keys()).cloned().collect();
     live.extend(objects::live(context, all.iter().filter(|r| !last.contains_key(r)).cloned().collect()).await?);
     children.extend(all.iter().filter_map(|reference| {
@@ -85,7 +91,8 @@ pub(super) async fn preview(
         };
         three_ways(reference, &ways)
     }));
-    Ok(Some(Preview { children, facts, exports: Some(exports), remarks, ..Preview::default() }))
+    let footprint = Some(footprint);
+    Ok(Some(Preview { children, facts, exports: Some(exports), remarks, footprint, standing, ..Preview::default() }))
 }
 
 /// Says which types of objects the cluster does not have, and the chart's own definitions do not bring.

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Data, Diagnostic, Diagnostics, Digest, Path, Value},
-    kinds::{Desired, Part, Prepare, Sole, yaml},
+    kinds::{Desired, Footprint, Part, Prepare, Sole, yaml},
     lang::{Sources, normalize},
     world::ObjectRef,
 };
@@ -141,6 +141,18 @@ pub(super) fn known_objects(inputs: &Value) -> Vec<(String, ObjectRef, Json)> {
             Some((key.to_string(), reference, object.to_json()?))
         })
         .collect()
+}
+
+/// What the objects take up whose names are known.
+pub(super) fn footprint(inputs: &Value) -> Footprint {
+    let namespace = inputs.get("namespace").cloned().unwrap_or_else(|| DEFAULT_NAMESPACE.into());
+    let objects = inputs.get("objects").and_then(Value::as_map).into_iter().flat_map(|m| m.values());
+    let known = objects.filter_map(|object| {
+        let reference = reference(object, &namespace).ok().flatten()?;
+        Some((reference, object.to_json_lossy()))
+    });
+    let known: Vec<(ObjectRef, Json)> = known.collect();
+    Footprint::of(known.iter().map(|(reference, object)| (reference, object)))
 }
 
 /// Each object whose name is known: of one group and kind, in whatever version.

@@ -20,8 +20,8 @@ pub(super) use schema::SCHEMA;
 use crate::{
     base::{ActionWord, Diagnostics, SourceMap, Span, Value},
     kinds::{
-        Applied, Change, Context, Desired, Difference, FieldChange, FieldName, GoesOn, Kind, Observed, Prepare,
-        Preview, Prior, Recovered, Sole, Step, Written,
+        Applied, Change, Context, Desired, Difference, FieldChange, FieldName, Footprint, GoesOn, Kind, Observed,
+        Prepare, Preview, Prior, Recovered, Sole, Step, Written,
     },
     lang::{ast::Body, schema::KindSchema},
     world::{ObjectRef, Outcome},
@@ -72,6 +72,10 @@ impl Kind for ManifestKind {
 
     fn sole(&self, desired: &Desired) -> Vec<Sole> {
         desired::soles(&desired.inputs)
+    }
+
+    fn footprint(&self, inputs: &Value) -> Option<Footprint> {
+        Some(desired::footprint(inputs))
     }
 
     fn leave_ignored(&self, desired: &Desired, observed: &Observed, ignore: &[String]) -> Desired {

@@ -4,7 +4,7 @@
 use crate::{
     base::{ActionWord, Diagnostic, Hidden, Path},
     kinds::{
-        ChildChange, Context, Desired, Observed, Owner, Preview, WrittenAt,
+        ChildChange, Context, Desired, Footprint, Observed, Owner, Preview, WrittenAt,
         manifest::{
             desired::{known_objects, references},
             live::{Seen, Types, objects, owner},
@@ -104,8 +104,17 @@ pub(super) async fn preview(
         facts.insert("replaces".to_owned(), json!(replaces));
     }
     let nothing = children.is_empty();
+    let resolved = |(_, reference, object): &(String, ObjectRef, Json)| {
+        (types.resolved(reference).unwrap_or_else(|| reference.clone()), object.clone())
+    };
+    let placed: Vec<(ObjectRef, Json)> = wanted.iter().map(resolved).collect();
+    let mut footprint = Footprint::of(placed.iter().map(|(reference, object)| (reference, object)));
+    if context.address.color().is_some() {
+        footprint = footprint.with_live_claims(context).await?;
+    }
     remarks.extend(scaled::remarks(context, &children).await?);
-    Ok(Some(Preview { children, facts, nothing, remarks, needs, brings, ..Preview::default() }))
+    let footprint = Some(footprint);
+    Ok(Some(Preview { children, facts, nothing, remarks, needs, brings, footprint, ..Preview::default() }))
 }
 
 /// What all tries of one manifest share.

@@ -16,6 +16,7 @@ mod replaced;
 mod revert;
 mod rollouts;
 mod seen;
+mod shared;
 mod silent;
 mod sole;
 mod teardown;
@@ -94,6 +95,11 @@ enum Work {
         instance: Box<Instance>,
         import: Option<Json>,
     },
+    /// The colour that a first installation does not start, rendered to see whether it could ever stand beside it.
+    Beside {
+        id: Id,
+        instance: Box<Instance>,
+    },
     Removal {
         address: Address,
         why: removal::Why,
@@ -145,6 +151,8 @@ struct Maker<'s> {
     needs: needs::Needs,
     /// What is rolled out by colours, by its address without one.
     units: BTreeMap<Address, rollouts::Unit>,
+    /// What colours take up in their clusters.
+    prints: BTreeMap<Address, shared::Prints>,
     /// Colours that are kept warm.
     debts: Vec<Debt>,
     /// Colours that what was seen of the other one asks for, each for a node that is still open.
@@ -209,6 +217,7 @@ impl<'s> Maker<'s> {
             clusters: BTreeMap::new(),
             needs: needs::Needs::default(),
             units: BTreeMap::new(),
+            prints: BTreeMap::new(),
             debts: Vec::new(),
             more: Vec::new(),
             silent: silent::Silent::new(),
@@ -388,6 +397,10 @@ impl<'s> Maker<'s> {
         match seen.what {
             Work::Instance { id, instance, import } => {
                 self.seen_instance(&instance, import.as_ref(), seen.look);
+                Some(id)
+            }
+            Work::Beside { id, instance } => {
+                self.seen_beside(&instance, seen.look);
                 Some(id)
             }
             Work::Removal { address, why } => {

@@ -20,12 +20,12 @@ use futures::future::BoxFuture;
 
 /// Something that is rolled out by colours, on the way to its nodes.
 pub(super) struct Unit {
-    id: Id,
+    pub(super) id: Id,
     spec: Spec,
     /// What has the traffic.
-    live: Option<Color>,
+    pub(super) live: Option<Color>,
     /// The colour that is rolled out, once that is known.
-    next: Option<Color>,
+    pub(super) next: Option<Color>,
 }
 
 impl<'s> Maker<'s> {
@@ -244,6 +244,9 @@ impl<'s> Maker<'s> {
             if next.is_some() {
                 self.shift(unit, switch);
             }
+            if live.is_none() {
+                self.render_beside(unit);
+            }
             return;
         };
         let other = color.other();
@@ -271,6 +274,9 @@ impl<'s> Maker<'s> {
 
     /// Starts the colour that a change asks for.
     pub(super) fn start_beside(&mut self, id: Id, colored: &Address) -> Option<BoxFuture<'s, Seen>> {
+        if self.units.get(&colored.with_color(None)).is_some_and(|unit| unit.next != colored.color()) {
+            return self.look_beside(id, colored);
+        }
         let job = self.start_instance(id, colored);
         if job.is_none() {
             self.shift(&colored.with_color(None), false);

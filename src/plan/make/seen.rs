@@ -68,12 +68,15 @@ impl Maker<'_> {
         };
         self.needs.note(address, &resource.span, cluster, look.preview.as_ref(), &place);
         let decided = decide::decide(&facts);
+        let clashes = self.clashes(instance, look.preview.as_ref());
         // What was left in the world is known before anything is refused, so that a refusal takes it away.
         if let Some(attachment) = look.preview.and_then(|p| p.attachment) {
             let left = Left { connections: instance.connections.clone(), attachment };
             self.attachment.previews.insert(address.clone(), left);
         }
         match decided {
+            // What is wrong with it alone follows from that.
+            _ if clashes => {}
             Err(problems) => self.problems.extend(problems),
             Ok(decided) => {
                 let mut planned = decided.planned.clone();

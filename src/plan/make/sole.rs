@@ -32,7 +32,9 @@ impl Maker<'_> {
                 self.parts.insert((place.to_owned(), part), address.clone());
             }
             let first = self.sole.entry((place.to_owned(), sole.key)).or_insert_with(|| address.clone()).clone();
-            if first == *address {
+            // Of two colours it is told apart, once what stands there now is known too.
+            let colors = first.color().is_some() && address.color().is_some();
+            if first == *address || colors && first.with_color(None) == address.with_color(None) {
                 continue;
             }
             if problems.0.len() >= TOLD {

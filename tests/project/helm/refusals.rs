@@ -103,3 +103,42 @@ fn a_namespace_that_is_going_away_is_told_by_the_plan() {
     let freed = serde_json::json!({ "metadata": { "finalizers": [] } });
     releases.cluster.patch(&format!("{maps}/held"), &freed).ok();
 }
+
+#[test]
+fn a_chart_that_two_colours_would_share_is_refused_before_it_is_installed() {
+    let declared = r#"
+traffic "web" {
+  service {
+    namespace = "NAMESPACE"
+    name      = "web"
+  }
+}
+helm "web" {
+  chart     = "./charts/web"
+  namespace = "NAMESPACE"
+  values    = { replicas = 1, config = CONFIG }
+  verify "there" {
+    expression {
+      condition     = self.color != null
+      error_message = "no"
+    }
+  }
+  rollout {
+    strategy = "blue_green"
+    traffic  = traffic.web
+  }
+}
+"#;
+    for helm in ["helm3", "helm4"] {
+        let Some(releases) = Releases::new(helm, WEB) else { return };
+        let text = refused(&releases, &declared.replace("CONFIG", "\"settings\""));
+        let said = format!("both colours would have ConfigMap {}/settings", releases.namespace);
+        assert!(text.contains("rollout_shared_object") && text.contains(&said), "{text}");
+        assert!(text.contains("never be rolled out") && text.contains("self.color"), "{text}");
+        let written = std::fs::read_to_string(releases.project.path().join("plans/app/app.hcl")).unwrap();
+        let at = written.lines().position(|line| line.contains("rollout {")).unwrap() + 1;
+        assert!(text.contains(&format!("app.hcl:{at}:")), "{at}: {text}");
+        releases.declare(&declared.replace("CONFIG", "\"settings-${self.color}\""));
+        releases.project.ends(&["plan"], 0);
+    }
+}
