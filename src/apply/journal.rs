@@ -28,6 +28,8 @@ pub(super) struct Desk<'r> {
     pub run: RunId,
     /// What kind of plan it applies.
     pub mode: crate::plan::Mode,
+    /// The person who may want to stop.
+    pub interrupt: crate::apply::Interrupt,
     /// Before-images in clear, by intent: what undoing needs and the journal must not hold (rule 9).
     pub images: Mutex<HashMap<Arc<str>, Value>>,
     /// Secrets among the variables, to be taken out of whatever others say.

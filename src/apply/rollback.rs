@@ -210,6 +210,11 @@ async fn undo_one(
     let connections = connections
         .unwrap_or_else(|| crate::plan::connect::Connections { aws: desk.subject.aws.clone(), cluster: None });
     let action = if creates { ActionWord::Delete } else { ActionWord::Update };
+    if let Some(current) = plan.current.as_ref().filter(|_| creates)
+        && let Err(work::End::State(error)) = rollout::drained(desk, address, current).await
+    {
+        return Err(error);
+    }
     let Ok(context) = work::context(desk, address, &connections, kind.default_timeout(action)).await else {
         return stays("cannot be undone: there is no connection to it");
     };

@@ -198,6 +198,7 @@ async fn drive(
         events: events.clone(),
         run: run.id.clone(),
         mode: saved.content.header.mode,
+        interrupt: options.interrupt.clone(),
         images: Mutex::new(HashMap::new()),
         hidden: Arc::new(Hidden::of(subject.given.variables.values())),
         part,

@@ -39,6 +39,9 @@ pub struct Kept {
     /// Why it never got to stay, where it is the new version of a rollout that was aborted: it is kept to be looked at.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failed: Option<String>,
+    /// True where it never had any traffic, so that no request can be left on it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub unused: bool,
 }
 
 /// How a rollout ended.
@@ -74,6 +77,7 @@ impl Standing {
             Stage::Back { why, fault } => Some((why.clone(), *fault)),
             _ => None,
         };
+        let moved = going.share > 0 || going.moving.is_some();
         going.take(at, fact);
         if going.stage != Stage::Over {
             return;
@@ -82,9 +86,9 @@ impl Standing {
         let due = later(at, going.spec.keep);
         let aborted = back.filter(|_| *fact == Fact::Aborted);
         self.going = None;
-        let kept = |color, due, failed| Kept { color, since: at, due, failed };
+        let kept = |color, due, failed| Kept { color, since: at, due, failed, unused: false };
         self.kept = match (&aborted, from) {
-            (Some((why, _)), _) => Some(kept(to, due, Some(why.clone()))),
+            (Some((why, _)), _) => Some(Kept { unused: !moved, ..kept(to, due, Some(why.clone())) }),
             // The stable version was updated to what the canary was: there is nothing to look at and nothing to go back to.
             (None, Some(Color::Stable)) if to == Color::Canary => Some(kept(Color::Canary, at, None)),
             (None, Some(from)) => Some(kept(from, due, None)),

@@ -110,9 +110,6 @@ pub struct Backend {
 /// One route. Every method may be called again with the same effect.
 #[async_trait]
 pub trait Traffic: Send + Sync {
-    /// Whether it takes any weights. Where not, it goes from 0 to 100 in one switch.
-    fn is_weighted(&self) -> bool;
-
     /// Makes `backend` what receives a side's traffic. Does not touch the weights.
     ///
     /// # Errors

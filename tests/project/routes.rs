@@ -367,7 +367,6 @@ async fn a_service_is_switched_in_one_call_and_has_the_endpoints_of_its_side() {
     shop.plan_is_empty();
     let address = shop.object()["spec"]["clusterIP"].clone();
     let route = shop.open();
-    assert!(!route.is_weighted());
     shop.bind(&*route).await;
     shop.until_ready("web-green", 2);
     assert_eq!(route.health(Side::Green).await.unwrap().to_string(), "2 healthy");

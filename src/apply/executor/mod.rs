@@ -221,12 +221,7 @@ impl<'r> Executor<'r> {
         let interrupt = self.options.interrupt.clone();
         loop {
             let asked = interrupt.asked();
-            if asked >= 1 && self.stop.is_none() {
-                self.stop = Some(Stop::Interrupted);
-                let message =
-                    "stopping: what runs is finished, nothing new is started; interrupt again to stop now".to_owned();
-                self.desk.events.emit(Event::Notice { message });
-            }
+            self.heed(asked);
             if asked >= 2 {
                 self.stop = Some(Stop::Interrupted);
                 self.end_cut_off();
@@ -237,10 +232,22 @@ impl<'r> Executor<'r> {
                     if !matches!(back, Some(Back::Shifted { .. })) {
                         self.running = self.running.saturating_sub(1);
                     }
+                    // What came back may have ended since it was asked to: nothing is started after it.
+                    self.heed(interrupt.asked());
                     return back;
                 }
                 () = interrupt.reached(asked + 1) => {}
             }
+        }
+    }
+
+    /// Takes in that a person asked to stop.
+    fn heed(&mut self, asked: u8) {
+        if asked >= 1 && self.stop.is_none() {
+            self.stop = Some(Stop::Interrupted);
+            let message =
+                "stopping: what runs is finished, nothing new is started; interrupt again to stop now".to_owned();
+            self.desk.events.emit(Event::Notice { message });
         }
     }
 

@@ -3,11 +3,13 @@
 //! Reading order: here (the loop), `route` (the traffic and what is behind it), `measure` (what judges it, also of the time when nobody looked),
 //! `hear` (what people ask for meanwhile), `retire` (what goes once it has no traffic).
 
+mod drained;
 mod hear;
 mod measure;
 mod retire;
 mod route;
 
+pub(super) use drained::{Left, drained};
 pub(super) use measure::Judge;
 pub(super) use retire::first as before_removal;
 use route::{ASKED_EVERY, Route};

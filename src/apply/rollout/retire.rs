@@ -1,4 +1,4 @@
-//! What goes once it has no traffic: a colour is taken from its side of the route before it is destroyed.
+//! What goes once it has no traffic, and the requests that it had are answered (`drained`): a colour is taken from its side of the route before it is destroyed.
 
 use super::route::Behind;
 use crate::{

@@ -86,6 +86,10 @@ impl Route {
         self.patiently(|| self.traffic.health(side)).await
     }
 
+    pub(super) async fn drain(&self, side: Side) -> Outcome<Duration> {
+        self.patiently(|| self.traffic.drain(side)).await
+    }
+
     pub(super) async fn read(&self) -> Outcome<Routed> {
         self.patiently(|| self.traffic.read()).await
     }

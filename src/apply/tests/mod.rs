@@ -12,6 +12,7 @@ mod lives;
 mod manifests;
 mod pipeline;
 mod platforms;
+mod retiring;
 mod rollouts;
 mod rules;
 mod secrets;

@@ -44,6 +44,10 @@ impl Removal<'_> {
         let kind = crate::kinds::kind(address.kind())
             .ok_or_else(|| End::Failed(format!("this version of terrace does not run `{}`", address.kind())))?;
         let connections = crate::plan::remembered_connections(self.desk.subject, &self.remembered);
+        if rollout::drained(self.desk, address, &self.remembered).await? == rollout::Left::Interrupted {
+            let why = "stopped before it was destroyed; `terrace resume` goes on with it";
+            return Err(End::Failed(why.to_owned()));
+        }
         let own = declared_timeout(self.desk, address, "delete");
         let timeout = own.unwrap_or_else(|| kind.default_timeout(ActionWord::Delete));
         let context = context(self.desk, address, &connections, timeout).await?;

@@ -30,7 +30,7 @@ pub(super) fn diff(difference: &Difference<'_>, place: Place) -> Change {
     let prior = difference.prior.map(|prior| &prior.inputs);
     let mut fields = compare(Some(&live.inputs), prior);
     let block = Path::default().key(place.form);
-    let names: Vec<String> = place.names.iter().map(|name| block.clone().key(*name).to_string()).collect();
+    let names: Vec<String> = place.names.iter().map(|name| block.clone().key(name).to_string()).collect();
     let mut elsewhere = false;
     for field in fields.iter_mut().filter(|field| names.contains(&field.path)) {
         field.forces_replacement = true;
@@ -63,9 +63,7 @@ pub(super) fn diff(difference: &Difference<'_>, place: Place) -> Change {
     if fields.is_empty() {
         return Change::new(ActionWord::NoOp, live.exports.clone());
     }
-    let undo = match declared {
-        true => Undo::Full,
-        false => Undo::Partly("what somebody else had it do is not brought back".to_owned()),
-    };
+    let undo =
+        if declared { Undo::Full } else { Undo::Partly("what somebody else had it do is not brought back".to_owned()) };
     Change { fields, undo, ..Change::new(ActionWord::Update, live.exports.clone()) }
 }

@@ -11,11 +11,14 @@ mod schema;
 pub(super) use schema::SCHEMA;
 
 use crate::{
-    base::{ActionWord, Diagnostics, Value},
+    base::{ActionWord, Diagnostics, Span, Value},
     kinds::{
         Applied, Change, Context, Desired, Difference, Kind, Observed, Prepare, Preview, Prior, Recovered, Step, Undo,
     },
-    lang::schema::KindSchema,
+    lang::{
+        ast::{Block, Body},
+        schema::KindSchema,
+    },
     world::{Class, Failure, Outcome, Traffic},
 };
 use async_trait::async_trait;
@@ -48,6 +51,16 @@ pub fn open(
     }
     let what = "this traffic was applied by another version of terrace, or never";
     Err(Failure::new(Class::Invalid, "open", context.address.to_string(), what))
+}
+
+/// Where a `traffic` block says that it takes no weights: a service's traffic goes from one side to the other in one switch.
+#[must_use]
+pub fn one_switch(body: &Body) -> Option<&Span> {
+    let is_service = |block: &&Block| {
+        let dynamic = block.labels.first().filter(|_| &*block.kind == "dynamic").map(|(label, _)| &**label);
+        dynamic.unwrap_or(&block.kind) == route::Form::Service.word()
+    };
+    body.blocks.iter().find(is_service).map(|block| &block.header)
 }
 
 #[async_trait]

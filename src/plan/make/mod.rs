@@ -15,6 +15,7 @@ mod refresh;
 mod replaced;
 mod revert;
 mod rollouts;
+mod routes;
 mod seen;
 mod shared;
 mod silent;

@@ -119,6 +119,10 @@ impl<'s> Maker<'s> {
             self.problems.push(Diagnostic::error("rollout_traffic", what).at(&rollout.block.header, ""));
             return None;
         }
+        if let Some(problem) = spec.as_ref().and_then(|spec| self.moves_in_steps(unit, spec, rollout)) {
+            self.problems.push(problem);
+            return None;
+        }
         Some(spec)
     }
 

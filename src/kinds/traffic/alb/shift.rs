@@ -47,10 +47,6 @@ impl Alb {
 
 #[async_trait]
 impl Traffic for Alb {
-    fn is_weighted(&self) -> bool {
-        true
-    }
-
     async fn bind(&self, side: Side, backend: &Backend) -> Outcome<()> {
         let group = self.groups.on(side);
         let balancers = &self.context.aws()?.load_balancers;

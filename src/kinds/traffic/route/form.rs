@@ -27,7 +27,7 @@ impl Form {
     }
 
     /// The block that says it.
-    pub(super) const fn word(self) -> &'static str {
+    pub(in crate::kinds::traffic) const fn word(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
             Self::Service => "service",

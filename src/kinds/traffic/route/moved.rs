@@ -70,10 +70,6 @@ impl Route {
 
 #[async_trait]
 impl Traffic for Route {
-    fn is_weighted(&self) -> bool {
-        self.form != Form::Service
-    }
-
     async fn bind(&self, side: Side, backend: &Backend) -> Outcome<()> {
         let port = self.port(backend).await?;
         let (_, mut sides) = self.ours().await?;
@@ -116,7 +112,7 @@ impl Traffic for Route {
         {
             return Err(failure(Class::Invalid, &self.context, format!("nothing receives the traffic of {side} yet")));
         }
-        if !self.is_weighted() && !matches!(weights.of(Side::Green), 0 | 100) {
+        if self.form == Form::Service && !matches!(weights.of(Side::Green), 0 | 100) {
             let what = "a service takes no weights: its traffic goes from one side to the other in one switch";
             return Err(failure(Class::Invalid, &self.context, what));
         }

@@ -101,7 +101,7 @@ async fn an_http_route_moves_by_its_weights_and_a_plan_shows_no_difference_for_t
     let route = shop.open();
     assert!(route.shift(Weights::to(Side::Blue, 100)).await.unwrap_err().message.contains("nothing receives"));
     bind_both(&*route).await;
-    assert!(route.is_weighted() && route.health(Side::Green).await.unwrap().is_healthy());
+    assert!(route.health(Side::Green).await.unwrap().is_healthy());
     let before = shop.bench.plan(&web(), &inputs).await.unwrap();
     for green in [10, 50, 100, 0, 30] {
         route.shift(Weights::to(Side::Green, green)).await.unwrap();
@@ -182,7 +182,6 @@ async fn a_service_is_switched_whole_and_selects_what_its_side_selects() {
     let shop = Shop::new().await;
     shop.bench.apply(&web(), &service()).await.unwrap();
     let route = shop.open();
-    assert!(!route.is_weighted());
     bind_both(&*route).await;
     route.shift(Weights::to(Side::Blue, 100)).await.unwrap();
     assert_eq!(shop.object(super::Form::Service).await["spec"]["selector"], json!({"app": "web", "color": "blue"}));
