@@ -1,6 +1,7 @@
 //! What promotions are judged by, as a command finds it: who calls, and what each environment records.
 
 use crate::{
+    base::Address,
     cli::{
         context::Context,
         error::Result,
@@ -10,6 +11,7 @@ use crate::{
     },
     gate::{Place, means},
     lang::configuration::Environment,
+    rollout::Kept,
     state::{self, Actor, Snapshot, Standing},
     world::{Ledger, World},
 };
@@ -42,6 +44,8 @@ pub(crate) struct Recorded {
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
     /// As its gates see it.
     pub(crate) place: Place,
+    /// Colours that are kept warm there.
+    pub(crate) debts: Vec<(Address, Kept)>,
 }
 
 /// What an environment records. What cannot be read is said in it, and blocks whatever lies downstream.
@@ -57,7 +61,9 @@ pub(crate) async fn recorded(context: &Context, loaded: &Loaded, environment: &E
     };
     match read(&*ledger).await {
         Ok((state, standing)) => {
-            Recorded { environment: environment.clone(), ledger: Some(ledger), place: empty.with(&state, standing) }
+            let debts = state.debts().map(|(address, kept)| (address, kept.clone())).collect();
+            let place = empty.with(&state, standing);
+            Recorded { environment: environment.clone(), ledger: Some(ledger), place, debts }
         }
         Err(error) => unreadable(environment, Some(ledger), empty, &error.summary()),
     }
@@ -66,7 +72,7 @@ pub(crate) async fn recorded(context: &Context, loaded: &Loaded, environment: &E
 fn unreadable(environment: &Environment, ledger: Option<Arc<dyn Ledger>>, place: Place, why: &str) -> Recorded {
     let mut place = place;
     place.unreadable = Some(why.to_owned());
-    Recorded { environment: environment.clone(), ledger, place }
+    Recorded { environment: environment.clone(), ledger, place, debts: Vec::new() }
 }
 
 async fn read(ledger: &dyn Ledger) -> Result<(Snapshot, Standing)> {

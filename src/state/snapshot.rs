@@ -191,6 +191,15 @@ impl Snapshot {
         }
     }
 
+    /// Colours that are kept warm and are still there, by their addresses: debts that are paid by retiring them (rule 35).
+    pub fn debts(&self) -> impl Iterator<Item = (Address, &rollout::Kept)> {
+        let kept = self.rollouts.iter().filter_map(|(unit, standing)| {
+            let kept = standing.kept.as_ref()?;
+            Some((unit.with_color(Some(kept.color)), kept))
+        });
+        kept.filter(|(address, _)| self.resources.contains_key(address))
+    }
+
     /// What has the traffic of a unit: by what was recorded, else the colour that is there because it was taken over from a
     /// rolling strategy.
     #[must_use]

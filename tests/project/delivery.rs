@@ -6,6 +6,7 @@ mod going;
 mod notices;
 mod registry;
 mod shown;
+mod warm;
 
 use crate::cli::Project;
 use serde_json::Value as Json;

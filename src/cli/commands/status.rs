@@ -8,8 +8,13 @@ use crate::{
         exit::Exit,
         loaded::{self, Chosen, Loaded, load},
         place,
-        style::{bold, dim, green, red, yellow},
-        views::{diagnostics::plural, json::answer, table},
+        style::{bold, clean, dim, green, red, yellow},
+        views::{
+            diagnostics::plural,
+            json::answer,
+            rollout::{debt, owed},
+            table,
+        },
     },
     state::{Resource, Snapshot, Status},
     world::LockOwner,
@@ -104,10 +109,18 @@ fn row(standing: &Standing) -> Vec<String> {
     vec![
         standing.chosen.environment.name.to_string(),
         world(&standing.chosen),
-        plural(snapshot.resources.len(), "thing"),
+        format!("{}{}", plural(snapshot.resources.len(), "thing"), warm(snapshot)),
         health(snapshot),
         last,
     ]
+}
+
+/// How many colours are kept warm.
+fn warm(snapshot: &Snapshot) -> String {
+    match snapshot.debts().count() {
+        0 => String::new(),
+        count => format!(", {count} kept warm"),
+    }
 }
 
 fn detail(standing: &Standing, declared: &[Arc<str>]) -> String {
@@ -182,6 +195,13 @@ fn detail(standing: &Standing, declared: &[Arc<str>]) -> String {
         let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
         let _ = write!(out, "\n{}\n{rest}", bold(format!("Phase {phase}")));
     }
+    let debts: Vec<String> = snapshot
+        .debts()
+        .map(|(address, kept)| format!("  {}\n", clean(&owed(&address, kept.due, kept.failed.as_deref(), None))))
+        .collect();
+    if !debts.is_empty() {
+        let _ = write!(out, "\n{}\n{}", bold("Kept warm"), debts.concat());
+    }
     let checks: Vec<String> = snapshot
         .verdicts
         .iter()
@@ -217,6 +237,7 @@ fn as_json(standing: &Standing) -> serde_json::Value {
             told
         })
         .collect();
+    let debts: Vec<_> = snapshot.debts().map(|(address, kept)| debt(&address, kept)).collect();
     json!({
         "environment": standing.chosen.environment.name,
         "world": {
@@ -224,7 +245,7 @@ fn as_json(standing: &Standing) -> serde_json::Value {
             "account": standing.chosen.connection.account_id,
             "region": standing.chosen.connection.region,
         },
-        "state": standing.place, "serial": snapshot.serial, "resources": resources, "verdicts": snapshot.verdicts,
+        "state": standing.place, "serial": snapshot.serial, "resources": resources, "debts": debts, "verdicts": snapshot.verdicts,
         "last_run": snapshot.runs.last(), "lock": standing.holder,
     })
 }

@@ -36,6 +36,25 @@ pub(crate) fn standing(unit: &Address, standing: &Standing, now: Timestamp) -> S
     out
 }
 
+/// A colour that is kept warm, and what becomes of it. Where `now` is not known, only when that is due.
+pub(crate) fn owed(address: &Address, due: Timestamp, failed: Option<&str>, now: Option<Timestamp>) -> String {
+    let why = failed.map(|why| format!(", to be looked at: {why}")).unwrap_or_default();
+    let at = due.strftime("%Y-%m-%d %H:%M:%SZ");
+    match now {
+        Some(now) if due <= now => {
+            format!(
+                "{address} is due to be retired since {at}{why}: the next apply, `promote --auto` or `rollout finish` does it"
+            )
+        }
+        _ => format!("{address} until {at}{why}; then the next apply retires it"),
+    }
+}
+
+/// The same for programs.
+pub(crate) fn debt(address: &Address, kept: &Kept) -> serde_json::Value {
+    serde_json::json!({ "address": address, "since": kept.since, "due": kept.due, "failed": kept.failed })
+}
+
 fn kept(kept: &Kept, now: Timestamp, out: &mut String) {
     let why = kept.failed.as_ref().map(|why| format!(", to be looked at: {}", clean(why))).unwrap_or_default();
     let due = if kept.due <= now {

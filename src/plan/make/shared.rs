@@ -111,32 +111,27 @@ impl<'s> Maker<'s> {
         } else {
             "write self.color into their names"
         };
-        let problem = |code, what: &str, of: &[String]| {
-            Diagnostic::error(code, format!("{unit}: {both} {what} {}{later}", few(of)))
-                .at(&rollout.block.header, "rolled out by colours here")
-        };
+        let here = |problem: Diagnostic| problem.at(&rollout.block.header, "rolled out by colours here");
         if !clash.objects.is_empty() {
-            let problem = problem("rollout_shared_object", "have", &clash.objects)
+            let what = format!("{unit}: {both} have {}{later}", few(&clash.objects));
+            let problem = here(Diagnostic::error("rollout_shared_object", what))
                 .because("two colours stand side by side, and retiring one would take the objects of both")
                 .hint(format!("{name}; what both really share is declared once, in a `manifest` of its own"));
             self.problems.push(problem);
         }
         if !clash.claims.is_empty() {
-            let problem = problem("rollout_shared_claim", "use the claim", &clash.claims)
+            let what = format!("{unit}: {both} use the claim {}{later}", few(&clash.claims));
+            let problem = here(Diagnostic::error("rollout_shared_claim", what))
                 .because("the new colour's pods would wait for the volume, or write to it beside the old one's")
                 .hint("write self.color into the claim's name, or let it be ReadWriteMany");
             self.problems.push(problem);
         }
         if !clash.selectors.is_empty() {
-            let what = "are not kept apart:";
             let both = both.trim_end_matches(" both").trim_end_matches(" would");
-            let problem = Diagnostic::error(
-                "rollout_selector",
-                format!("{unit}: {both} {what} {}{later}", few(&clash.selectors)),
-            )
-            .at(&rollout.block.header, "rolled out by colours here")
-            .because("pods that are not proved yet would get requests, or be counted as another workload's")
-            .hint("give the pods and what selects them a label that holds self.color, or the release's name");
+            let what = format!("{unit}: {both} are not kept apart: {}{later}", few(&clash.selectors));
+            let problem = here(Diagnostic::error("rollout_selector", what))
+                .because("pods that are not proved yet would get requests, or be counted as another workload's")
+                .hint("give the pods and what selects them a label that holds self.color, or the release's name");
             self.problems.push(problem);
         }
         !clash.is_empty()

@@ -7,7 +7,7 @@ mod picture;
 mod shown;
 
 use crate::{
-    base::Digest,
+    base::{Address, Digest},
     cli::{
         args::{self, PlanArg},
         context::Context,
@@ -16,9 +16,11 @@ use crate::{
         exit::Exit,
         loaded::{Loaded, load},
         place, releases,
+        views::rollout::owed,
     },
     gate::{self, Candidate, Docket, Place, Reason, Way},
     promote::stored,
+    rollout::Kept,
     state::{Held, Mark, Progress, approval, release},
     world::Ledger,
 };
@@ -53,6 +55,18 @@ struct Row {
     /// The release that would come next, with every reason that keeps it.
     next: Option<(Digest, Vec<Reason>)>,
     notes: Vec<String>,
+    /// Colours that are kept warm, and whether it is time to retire them.
+    debts: Vec<(Address, Kept, bool)>,
+}
+
+impl Row {
+    /// Each colour that is kept warm, in words.
+    fn owed(&self) -> impl Iterator<Item = String> {
+        self.debts.iter().map(|(address, kept, is_due)| {
+            let words = owed(address, kept.due, kept.failed.as_deref(), is_due.then_some(kept.due));
+            if *is_due { words } else { format!("kept warm: {words}") }
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +200,7 @@ impl Look {
             soaked: current.filter(|c| c.held.release().is_some()).map(|c| c.soaked(now)),
             next,
             notes,
+            debts: recorded.debts.iter().map(|(unit, kept)| (unit.clone(), kept.clone(), kept.due <= now)).collect(),
         })
     }
 

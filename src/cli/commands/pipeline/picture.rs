@@ -64,6 +64,7 @@ fn drawn(body: &mut String, row: &Row, x: usize, y: usize) {
         Health::Failed(_) => ("failed", "failed"),
         Health::Unreadable(_) => ("failed", "unreadable"),
     };
+    let warm = if row.debts.is_empty() { String::new() } else { format!(", {} kept warm", row.debts.len()) };
     let since = row.age.map(|age| format!(" for {}", format_duration(age))).unwrap_or_default();
     let (next_class, next) = match &row.next {
         None => ("quiet", "nothing new".to_owned()),
@@ -75,7 +76,7 @@ fn drawn(body: &mut String, row: &Row, x: usize, y: usize) {
     let lines = [
         ("title", row.env.clone()),
         ("", format!("{}{since}", row.holds)),
-        (class, health.to_owned()),
+        (class, format!("{health}{warm}")),
         (next_class, next),
     ];
     for (n, (class, text)) in lines.into_iter().enumerate() {
@@ -98,6 +99,7 @@ fn told(row: &Row) -> String {
     }
     lines.extend(row.next.iter().flat_map(|(_, reasons)| reasons).map(crate::gate::Reason::sentence));
     lines.extend(row.notes.iter().cloned());
+    lines.extend(row.owed());
     if lines.is_empty() { row.env.clone() } else { lines.join("\n") }
 }
 
@@ -116,7 +118,11 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{base::Digest, gate::Reason};
+    use crate::{
+        base::{Address, Color, Digest},
+        gate::Reason,
+        rollout::Kept,
+    };
     use std::time::Duration;
 
     fn row(env: &str, after: &[&str], health: Health) -> Row {
@@ -129,6 +135,7 @@ mod tests {
             soaked: None,
             next: Some((Digest::of(b"next"), vec![Reason::AlreadyThere])),
             notes: vec!["on hold by <ada> & \"ben\"".to_owned()],
+            debts: Vec::new(),
         }
     }
 
@@ -150,6 +157,19 @@ mod tests {
         assert_ne!(at(2), at(3));
         assert!(picture.contains("&lt;ada&gt; &amp; &quot;ben&quot;") && !picture.contains("<ada>"));
         assert!(picture.contains(">not verified<") && picture.contains(">failed<"), "no state is told by colour alone");
+    }
+
+    #[test]
+    fn what_is_kept_warm_is_counted_in_the_box_and_told_beside_it() {
+        let (since, due) = ("2026-08-01T00:00:00Z".parse().unwrap(), "2026-08-01T01:00:00Z".parse().unwrap());
+        let kept = Kept { color: Color::Blue, since, due, failed: None, unused: false };
+        let address: Address = "helm.web@blue".parse().unwrap();
+        let with =
+            |is_due| Row { debts: vec![(address.clone(), kept.clone(), is_due)], ..row("dev", &[], Health::Verified) };
+        let picture = svg(&[with(false)]);
+        assert!(picture.contains(">verified, 1 kept warm<"), "{picture}");
+        assert!(picture.contains("kept warm: helm.web@blue until 2026-08-01 01:00:00Z"), "{picture}");
+        assert!(svg(&[with(true)]).contains("helm.web@blue is due to be retired since 2026-08-01 01:00:00Z"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{
     base::format_duration,
     cli::{
         style::{bold, dim, green, red, yellow},
-        views::{json::answer, table},
+        views::{json::answer, rollout::debt, table},
     },
 };
 use serde_json::{Value as Json, json};
@@ -47,6 +47,8 @@ pub(super) fn changes(before: &[Row], after: &[Row]) -> Vec<String> {
         }
         let news = row.notes.iter().filter(|note| was.is_none_or(|was| !was.notes.contains(note)));
         lines.extend(news.map(|note| format!("{env}: {note}")));
+        let before: Vec<String> = was.map(|was| was.owed().collect()).unwrap_or_default();
+        lines.extend(row.owed().filter(|debt| !before.contains(debt)).map(|debt| format!("{env}: {debt}")));
     }
     lines.into_iter().map(|line| crate::cli::style::clean(&line).into_owned()).collect()
 }
@@ -83,6 +85,7 @@ pub(super) fn rendered(rows: &[Row]) -> String {
             }
         }
         lines.extend(row.notes.iter().cloned());
+        lines.extend(row.owed());
         if !lines.is_empty() {
             let _ = writeln!(out, "\n{}", bold(&row.env));
             for line in lines {
@@ -111,6 +114,15 @@ fn as_json(row: &Row) -> Json {
             .collect();
         json!({ "release": release, "eligible": reasons.is_empty(), "reasons": reasons })
     });
+    let debts: Vec<Json> = row
+        .debts
+        .iter()
+        .map(|(address, kept, is_due)| {
+            let mut told = debt(address, kept);
+            told["is_due"] = json!(is_due);
+            told
+        })
+        .collect();
     json!({
         "environment": row.env,
         "holds": row.holds,
@@ -120,5 +132,6 @@ fn as_json(row: &Row) -> Json {
         "soaked": row.soaked.map(|d| d.as_secs()),
         "next": next,
         "notes": row.notes,
+        "debts": debts,
     })
 }

@@ -3,7 +3,10 @@
 use super::Page;
 use crate::{
     base::format_duration,
-    cli::style::{bold, dim},
+    cli::{
+        style::{bold, dim},
+        views::rollout::owed,
+    },
     plan::{Debt, Plan, Shift},
     rollout::{Limits, Pause, Spec, Strategy},
 };
@@ -79,9 +82,6 @@ pub(super) fn debts(plan: &Plan, page: &mut Page) {
     page.gap();
     page.line(&bold("Kept warm"));
     for Debt { address, due, failed } in &plan.debts {
-        let why = failed.as_ref().map(|why| format!(", to be looked at: {why}")).unwrap_or_default();
-        let what =
-            format!("{address} until {}{why}; then the next apply retires it", due.strftime("%Y-%m-%d %H:%M:%SZ"));
-        page.prose("  ", &what);
+        page.prose("  ", &owed(address, *due, failed.as_deref(), None));
     }
 }
