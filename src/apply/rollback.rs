@@ -63,7 +63,7 @@ pub(super) async fn undo_phase(
     loop {
         while let Some(address) = unwind.take() {
             if let Some(plan) = plans.get(&address) {
-                let has_traffic = address.color().is_some() && held.contains(&address.with_color(None));
+                let has_traffic = address.unit().is_some_and(|(unit, _)| held.contains(&unit));
                 let on_it = stays.get(&address).filter(|_| plan.first.intent.image.is_none()).cloned();
                 jobs.push(async move {
                     let result = match on_it {
@@ -102,7 +102,7 @@ pub(super) async fn undo_phase(
 async fn switch_back(desk: &Desk<'_>, phase: &Arc<str>) -> Result<Vec<Line>, crate::state::StateError> {
     let units: Vec<Address> = desk.store.with(|state| {
         let in_phase = |unit: &&Address| {
-            let live = state.live_color(unit).and_then(|color| state.resources.get(&unit.with_color(Some(color))));
+            let live = state.live_color(unit).and_then(|color| state.parts(unit, color).next());
             live.is_some_and(|resource| resource.phase == *phase)
         };
         state.rollouts.keys().filter(in_phase).cloned().collect()

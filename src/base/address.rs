@@ -47,6 +47,9 @@ struct Inner {
 }
 
 impl Address {
+    /// The kind of a call of a module as a whole, which a rollout may roll out: no kind of resource is called so.
+    pub const CALL: &str = "module";
+
     /// An address at the root of the plan, without a key.
     #[must_use]
     pub fn root(kind: &str, name: &str) -> Self {
@@ -87,6 +90,45 @@ impl Address {
             return self.clone();
         }
         Self::whole(self.0.module.clone(), &self.0.kind, &self.0.name, self.0.key.clone(), color)
+    }
+
+    /// The call that a module path ends with, as what a rollout rolls out as a whole: of the kind `module`. `None` for the root.
+    #[must_use]
+    pub fn call(path: &[ModuleStep]) -> Option<Self> {
+        let (last, outer) = path.split_last()?;
+        Some(Self::whole(outer.to_vec(), Self::CALL, &last.name, last.key.clone(), last.color))
+    }
+
+    /// True for a call of a module as a whole.
+    #[must_use]
+    pub fn is_call(&self) -> bool {
+        &*self.0.kind == Self::CALL
+    }
+
+    /// What a rollout rolls out that this is a colour of, or that this is in: without a colour, and which colour. `None` where it is
+    /// no part of any.
+    #[must_use]
+    pub fn unit(&self) -> Option<(Self, Color)> {
+        if let Some(color) = self.0.color {
+            return Some((self.with_color(None), color));
+        }
+        let at = self.0.module.iter().position(|step| step.color.is_some())?;
+        let call = Self::call(&self.0.module[..=at])?;
+        Some((call.with_color(None), call.0.color?))
+    }
+
+    /// The same in another colour of what is rolled out, or without any. `None` where it is neither that nor in it.
+    #[must_use]
+    pub fn painted(&self, unit: &Self, color: Option<Color>) -> Option<Self> {
+        if !unit.is_call() {
+            return (self.with_color(None) == *unit).then(|| self.with_color(color));
+        }
+        let at = unit.module().len();
+        let step = self.0.module.get(at)?;
+        let same = self.0.module[..at] == *unit.module() && *step.name == *unit.name() && step.key == unit.0.key;
+        let mut module = self.0.module.clone();
+        module.get_mut(at)?.color = color;
+        same.then(|| Self::whole(module, &self.0.kind, &self.0.name, self.0.key.clone(), self.0.color))
     }
 
     /// The declaration this is an instance of: the address without its own key and colour.
@@ -231,8 +273,9 @@ impl FromStr for Address {
             let (name, key, color) = words.next().ok_or_else(|| fail("the module's name is missing"))?;
             module.push(ModuleStep { name: name.into(), key, color });
         }
-        let (mut kind, kind_key, kind_color) =
-            words.next().ok_or_else(|| fail("it ends with a module; name a resource in it"))?;
+        let Some((mut kind, kind_key, kind_color)) = words.next() else {
+            return Self::call(&module).ok_or_else(|| fail("write KIND.NAME"));
+        };
         if kind_key.is_some() || kind_color.is_some() {
             return Err(fail("key and colour go behind the name"));
         }
@@ -317,10 +360,31 @@ mod tests {
             "stack.x[*]",
             "helm.headlamp@green",
             "module.web[\"eu\"]@blue.helm.app[\"a\"]@canary",
+            "module.outer.module.web[\"eu\"]@green",
         ] {
             let address: Address = text.parse().unwrap();
             assert_eq!(address.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_colour_and_what_is_in_one_know_what_is_rolled_out() {
+        let read = |text: &str| text.parse::<Address>().unwrap();
+        let unit = |text: &str| read(text).unit().map(|(unit, color)| format!("{unit} {color}"));
+        assert_eq!(unit("helm.web"), None);
+        assert_eq!(unit("module.a.helm.web[\"x\"]@green").as_deref(), Some("module.a.helm.web[\"x\"] green"));
+        assert_eq!(unit("module.a[\"x\"]@blue.module.b.helm.web").as_deref(), Some("module.a[\"x\"] blue"));
+        let painted = |text: &str, of: &str, color| read(text).painted(&read(of), color).map(|a| a.to_string());
+        let green = Some(Color::Green);
+        assert_eq!(painted("helm.web", "helm.web", green).as_deref(), Some("helm.web@green"));
+        assert_eq!(painted("helm.other", "helm.web", green), None);
+        assert_eq!(
+            painted("module.a.stack.x[\"k\"]", "module.a", green).as_deref(),
+            Some("module.a@green.stack.x[\"k\"]")
+        );
+        assert_eq!(painted("module.a@blue.stack.x", "module.a", None).as_deref(), Some("module.a.stack.x"));
+        assert_eq!(painted("module.b.stack.x", "module.a", green), None);
+        assert_eq!(painted("stack.x", "module.a", green), None);
     }
 
     #[test]
@@ -329,7 +393,6 @@ mod tests {
             "",
             "helm",
             "helm.",
-            "module.x",
             "helm.x[0]",
             "helm.x[\"a",
             "helm.x.y",

@@ -6,7 +6,7 @@ use crate::{
     lang::{
         Configuration, Declaration,
         ast::{Block, Expr},
-        configuration::{Call, Fixture, Module, Resource, Verify},
+        configuration::{Call, Fixture, Module, Resource, Rollout, Verify},
         references, references_of_body,
         schema::{ConnectionNeed, Role, Schema},
         scope::{Reference, Target},
@@ -189,7 +189,54 @@ impl Builder<'_> {
             self.edge(*node, end, Why::Module);
         }
         self.call_depends_on(call, &outer, path, &inside);
+        if let Some(rollout) = &call.rollout {
+            self.rolled_out(rollout, &outer, path, end, &inside);
+        }
         path.pop();
+    }
+
+    /// Where a module is rolled out as a whole its traffic moves at its end: a phase waits for it, and so does whoever refers to its
+    /// outputs.
+    fn rolled_out(
+        &mut self,
+        rollout: &Rollout,
+        outer: &CallPath,
+        path: &CallPath,
+        end: Id,
+        inside: &[(Id, Option<Arc<str>>)],
+    ) {
+        if self.is_spread(path) {
+            return;
+        }
+        if let Some(phase) = inside.iter().find_map(|(_, phase)| phase.clone()) {
+            for barrier in [Node::PhaseApplied(phase.clone()), Node::PhaseEnd(phase)] {
+                let barrier = self.graph.node(barrier);
+                self.edge(end, barrier, Why::Phase);
+            }
+        }
+        if !outer.is_empty() {
+            let around = self.graph.node(Node::CallEnd(outer.clone()));
+            self.edge(end, around, Why::Module);
+        }
+        let binds = rollout.block.body.blocks.iter().any(|block| &*block.kind == "backend");
+        if binds || rollout.verify.iter().any(|v| probe_needs_cluster(self.configuration, &v.probe)) {
+            self.connect(path, end, None);
+        }
+    }
+
+    /// Whether what is in a module lies in several phases. It has no one end then, and is rolled out in place only (rule 38).
+    fn is_spread(&self, path: &[Arc<str>]) -> bool {
+        let mut phases = BTreeSet::new();
+        let mut todo = vec![path.to_vec()];
+        while let Some(path) = todo.pop() {
+            let Some(module) = self.configuration.module(&path) else { continue };
+            for (kind, name) in module.resources.keys() {
+                let declaration = Declaration { path: path.clone(), kind: kind.clone(), name: name.clone() };
+                phases.extend(self.configuration.phase_of(&declaration));
+            }
+            todo.extend(module.calls.keys().map(|name| path.iter().chain([name]).cloned().collect()));
+        }
+        phases.len() > 1
     }
 
     /// Declarations in a module and in the modules that it calls.
@@ -294,10 +341,14 @@ impl Builder<'_> {
                     Some(output) => vec![output.clone()],
                     None => module.outputs.keys().cloned().collect(),
                 };
-                return outputs
-                    .into_iter()
-                    .map(|output| self.graph.node(Node::Output(called.clone(), output)))
-                    .collect();
+                let calling = self.configuration.module(&called[..called.len() - 1]);
+                let rolled_out = calling.and_then(|m| m.calls.get(name)).is_some_and(|call| call.rollout.is_some());
+                let mut nodes: Vec<Id> =
+                    outputs.into_iter().map(|output| self.graph.node(Node::Output(called.clone(), output))).collect();
+                if rolled_out && !self.is_spread(&called) {
+                    nodes.push(self.graph.node(Node::CallEnd(called)));
+                }
+                return nodes;
             }
             Target::Connection(kind, name) => Node::Connection(kind.clone(), name.clone()),
             // What such a block refers to is needed by all that refer to the block, and so is the cluster it is asked through.

@@ -66,6 +66,19 @@ impl Node {
             _ => None,
         }
     }
+
+    /// What a plan may have a node for here: a declaration, or a module call as a whole where it ends.
+    #[must_use]
+    pub fn unit(&self) -> Option<Declaration> {
+        match self {
+            Self::Declaration(declaration) => Some(declaration.clone()),
+            Self::CallEnd(path) => {
+                let (name, path) = path.split_last()?;
+                Some(Declaration { path: path.to_vec(), kind: Address::CALL.into(), name: name.clone() })
+            }
+            _ => None,
+        }
+    }
 }
 
 fn path(f: &mut fmt::Formatter<'_>, path: &[Arc<str>]) -> fmt::Result {
@@ -144,10 +157,26 @@ impl Graph {
         self.index.get(node).copied()
     }
 
-    /// The place of a declaration.
+    /// The place of a declaration; of a module call as a whole, where it ends.
     #[must_use]
     pub fn declaration(&self, declaration: &Declaration) -> Option<Id> {
+        if declaration.is_call() {
+            let path = declaration.path.iter().chain([&declaration.name]).cloned().collect();
+            return self.id(&Node::CallEnd(path));
+        }
         self.id(&Node::Declaration(declaration.clone()))
+    }
+
+    /// The phase of a declaration, or of what is in a module call; empty where there is none.
+    #[must_use]
+    pub fn phase_of(&self, declaration: &Declaration) -> Arc<str> {
+        if !declaration.is_call() {
+            return self.phase.get(declaration).cloned().unwrap_or_default();
+        }
+        let mut path = declaration.path.clone();
+        path.push(declaration.name.clone());
+        let inside = self.phase.iter().find(|(inner, _)| inner.path.starts_with(&path));
+        inside.map(|(_, phase)| phase.clone()).unwrap_or_default()
     }
 
     fn node(&mut self, node: Node) -> Id {

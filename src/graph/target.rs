@@ -25,7 +25,7 @@ impl Targets {
         let mut todo = Vec::new();
         let mut keyed = Vec::new();
         for address in addresses {
-            match graph.declaration(&Declaration::from(address)) {
+            match graph.declaration(&Declaration::from(address)).filter(|_| !address.is_call()) {
                 Some(id) => {
                     todo.push(id);
                     if address.key().is_some() || address.module().iter().any(|s| s.key.is_some()) {

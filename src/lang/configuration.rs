@@ -396,7 +396,24 @@ pub struct Declaration {
     pub name: Arc<str>,
 }
 
+impl Declaration {
+    /// True for a call of a module as a whole, which is no node of the graph: what a rollout may roll out.
+    #[must_use]
+    pub fn is_call(&self) -> bool {
+        &*self.kind == Address::CALL
+    }
+}
+
 impl Configuration {
+    /// The `rollout` block of a resource, or of a module call.
+    #[must_use]
+    pub fn rollout(&self, declaration: &Declaration) -> Option<&Rollout> {
+        if declaration.is_call() {
+            return self.module(&declaration.path)?.calls.get(&declaration.name)?.rollout.as_ref();
+        }
+        self.resource(declaration)?.rollout.as_ref()
+    }
+
     /// The module at a path of call names.
     #[must_use]
     pub fn module(&self, path: &[Arc<str>]) -> Option<&Arc<Module>> {

@@ -4,7 +4,7 @@
 //! meanwhile are the plan's, and each kind names what it is made of beside them.
 
 use crate::{
-    base::{Diagnostic, Diagnostics},
+    base::{Address, Color, Diagnostic, Diagnostics, Value},
     graph::Graph,
     kinds::{Marks, Prepare, kind},
     lang::{Configuration, Declaration, Evaluator, Given, Sources, schema::Role},
@@ -38,6 +38,7 @@ pub fn ingredients(
     let (mut evaluator, mut problems) =
         Evaluator::new(configuration.clone(), given, sources.clone(), crate::kinds::schema());
     let mut found = Ingredients::default();
+    paint(configuration, &mut evaluator);
     for id in graph.order() {
         let Some(declaration) = graph.inner[id].declaration() else { continue };
         if let Err(wrong) = of_declaration(declaration, configuration, &mut evaluator, &**sources, marks, &mut found) {
@@ -51,6 +52,36 @@ pub fn ingredients(
     Ok(found)
 }
 
+/// What is rolled out by colours is made of the same in each: the first one stands for both.
+fn paint(configuration: &Configuration, evaluator: &mut Evaluator) {
+    let mut todo = vec![(Vec::new(), &configuration.root)];
+    while let Some((path, module)) = todo.pop() {
+        for call in module.calls.values() {
+            let mut inner = path.clone();
+            inner.push(call.name.clone());
+            todo.push((inner, &call.module));
+            if call.rollout.is_none() {
+                continue;
+            }
+            let own = Declaration { path: path.clone(), kind: Address::CALL.into(), name: call.name.clone() };
+            for unit in evaluator.expand(&own).map(|found| found.instances).unwrap_or_default() {
+                if let Some(color) = first_color(evaluator, &unit) {
+                    evaluator.paint(unit, color);
+                }
+            }
+        }
+    }
+}
+
+fn first_color(evaluator: &mut Evaluator, unit: &Address) -> Option<Color> {
+    let rollout = evaluator.rollout(&unit.with_color(Some(Color::Blue))).ok().flatten()?;
+    match rollout.get("strategy").and_then(Value::as_str) {
+        Some("blue_green") => Some(Color::Blue),
+        Some("canary") => Some(Color::Stable),
+        _ => None,
+    }
+}
+
 fn of_declaration(
     declaration: &Declaration,
     configuration: &Configuration,
@@ -62,7 +93,11 @@ fn of_declaration(
     let Some(resource) = configuration.resource(declaration) else { return Ok(()) };
     let Some(kind) = kind(&resource.kind) else { return Ok(()) };
     let mut problems = Diagnostics::new();
-    for address in evaluator.expand(declaration)?.instances {
+    for unit in evaluator.expand(declaration)?.instances {
+        let address = match resource.rollout {
+            Some(_) => unit.with_color(first_color(evaluator, &unit)),
+            None => unit.clone(),
+        };
         let evaluated = match evaluator.evaluate(&address) {
             Ok(evaluated) => evaluated,
             Err(wrong) => {
@@ -71,7 +106,11 @@ fn of_declaration(
             }
         };
         let exports = instance::unknown_exports(kind, &address);
-        evaluator.set(&address, instance::attributes(&evaluated.inputs, &exports));
+        let attributes = instance::attributes(&evaluated.inputs, &exports);
+        if unit != address {
+            evaluator.set(&unit, attributes.clone());
+        }
+        evaluator.set(&address, attributes);
         if resource.role != Role::Managed {
             continue;
         }

@@ -197,24 +197,33 @@ impl Snapshot {
             let kept = standing.kept.as_ref()?;
             Some((unit.with_color(Some(kept.color)), kept))
         });
-        kept.filter(|(address, _)| self.resources.contains_key(address))
+        kept.filter(|(address, kept)| self.parts(&address.with_color(None), kept.color).next().is_some())
     }
 
-    /// What has the traffic of a unit: by what was recorded, else the colour that is there because it was taken over from a
-    /// rolling strategy.
+    /// What has the traffic of a unit. `None` also where its first rollout never came through.
     #[must_use]
     pub fn live_color(&self, unit: &Address) -> Option<Color> {
-        let recorded = self.rollouts.get(unit).and_then(|standing| standing.live);
-        let there = |color: &Color| self.resources.contains_key(&unit.with_color(Some(*color)));
-        recorded.or_else(|| {
-            let going = self.rollouts.get(unit).and_then(|s| s.going.as_ref()).map(|going| going.to);
-            [Color::Blue, Color::Stable].into_iter().filter(|color| Some(*color) != going).find(there)
-        })
+        self.rollouts.get(unit).and_then(|standing| standing.live)
+    }
+
+    /// What there is of a colour of a unit: the thing itself, or everything in a module.
+    pub fn parts(&self, unit: &Address, color: Color) -> impl Iterator<Item = &Resource> {
+        // Whatever is of it begins with its own text.
+        let first = unit.with_color(Some(color));
+        let prefix = first.to_string();
+        let wanted = (unit.clone(), color);
+        self.resources
+            .range(first..)
+            .take_while(move |(address, _)| address.as_str().starts_with(&prefix))
+            .filter(move |(address, _)| address.unit().as_ref() == Some(&wanted))
+            .map(|(_, resource)| resource)
     }
 
     fn color_gone(&mut self, address: &Address) {
-        let Some(color) = address.color() else { return };
-        let unit = address.with_color(None);
+        let Some((unit, color)) = address.unit() else { return };
+        if self.parts(&unit, color).next().is_some() {
+            return;
+        }
         if let Some(standing) = self.rollouts.get_mut(&unit) {
             standing.gone(color);
             if standing.is_over() {
@@ -223,12 +232,21 @@ impl Snapshot {
         }
     }
 
-    /// What is known of a unit goes with it to its new address. What leaves its colours behind leaves that behind too.
+    /// What is known of a unit goes with it to its new address. What comes from a rolling strategy has the traffic; what goes back to
+    /// it leaves its colours behind.
     fn color_moved(&mut self, from: &Address, to: &Address) {
-        let (Some(_), unit) = (from.color(), from.with_color(None)) else { return };
-        let Some(standing) = self.rollouts.remove(&unit) else { return };
-        if to.color().is_some() {
-            self.rollouts.insert(to.with_color(None), standing);
+        let Some((unit, was)) = from.unit() else {
+            if let Some((unit, color)) = to.unit() {
+                self.rollouts.entry(unit).or_default().live.get_or_insert(color);
+            }
+            return;
+        };
+        let Some(mut standing) = self.rollouts.remove(&unit) else { return };
+        if let Some((unit, color)) = to.unit() {
+            if standing.live == Some(was) {
+                standing.live = Some(color);
+            }
+            self.rollouts.entry(unit).or_insert(standing);
         } else {
             let rest = rollout::Standing { live: None, going: None, ..standing };
             if !rest.is_over() {

@@ -162,6 +162,10 @@ impl<'r> Executor<'r> {
                 cost[id.index()] = cost[id.index()].max(expected_seconds(node.address.kind()));
             }
         }
+        let mut evaluator = evaluator;
+        for (unit, color) in rollouts::painted(plan, &desk.store.snapshot()) {
+            evaluator.paint(unit, color);
+        }
         let walk = Walk::new(graph, &|_| true, &|id| 1 + 10 * cost[id.index()]);
         Ok(Self {
             desk,
@@ -364,7 +368,7 @@ impl<'r> Executor<'r> {
     }
 
     fn phase_of(&self, address: &Address) -> Arc<str> {
-        self.subject.graph.phase.get(&Declaration::from(address)).cloned().unwrap_or_default()
+        self.subject.graph.phase_of(&Declaration::from(address))
     }
 
     fn end_node(&mut self, address: &Address, phase: &Arc<str>, action: ActionWord, end: NodeEnd) {

@@ -3,19 +3,35 @@
 use crate::apply::executor::{Executor, Job, tell};
 use crate::{
     apply::{
-        rollout::{Behind, Judge, Rollout, Turn},
+        rollout::{Behind, Judge, Rollout, Turn, connections_of_color},
         work::End,
     },
     base::{ActionWord, Address, Color, NodeEnd, Value},
     graph::Id,
     kinds::{release_name, under_test},
-    lang::{Declaration, configuration::Resource as Declared},
-    plan::{Planned, Shift, remembered_connections},
+    lang::{Declaration, configuration::Rollout as Declared},
+    plan::{Moment, Plan, Planned, Shift},
+    state::Snapshot,
     world::Backend,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
 const COLORS: [Color; 4] = [Color::Blue, Color::Green, Color::Stable, Color::Canary];
+
+/// Which colour is meant of each module that is rolled out as a whole: the one that gets the traffic, else the one that has it, else the
+/// only one that the plan knows.
+pub(super) fn painted(plan: &Plan, state: &Snapshot) -> BTreeMap<Address, Color> {
+    let live = state.rollouts.iter().filter(|(unit, _)| unit.is_call());
+    let mut painted: BTreeMap<Address, Color> =
+        live.filter_map(|(unit, standing)| Some((unit.clone(), standing.live?))).collect();
+    let stays = plan.nodes.iter().filter(|node| node.moment == Moment::Phase);
+    for (unit, color) in stays.filter_map(|node| node.address.unit()).filter(|(unit, _)| unit.is_call()) {
+        painted.entry(unit).or_insert(color);
+    }
+    let shifts = plan.nodes.iter().filter(|node| node.address.is_call());
+    painted.extend(shifts.filter_map(|node| Some((node.address.clone(), node.rollout.as_ref()?.to))));
+    painted
+}
 
 impl<'r> Executor<'r> {
     /// An instance has its turn: the colour of it that is to be applied, where it is rolled out by colours.
@@ -26,6 +42,22 @@ impl<'r> Executor<'r> {
             return self.start_instance(id, declaration, &unit.with_color(Some(color)));
         }
         self.start_instance(id, declaration, unit);
+    }
+
+    /// Everything in a module is applied and verified. Where its traffic is to move, that begins now.
+    pub(super) fn visit_call_end(&mut self, id: Id, path: &[Arc<str>]) {
+        let Some((name, outer)) = path.split_last() else { return };
+        let call = Declaration { path: outer.to_vec(), kind: Address::CALL.into(), name: name.clone() };
+        let of_it = |unit: &&Address| unit.is_call() && Declaration::from(*unit) == call;
+        let units: Vec<Address> = self.planned.keys().copied().filter(of_it).cloned().collect();
+        self.open.insert(id, units.len());
+        for unit in units {
+            match self.shift_of(&unit) {
+                Some(shift) => self.start_rollout(id, &unit, shift, false),
+                None => self.instance_done(id),
+            }
+        }
+        self.close_if_done(id);
     }
 
     fn declares_rollout(&self, declaration: &Declaration) -> bool {
@@ -72,7 +104,7 @@ impl<'r> Executor<'r> {
 
     fn start_rollout(&mut self, id: Id, unit: &Address, shift: &'r Shift, settled: bool) {
         let declaration = Declaration::from(unit);
-        let Some(declared) = self.subject.configuration.resource(&declaration) else { return self.instance_done(id) };
+        let Some(declared) = self.subject.configuration.rollout(&declaration) else { return self.instance_done(id) };
         let Some(planned) = self.planned.get(unit).copied() else { return self.instance_done(id) };
         if !settled {
             self.begin(unit, &planned.phase, ActionWord::Shift);
@@ -91,10 +123,8 @@ impl<'r> Executor<'r> {
         planned: &'r Planned,
         settled: bool,
     ) -> Result<Rollout<'r>, String> {
-        let new = unit.with_color(Some(shift.to));
-        let remembered = self.desk.store.with(|state| state.resources.get(&new).cloned());
-        let remembered = remembered.ok_or_else(|| format!("{new} is not there"))?;
-        let release = remembered_connections(self.subject, &remembered);
+        let there = self.desk.store.with(|state| connections_of_color(self.subject, state, unit, shift.to));
+        let release = there.ok_or_else(|| format!("{} is not there", unit.with_color(Some(shift.to))))?;
         let mut backends = BTreeMap::new();
         for color in [shift.from, Some(shift.to)].into_iter().flatten() {
             if let Some(backend) = self.backend(unit, color)? {
@@ -102,7 +132,7 @@ impl<'r> Executor<'r> {
             }
         }
         let mut judges = BTreeMap::new();
-        for verify in declared.rollout.iter().flat_map(|rollout| &rollout.verify) {
+        for verify in &declared.verify {
             if !shift.spec.analyses.contains_key(&verify.name) {
                 continue;
             }

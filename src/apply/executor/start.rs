@@ -34,6 +34,7 @@ impl<'r> Executor<'r> {
                 self.walk.done(&graph, id);
             }
             Node::PhaseEnd(phase) => self.visit_gate(id, phase),
+            Node::CallEnd(path) => self.visit_call_end(id, path),
             _ => self.walk.done(&graph, id),
         }
     }

@@ -13,7 +13,7 @@ pub(super) use drained::{Left, drained};
 pub(super) use measure::Judge;
 pub(super) use retire::first as before_removal;
 use route::{ASKED_EVERY, Route};
-pub(super) use route::{Behind, switch_back};
+pub(super) use route::{Behind, connections_of_color, switch_back};
 
 use crate::{
     apply::{

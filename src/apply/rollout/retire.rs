@@ -18,15 +18,15 @@ use std::collections::BTreeMap;
 /// # Errors
 /// A colour that still has traffic is not destroyed, unless everything is.
 pub(in crate::apply) async fn first(desk: &Desk<'_>, address: &Address, remembered: &Resource) -> Result<(), End> {
-    let Some(color) = address.color() else { return Ok(()) };
-    let unit = address.with_color(None);
+    let Some((unit, color)) = address.unit() else { return Ok(()) };
     let (standing, there, other) = desk.store.with(|state| {
         let standing = state.rollouts.get(&unit).cloned().unwrap_or_default();
         let there = standing.traffic.as_ref().is_some_and(|traffic| state.resources.contains_key(traffic));
-        (standing, there, state.resources.contains_key(&unit.with_color(Some(color.other()))))
+        (standing, there, state.parts(&unit, color.other()).next().is_some())
     });
     let Some(traffic) = standing.traffic.filter(|_| there) else { return Ok(()) };
     let release = remembered_connections(desk.subject, remembered);
+    let binds = release.cluster.is_some();
     let behind = Behind::new(traffic.clone(), release, BTreeMap::new());
     let route = behind.route(desk, &unit).await?;
     let failed = |failure: crate::world::Failure| End::Failed(tell(&failure));
@@ -39,6 +39,10 @@ pub(in crate::apply) async fn first(desk: &Desk<'_>, address: &Address, remember
             let why = format!("{traffic} still gives it {share} % of the traffic; somebody else moved it");
             return Err(End::Failed(format!("{why}: put it back, and apply again")));
         }
+    }
+    // What lives in no cluster was never bound: it chose its side itself.
+    if !binds {
+        return Ok(());
     }
     route.unbind(color.side()).await.map_err(failed)
 }

@@ -7,9 +7,9 @@ use crate::{
     },
     base::{Address, Color, Event, Side, elapsed, later},
     kinds::{self, Context},
-    plan::{connect::Connections, remembered_connections},
+    plan::{Subject, connect::Connections, remembered_connections},
     rollout::{Ended, Fact, Fault, PROVED_WITHIN, Spec, Strategy},
-    state::Record,
+    state::{Record, Snapshot},
     world::{Backend, Outcome, Routed, TargetHealth, Traffic, Weights},
 };
 use futures::future::BoxFuture;
@@ -131,6 +131,17 @@ impl Route {
     }
 }
 
+/// Where a colour lives: of a module, where its first part that is in a cluster does. `None` where nothing of it is there.
+pub(in crate::apply) fn connections_of_color(
+    subject: &Subject,
+    state: &Snapshot,
+    unit: &Address,
+    color: Color,
+) -> Option<Connections> {
+    let parts = || state.parts(unit, color).map(|resource| remembered_connections(subject, resource));
+    parts().find(|connections| connections.cluster.is_some()).or_else(|| parts().next())
+}
+
 /// How traffic comes back when a phase is undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -160,9 +171,8 @@ pub(in crate::apply) async fn switch_back(desk: &Desk<'_>, unit: &Address) -> Re
         _ => return Ok(None),
     };
     let Some(traffic) = standing.traffic else { return Ok(None) };
-    let release = desk.store.with(|state| state.resources.get(&unit.with_color(Some(back))).cloned());
+    let release = desk.store.with(|state| connections_of_color(desk.subject, state, unit, back));
     let Some(release) = release else { return Ok(None) };
-    let release = remembered_connections(desk.subject, &release);
     let behind = Behind::new(traffic.clone(), release, BTreeMap::new());
     let route = behind.route(desk, unit).await?;
     let clock = desk.subject.world.clock();

@@ -20,3 +20,4 @@ mod shared;
 mod stacks;
 mod teardown;
 mod upgrades;
+mod wholes;

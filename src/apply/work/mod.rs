@@ -247,8 +247,8 @@ impl Task<'_> {
     /// starts the other colour, and that was in no plan.
     fn starts_a_color(&self, action: ActionWord) -> Option<String> {
         let address = &self.instance.address;
-        let unit = address.with_color(None);
-        let live = address.color().is_some() && self.desk.store.with(|s| s.live_color(&unit)) == address.color();
+        let live =
+            address.unit().is_some_and(|(unit, color)| self.desk.store.with(|s| s.live_color(&unit)) == Some(color));
         let changes = matches!(action, ActionWord::Update | ActionWord::Replace);
         (live && changes && self.planned.deferral.is_some() && self.remembered.is_some())
             .then(|| "it differs from what is declared, which starts its other colour; plan again".to_owned())

@@ -5,7 +5,7 @@ use crate::{
     cfn::{Capability, Template},
     kinds::{
         Desired, Prepare, is_own_tag,
-        stack::{import, nested},
+        stack::{colored, import, nested},
     },
     lang::normalize,
 };
@@ -103,7 +103,12 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     if problems.has_errors() {
         return Err(problems);
     }
-    Ok(Desired { inputs: Value::object(inputs), documents, identity: name.map(|name| json!({ "name": name })) })
+    let desired =
+        Desired { inputs: Value::object(inputs), documents, identity: name.map(|name| json!({ "name": name })) };
+    match request.address.unit() {
+        Some((_, color)) => colored::check(request, color, &desired).map(|()| desired),
+        None => Ok(desired),
+    }
 }
 
 /// The template among the documents of a desired or live stack.

@@ -4,6 +4,7 @@ mod change;
 mod change_set;
 mod children;
 mod cluster;
+mod colored;
 mod desired;
 mod doctor;
 mod drift;

@@ -46,7 +46,7 @@ impl Instances {
 }
 
 impl Evaluator {
-    /// The instances of a declaration in every module instance: module `for_each` times its own, less where `when` is
+    /// The instances of a declaration, or of a module call, in every module instance: module `for_each` times its own, less where `when` is
     /// false. Each key costs one evaluation of `when`.
     ///
     /// # Errors
@@ -68,7 +68,10 @@ impl Evaluator {
         failures: &mut Failures,
     ) {
         let Some(call) = declaration.path.get(depth) else {
-            let found = self.instances(scope, &declaration.kind, &declaration.name, None);
+            let found = match declaration.is_call() {
+                true => self.call_instances(scope, &declaration.name, None),
+                false => self.instances(scope, &declaration.kind, &declaration.name, None),
+            };
             let Some(instances) = failures.note(found) else { return };
             let path = &self.scope(scope).path;
             instances.each(|key, presence| {
@@ -246,6 +249,10 @@ impl Evaluator {
     pub(super) fn inner_scope(&mut self, scope: ScopeId, name: &Arc<str>, key: Option<Key>) -> Outcome<ScopeId> {
         let mut path = self.scope(scope).path.clone();
         path.push(ModuleStep::new(name.clone(), key));
+        let color = Address::call(&path).and_then(|call| self.colors.get(&call).copied());
+        if let Some(last) = path.last_mut() {
+            last.color = color;
+        }
         self.scope_at(&path)
     }
 

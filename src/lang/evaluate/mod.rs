@@ -31,7 +31,9 @@ use self::{
     scope::{Frame, Scope, ScopeId},
 };
 use crate::{
-    base::{Address, Data, Diagnostic, Diagnostics, Key, MappingKind, ModulePath, ModuleStep, Path, Span, Value},
+    base::{
+        Address, Color, Data, Diagnostic, Diagnostics, Key, MappingKind, ModulePath, ModuleStep, Path, Span, Value,
+    },
     lang::{Configuration, Sources, ast::Expr, builtin, configuration::Verify, schema::Schema},
 };
 use std::{
@@ -142,6 +144,8 @@ pub struct Evaluator {
     scope_ids: HashMap<ModulePath, ScopeId>,
     memo: Memo,
     attributes: HashMap<Address, Value>,
+    /// Which colour of a call is meant, where a rollout rolls it out as a whole.
+    colors: HashMap<Address, Color>,
     depth: usize,
 }
 
@@ -171,6 +175,7 @@ impl Evaluator {
             scope_ids: [(Vec::new(), ScopeId(0))].into(),
             memo: Memo::default(),
             attributes: HashMap::new(),
+            colors: HashMap::new(),
             depth: 0,
         };
         let mut diagnostics = evaluator.take_root_variables(&given.variables);
@@ -196,6 +201,12 @@ impl Evaluator {
             *value = Data::Mapping(kind, entries).into();
         });
         self.memo.forget(&whole);
+    }
+
+    /// Says which colour of a module call is meant from now on, by whatever is in it and whatever refers to its outputs. To be said
+    /// before the call is expanded.
+    pub fn paint(&mut self, call: Address, color: Color) {
+        self.colors.insert(call, color);
     }
 
     /// What an instance was set to.

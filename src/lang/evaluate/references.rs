@@ -79,6 +79,10 @@ impl Evaluator {
                 Some(address) if &**last == "color" => {
                     Ok(address.color().map_or(Value::NULL, |color| color.word().into()))
                 }
+                Some(address) if address.is_call() => {
+                    let why = format!("`self` of a module call has no `{last}`");
+                    Err(fail("unknown_reference", why).hint("there is self.color").into())
+                }
                 Some(address) => {
                     let address = address.clone();
                     self.memo.depend(&Item::Attributes(address.clone()));

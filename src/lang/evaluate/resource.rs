@@ -101,7 +101,7 @@ impl Evaluator {
         })
     }
 
-    /// The rollout of an instance as an object, with `strategy` filled in; `None` where it has no `rollout` block.
+    /// The rollout of an instance, or of a module call, as an object, with `strategy` filled in; `None` where it has no `rollout` block.
     /// `backend` is evaluated only under a strategy that has colours, so that `self.color` may be null otherwise, and
     /// the `verify` blocks in it are the caller's to evaluate by [`Evaluator::probe`] when they are due.
     ///
@@ -110,8 +110,11 @@ impl Evaluator {
     pub fn rollout(&mut self, address: &Address) -> Result<Option<Value>, Diagnostics> {
         self.top(|e| {
             let module = e.module_of(address)?;
-            let resource = declared(&module, address)?;
-            let Some(rollout) = &resource.rollout else { return Ok(None) };
+            let rollout = match module.calls.get(address.name()).filter(|_| address.is_call()) {
+                Some(call) => &call.rollout,
+                None => &declared(&module, address)?.rollout,
+            };
+            let Some(rollout) = rollout else { return Ok(None) };
             e.within(address, |e, frame| {
                 let strategy = match &rollout.strategy {
                     Some(expr) => e.eval(expr, frame)?,
@@ -192,7 +195,10 @@ impl Evaluator {
         run: impl FnOnce(&mut Self, Frame<'_>) -> Outcome<T>,
     ) -> Outcome<T> {
         let scope = self.scope_at(address.module())?;
-        let instances = self.instances(scope, &address.kind().into(), &address.name().into(), None)?;
+        let instances = match address.is_call() {
+            true => self.call_instances(scope, &address.name().into(), None)?,
+            false => self.instances(scope, &address.kind().into(), &address.name().into(), None)?,
+        };
         let gone = |why: String| Diagnostic::error("no_instance", format!("{address} is not there")).because(why);
         match (&*instances, address.key()) {
             (Instances::Keyed(keys), Some(key)) if !address.is_pattern() => match keys.get(key) {

@@ -8,7 +8,7 @@ use super::{
     scope::{Each, Frame, ScopeId},
 };
 use crate::{
-    base::{Data, Diagnostic, Diagnostics, Span, Value},
+    base::{Address, Data, Diagnostic, Diagnostics, Span, Value},
     lang::{
         ast::Expr,
         configuration::{Condition, Variable},
@@ -110,7 +110,10 @@ impl Evaluator {
         let calling = self.scope(caller).module.clone();
         let Some(call) = calling.calls.get(call_name) else { return Ok(Value::NULL) };
         if let Some(expr) = call.arguments.get(name) {
-            let value = self.eval(expr, Frame::of(caller).with_each(each))?;
+            // An argument sees the colour that the module is called for.
+            let unit = call.rollout.as_ref().and_then(|_| Address::call(&self.scope(scope).path));
+            let frame = Frame { this: unit.as_ref(), ..Frame::of(caller).with_each(each) };
+            let value = self.eval(expr, frame)?;
             if variable.nullable || !value.is_null() {
                 let value = fit(&value, variable, &expr.span, "the value of")?;
                 return Ok(value.with_mark(variable.sensitive));

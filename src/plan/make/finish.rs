@@ -77,12 +77,8 @@ impl Maker<'_> {
     /// By phase, then dependencies, then address, traffic behind what it moves between; removals last, in the order of destruction.
     pub(super) fn order(&mut self) {
         let graph = &self.subject.graph;
-        let rank: BTreeMap<Declaration, usize> = graph
-            .order()
-            .into_iter()
-            .enumerate()
-            .filter_map(|(at, id)| graph.inner[id].declaration().map(|d| (d.clone(), at)))
-            .collect();
+        let rank: BTreeMap<Declaration, usize> =
+            graph.order().into_iter().enumerate().filter_map(|(at, id)| Some((graph.inner[id].unit()?, at))).collect();
         let phase: BTreeMap<&str, usize> = graph.phases.iter().enumerate().map(|(at, p)| (&**p, at + 1)).collect();
         self.nodes.sort_by_cached_key(|n| match n.moment {
             Moment::Removal => (1, 0, 0, None, false, None),

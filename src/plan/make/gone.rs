@@ -17,7 +17,8 @@ impl<'s> Maker<'s> {
         let let_go: BTreeSet<Declaration> =
             self.subject.configuration.removed().iter().map(Declaration::from).collect();
         let mut lost: Vec<(Address, removal::Why)> = Vec::new();
-        for address in self.state.resources.keys() {
+        let known: Vec<Address> = self.state.resources.keys().cloned().collect();
+        for address in &known {
             let declaration = Declaration::from(address);
             if self.declared.contains(address) || self.patterns.contains(&declaration) {
                 continue;
@@ -25,12 +26,20 @@ impl<'s> Maker<'s> {
             if self.targets.is_some() && !self.request.targets.iter().any(|t| Declaration::from(t) == declaration) {
                 continue;
             }
-            let unit = address.with_color(None);
-            let why = if self.units.contains_key(&unit) {
+            if self.starts_module(address, true) {
+                continue;
+            }
+            let plain = address.with_color(None);
+            // A colour that is neither live nor rolled out now.
+            let idle = address.unit().is_some_and(|(unit, color)| {
+                let of = self.units.get(&unit);
+                of.is_some_and(|of| of.live != Some(color) && of.next != Some(color))
+            });
+            let why = if idle {
                 removal::Why::Retired
-            } else if self.off.contains(&unit) {
+            } else if self.off.contains(&plain) {
                 removal::Why::Off
-            } else if self.subject.configuration.resource(&declaration).is_some() {
+            } else if self.subject.configuration.resource(&declaration).is_some() && address.unit().is_none() {
                 removal::Why::KeyGone
             } else if let_go.contains(&declaration) {
                 let mut planned = blank(address, self.state.resources[address].phase.clone(), ActionWord::Forget);

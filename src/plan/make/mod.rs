@@ -10,6 +10,7 @@ mod finish;
 mod gone;
 mod import;
 mod later;
+mod modules;
 mod needs;
 mod refresh;
 mod replaced;
@@ -67,20 +68,32 @@ pub struct Made {
 /// # Errors
 /// Every problem that could be found, at once.
 pub async fn make(subject: &Subject, request: &Request, events: &dyn Events) -> Result<Made, Error> {
-    let mut maker = Maker::new(subject, request, events)?;
-    let mut walked = Ok(());
-    match request.mode {
-        Mode::Normal | Mode::RevertDrift | Mode::Import | Mode::Verify => walked = maker.walk().await,
-        Mode::Destroy => maker.destroy().await,
-        Mode::Retire => maker.retire().await,
-        Mode::RefreshOnly => maker.refresh().await,
+    let mut starting = BTreeSet::new();
+    loop {
+        let mut maker = Maker::new(subject, request, events, starting.clone())?;
+        let mut walked = Ok(());
+        match request.mode {
+            Mode::Normal | Mode::RevertDrift | Mode::Import | Mode::Verify => walked = maker.walk().await,
+            Mode::Destroy => maker.destroy().await,
+            Mode::Retire => maker.retire().await,
+            Mode::RefreshOnly => maker.refresh().await,
+        }
+        let previews = maker.attachment.previews.clone();
+        let again = walked.is_ok() && !maker.starts.is_empty() && !maker.problems.has_errors();
+        if again {
+            starting.append(&mut maker.starts);
+        }
+        let made = match again {
+            true => None,
+            false => Some(walked.and_then(|()| maker.finish())),
+        };
+        if !matches!(made, Some(Ok(_))) {
+            let _ = look::discard(subject, &previews).await;
+        }
+        if let Some(made) = made {
+            return made;
+        }
     }
-    let previews = maker.attachment.previews.clone();
-    let made = walked.and_then(|()| maker.finish());
-    if made.is_err() {
-        let _ = look::discard(subject, &previews).await;
-    }
-    made
 }
 
 /// What a look came back with.
@@ -154,6 +167,10 @@ struct Maker<'s> {
     units: BTreeMap<Address, rollouts::Unit>,
     /// What colours take up in their clusters.
     prints: BTreeMap<Address, shared::Prints>,
+    /// Modules whose other colour is looked at.
+    starting: BTreeSet<Address>,
+    /// Modules of which this walk found that their other colour is to be looked at.
+    starts: BTreeSet<Address>,
     /// Colours that are kept warm.
     debts: Vec<Debt>,
     /// Colours that what was seen of the other one asks for, each for a node that is still open.
@@ -164,7 +181,12 @@ struct Maker<'s> {
 }
 
 impl<'s> Maker<'s> {
-    fn new(subject: &'s Subject, request: &'s Request, events: &'s dyn Events) -> Result<Self, Error> {
+    fn new(
+        subject: &'s Subject,
+        request: &'s Request,
+        events: &'s dyn Events,
+        starting: BTreeSet<Address>,
+    ) -> Result<Self, Error> {
         let (evaluator, mut problems) = Evaluator::new(
             subject.configuration.clone(),
             subject.given.clone(),
@@ -219,6 +241,8 @@ impl<'s> Maker<'s> {
             needs: needs::Needs::default(),
             units: BTreeMap::new(),
             prints: BTreeMap::new(),
+            starting,
+            starts: BTreeSet::new(),
             debts: Vec::new(),
             more: Vec::new(),
             silent: silent::Silent::new(),
@@ -229,7 +253,7 @@ impl<'s> Maker<'s> {
     /// Normal mode: every declaration in order, then what is no longer declared.
     async fn walk(&mut self) -> Result<(), Error> {
         self.find_imports();
-        self.refuse_modules();
+        self.paint_modules();
         let graph = self.subject.graph.clone();
         let keep = |id: Id| self.targets.as_ref().is_none_or(|t| t.has(id));
         let total =
@@ -283,7 +307,12 @@ impl<'s> Maker<'s> {
     /// Starts a node; the looks it needs, or none where it is done at once.
     fn start(&mut self, id: Id) -> Vec<BoxFuture<'s, Seen>> {
         let graph = self.subject.graph.clone();
-        let Some(declaration) = graph.inner[id].declaration() else { return Vec::new() };
+        let Some(declaration) = graph.inner[id].declaration() else {
+            if matches!(graph.inner[id], Node::CallEnd(_)) {
+                self.shift_modules(id);
+            }
+            return Vec::new();
+        };
         let expansion = match self.evaluator.expand(declaration) {
             Ok(expansion) => expansion,
             Err(problems) => {
@@ -356,6 +385,9 @@ impl<'s> Maker<'s> {
                 let place = sole::place(&instance.connections);
                 if let Err(problems) = self.alone(address, instance.kind, &instance.desired, &place) {
                     self.problems.extend(problems);
+                    return None;
+                }
+                if fixed.is_none() && self.is_of_both(address, instance.desired.identity.as_ref()) {
                     return None;
                 }
                 instance.outlook.clusters = self.clusters_ahead(address);

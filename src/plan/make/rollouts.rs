@@ -1,12 +1,13 @@
 //! What is rolled out by colours: which colour is looked at, whether a change starts the other one, and the node that moves the
 //! traffic.
 
+use super::modules::canary_refused;
 use crate::plan::make::{Maker, Seen, blank};
 use crate::{
-    base::{ActionWord, Address, Color, Diagnostic, Event, ModuleStep, Span},
+    base::{ActionWord, Address, Color, Diagnostic, Event, Span},
     graph::Id,
     kinds::Cause,
-    lang::{Declaration, configuration::Resource},
+    lang::{Declaration, configuration::Rollout},
     plan::{
         Debt, Mode, Planned, Shift,
         decide::Decided,
@@ -20,8 +21,9 @@ use futures::future::BoxFuture;
 
 /// Something that is rolled out by colours, on the way to its nodes.
 pub(super) struct Unit {
+    /// The node at which its traffic moves.
     pub(super) id: Id,
-    spec: Spec,
+    pub(super) spec: Spec,
     /// What has the traffic.
     pub(super) live: Option<Color>,
     /// The colour that is rolled out, once that is known.
@@ -32,16 +34,20 @@ impl<'s> Maker<'s> {
     /// Starts an instance: the colour of it that has the traffic, where it is rolled out by colours.
     pub(super) fn start_unit(&mut self, id: Id, unit: &Address) -> Option<BoxFuture<'s, Seen>> {
         let resource = self.subject.configuration.resource(&Declaration::from(unit));
-        let declared = resource.filter(|r| r.rollout.is_some());
+        let declared = resource.and_then(|resource| Some((resource, resource.rollout.as_ref()?)));
         let spec = match declared {
-            Some(resource) => self.spec(unit, resource)?,
+            Some((_, rollout)) => self.spec(unit, rollout)?,
             None => None,
         };
-        let Some(spec) = spec else {
+        let (Some(spec), Some((resource, rollout))) = (spec, declared) else {
             self.leave_colors(unit);
             return self.start_instance(id, unit);
         };
-        if self.shares_a_route(unit, &spec, declared) {
+        if spec.analyses.is_empty() && resource.verify.is_empty() {
+            self.nothing_verifies(unit, &rollout.block.header);
+            return None;
+        }
+        if self.shares_a_route(unit, &spec, &rollout.block.header) {
             return None;
         }
         let first = match spec.strategy {
@@ -62,7 +68,7 @@ impl<'s> Maker<'s> {
     }
 
     /// Refuses a second unit on one route: it would take the first one's traffic.
-    fn shares_a_route(&mut self, unit: &Address, spec: &Spec, declared: Option<&Resource>) -> bool {
+    pub(super) fn shares_a_route(&mut self, unit: &Address, spec: &Spec, header: &Span) -> bool {
         let same_route = |(_, other): &(&Address, &Unit)| other.spec.traffic == spec.traffic;
         let other = self.units.iter().find(same_route).map(|(other, _)| other.clone()).or_else(|| {
             let recorded = |(other, standing): &(&Address, &crate::rollout::Standing)| {
@@ -70,12 +76,10 @@ impl<'s> Maker<'s> {
             };
             self.state.rollouts.iter().find(recorded).map(|(other, _)| other.clone())
         });
-        let (Some(other), Some(rollout)) = (other, declared.and_then(|resource| resource.rollout.as_ref())) else {
-            return false;
-        };
+        let Some(other) = other else { return false };
         let what = format!("{unit} and {other} are rolled out over {}", spec.traffic);
         let problem = Diagnostic::error("rollout_shared_route", what)
-            .at(&rollout.block.header, "")
+            .at(header, "")
             .because("a route has two sides, and the second would take the traffic of the first")
             .hint("give each a `traffic` block of its own; where it is the same thing under another address, write `moved`");
         self.problems.push(problem);
@@ -84,8 +88,7 @@ impl<'s> Maker<'s> {
 
     /// What a `rollout` block asks for; inside, `None` under the rolling strategy. Nothing where it is wrong.
     #[expect(clippy::option_option, reason = "nothing to go on with is something else than nothing to move")]
-    fn spec(&mut self, unit: &Address, resource: &Resource) -> Option<Option<Spec>> {
-        let rollout = resource.rollout.as_ref()?;
+    pub(super) fn spec(&mut self, unit: &Address, rollout: &Rollout) -> Option<Option<Spec>> {
         // Which colour is asked does not matter: only `backend` tells them apart, and that is not part of it.
         let found = self.evaluator.rollout(&unit.with_color(Some(Color::Blue)));
         let spec = found.and_then(|value| value.map_or(Ok(None), |value| Spec::of(&value, rollout)));
@@ -96,19 +99,7 @@ impl<'s> Maker<'s> {
                 return None;
             }
         };
-        if spec.is_some() && unit.kind() == "stack" {
-            self.unsupported(&format!("{unit} is a stack"), &rollout.block.header);
-            return None;
-        }
-        if let Some(spec) = &spec
-            && spec.analyses.is_empty()
-            && resource.verify.is_empty()
-        {
-            let what = format!("{unit} is rolled out by colours, and nothing verifies the new one");
-            let problem = Diagnostic::error("rollout_unverified", what)
-                .at(&rollout.block.header, "")
-                .because("traffic would move to whatever comes up")
-                .hint("write a `verify` block in the resource, in its `rollout`, or in both");
+        if let Some(problem) = spec.as_ref().and_then(|spec| canary_refused(unit, spec, &rollout.block.header)) {
             self.problems.push(problem);
             return None;
         }
@@ -126,33 +117,13 @@ impl<'s> Maker<'s> {
         Some(spec)
     }
 
-    /// A module as a whole is not rolled out by this version: refused, never changed in place instead.
-    pub(super) fn refuse_modules(&mut self) {
-        let mut todo = vec![(Vec::new(), self.subject.configuration.root.clone())];
-        while let Some((path, module)) = todo.pop() {
-            for call in module.calls.values() {
-                let mut inner: Vec<ModuleStep> = path.clone();
-                inner.push(ModuleStep::new(call.name.clone(), None));
-                todo.push((inner, call.module.clone()));
-                let Some(rollout) = &call.rollout else { continue };
-                // What cannot be told is as good as a strategy that is not there.
-                let rolling = rollout.strategy.as_ref().is_none_or(|strategy| {
-                    let value = self.evaluator.expression(&path, strategy);
-                    value.is_ok_and(|value| value.as_str() == Some("rolling"))
-                });
-                if !rolling {
-                    self.unsupported(&format!("module.{} is a module", call.name), &rollout.block.header);
-                }
-            }
-        }
-    }
-
-    fn unsupported(&mut self, what: &str, place: &Span) {
-        let problem =
-            Diagnostic::error("rollout_unsupported", format!("{what}: this version rolls out charts and manifests"))
-                .at(place, "")
-                .because("changing it in place instead would be another change than the one that is declared")
-                .hint("write strategy = \"rolling\"");
+    /// Refuses traffic that would move to whatever comes up.
+    pub(super) fn nothing_verifies(&mut self, unit: &Address, header: &Span) {
+        let what = format!("{unit} is rolled out by colours, and nothing verifies the new one");
+        let problem = Diagnostic::error("rollout_unverified", what)
+            .at(header, "")
+            .because("traffic would move to whatever comes up")
+            .hint("write a `verify` block in what is rolled out, in its `rollout`, or in both");
         self.problems.push(problem);
     }
 
@@ -188,7 +159,7 @@ impl<'s> Maker<'s> {
         }
     }
 
-    fn rename(&mut self, from: Address, to: Address) {
+    pub(super) fn rename(&mut self, from: Address, to: Address) {
         self.state.fold(crate::state::Record::Moved { from: from.clone(), to: to.clone() });
         self.moves.add(from, to);
     }
@@ -214,11 +185,10 @@ impl<'s> Maker<'s> {
         let mut owed = Vec::new();
         for (unit, standing) in &self.state.rollouts {
             let Some(kept) = standing.kept.as_ref().filter(|_| standing.going.is_none()) else { continue };
-            let address = unit.with_color(Some(kept.color));
-            let named = self.request.retire.contains(&address);
-            let meant = named || self.request.retire.is_empty() && kept.due <= now;
-            if meant && self.state.resources.contains_key(&address) {
-                owed.push((address, removal::Why::Retired));
+            let named = self.request.retire.contains(&unit.with_color(Some(kept.color)));
+            if named || self.request.retire.is_empty() && kept.due <= now {
+                let parts = self.state.parts(unit, kept.color);
+                owed.extend(parts.map(|resource| (resource.address.clone(), removal::Why::Retired)));
             }
         }
         self.events.emit(Event::ObserveStarted { total: owed.len() });
@@ -297,9 +267,9 @@ impl<'s> Maker<'s> {
     }
 
     /// The node that moves the traffic.
-    fn shift(&mut self, unit: &Address, switch: bool) {
+    pub(super) fn shift(&mut self, unit: &Address, switch: bool) {
         let Some(Unit { spec, live, next: Some(to), .. }) = self.units.get(unit) else { return };
-        let phase = self.subject.graph.phase.get(&Declaration::from(unit)).cloned().unwrap_or_default();
+        let phase = self.subject.graph.phase_of(&Declaration::from(unit));
         let mut planned = blank(unit, phase, ActionWord::Shift);
         let spec = if switch || live.is_none() { spec.at_once() } else { spec.clone() };
         planned.verify = spec.analyses.keys().cloned().collect();
@@ -309,7 +279,7 @@ impl<'s> Maker<'s> {
 }
 
 /// Whether a change is asked for by what is declared, and not only by what somebody did behind our back.
-fn declares(decided: &Decided) -> bool {
+pub(super) fn declares(decided: &Decided) -> bool {
     let planned = &decided.planned;
     let declared = |cause: Cause| cause == Cause::Declared;
     let fields = || planned.fields.iter().chain(planned.children.iter().flat_map(|child| &child.fields));

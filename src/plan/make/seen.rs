@@ -82,6 +82,8 @@ impl Maker<'_> {
                 let mut planned = decided.planned.clone();
                 self.preconditions(address, resource);
                 planned.place = connect::elsewhere(self.subject, &instance.connections);
+                let changes = self.changes_module(&decided);
+                self.starts_module(address, changes);
                 if let Some(unit) = self.unit_of(address) {
                     return self.seen_color(instance, &unit, Decided { planned, ..decided });
                 }

@@ -1,5 +1,6 @@
 //! Elastic Load Balancing: rules of listeners that stacks made, and the health of target groups. Whatever a rule forwards to, no
-//! request is sent: targets are what `TargetGroupBinding`s in the sandbox's clusters bind to a group.
+//! request is sent: targets are what `TargetGroupBinding`s in the sandbox's clusters bind to a group, the instances of a stack's
+//! auto scaling groups, and the tasks of its services.
 
 use super::{
     Scope, effect,
@@ -45,6 +46,36 @@ impl Balancers {
         }
         self.thing(tx, LISTENER, &ListenerRule::listener(arn)?)?;
         tx.get(RULES, &self.scope.key(arn))
+    }
+
+    /// What stacks registered with a target group: a stack is complete only once its instances are in service.
+    fn of_stacks(&self, tx: &Tx<'_>, group: &str) -> Vec<TargetState> {
+        let mut found = Vec::new();
+        for record in record::all(tx, &self.scope) {
+            let properties = effect::live(&record);
+            let (groups, wanted) = match record.resource_type.as_str() {
+                "AWS::AutoScaling::AutoScalingGroup" => (
+                    properties["TargetGroupARNs"].as_array().map_or(&[][..], Vec::as_slice).iter().collect(),
+                    [&properties["DesiredCapacity"], &properties["MinSize"]],
+                ),
+                "AWS::ECS::Service" => {
+                    let balancers = properties["LoadBalancers"].as_array().map_or(&[][..], Vec::as_slice);
+                    let groups: Vec<&Json> = balancers.iter().map(|balancer| &balancer["TargetGroupArn"]).collect();
+                    (groups, [&properties["DesiredCount"], &Json::Null])
+                }
+                _ => continue,
+            };
+            if !groups.into_iter().any(|arn| scalar(arn).as_deref() == Some(group)) {
+                continue;
+            }
+            let count = wanted.iter().find_map(|count| scalar(count)?.parse::<usize>().ok()).unwrap_or(1);
+            found.extend((0..count.min(100)).map(|at| TargetState {
+                target: format!("{}/{at}", record.physical),
+                state: "healthy".to_owned(),
+                reason: String::new(),
+            }));
+        }
+        found
     }
 
     /// All rules of a listener but its default one.
@@ -240,6 +271,7 @@ impl LoadBalancers for Balancers {
                 TargetState { target: target.address, state: state.to_owned(), reason: reason.to_owned() }
             };
             let mut targets: Vec<TargetState> = cluster::targets(tx, group).into_iter().map(state).collect();
+            targets.extend(self.of_stacks(tx, group));
             targets.sort_by(|a, b| a.target.cmp(&b.target));
             Ok(targets)
         };

@@ -1,0 +1,483 @@
+//! Stacks and modules that are rolled out as a whole, on the sandbox (rule 38).
+
+use crate::{
+    apply::{Report, testing::Lab},
+    base::{Address, Color, RunEnd},
+    plan,
+    world::{World as _, sandbox},
+};
+
+/// A template whose instances serve a colour.
+const APP: &str = r#"
+Parameters:
+  Tag: { Type: String }
+  Group: { Type: String }
+Resources:
+  Servers:
+    Type: AWS::AutoScaling::AutoScalingGroup
+    Properties:
+      MinSize: "1"
+      MaxSize: "4"
+      DesiredCapacity: "2"
+      TargetGroupARNs: [!Ref Group]
+      Tags: [{ Key: tag, Value: !Ref Tag, PropagateAtLaunch: true }]
+Outputs:
+  Servers:
+    Value: !Ref Servers
+    Export: { Name: !Sub "${AWS::StackName}-servers" }
+"#;
+
+const BASE: &str = r#"
+phase "base" {}
+phase "services" {
+  after      = [phase.base]
+  on_failure = "rollback"
+}
+stack "cluster" {
+  phase      = phase.base
+  template   = "${path.root}/cluster.yaml"
+  parameters = { ClusterName = "c", SubnetIds = "subnet-1,subnet-2", Nodes = "2" }
+}
+stack "ingress" {
+  phase      = phase.base
+  template   = "${path.root}/ingress.yaml"
+  parameters = { VpcId = "vpc-1", SubnetIds = "subnet-1,subnet-2" }
+}
+kubernetes "main" {
+  eks { name = stack.cluster.outputs.ClusterName }
+}
+traffic "app" {
+  phase = phase.services
+  alb {
+    listener = stack.ingress.outputs.ListenerArn
+    priority = 100
+    host     = "app.example.com"
+    blue     = stack.ingress.outputs.BlueTargetGroupArn
+    green    = stack.ingress.outputs.GreenTargetGroupArn
+  }
+}
+locals {
+  groups = { blue = stack.ingress.outputs.BlueTargetGroupArn, green = stack.ingress.outputs.GreenTargetGroupArn }
+}
+"#;
+
+const ROLLOUT: &str = r#"
+  rollout {
+    strategy = "blue_green"
+    traffic  = traffic.app
+    steps    = [50, 100]
+    bake     = "5m"
+    keep     = "1h"
+    verify "errors" {
+      cloudwatch {
+        alarm = "errors-${self.color}"
+      }
+      every       = "30s"
+      consecutive = 2
+    }
+  }
+"#;
+
+fn stack(tag: &str) -> String {
+    format!(
+        r#"{BASE}
+stack "app" {{
+  phase      = phase.services
+  template   = "${{path.root}}/app.yaml"
+  parameters = {{ Tag = "{tag}", Group = local.groups[self.color] }}
+{ROLLOUT}
+}}
+value "after" {{
+  phase = phase.services
+  input = stack.app.outputs.Servers
+}}
+"#
+    )
+}
+
+fn module(tag: &str) -> String {
+    format!(
+        r#"{BASE}
+module "app" {{
+  source = "./app"
+  phase  = phase.services
+  color  = self.color
+  group  = local.groups[self.color]
+  tag    = "{tag}"
+{ROLLOUT}
+}}
+value "after" {{
+  phase = phase.services
+  input = module.app.release
+}}
+"#
+    )
+}
+
+/// What the module holds: a stack whose instances are the targets, and a chart that stands on it.
+const INSIDE: &str = r#"
+variable "color" {
+  type    = string
+  default = null
+}
+variable "group" { type = string }
+variable "tag" { type = string }
+stack "servers" {
+  template   = "${path.module}/../app.yaml"
+  parameters = { Tag = "same", Group = var.group }
+}
+helm "web" {
+  chart      = "headlamp"
+  repository = "https://kubernetes-sigs.github.io/headlamp"
+  version    = "0.26.0"
+  namespace  = "web"
+  values     = { podLabels = { color = var.color, tag = var.tag, servers = stack.servers.outputs.Servers } }
+}
+output "release" { value = helm.web.name }
+"#;
+
+fn lab(plan: &str, inside: &str) -> Lab {
+    let mut lab = Lab::new(plan);
+    let cluster = include_str!("../../../examples/quickstart/templates/cluster.yaml");
+    lab.files.insert("p/cluster.yaml".to_owned(), cluster.to_owned());
+    lab.files.insert("p/ingress.yaml".to_owned(), include_str!("../../../cfn-templates/ingress.yaml").to_owned());
+    lab.files.insert("p/app.yaml".to_owned(), APP.to_owned());
+    lab.files.insert("p/app/main.hcl".to_owned(), inside.to_owned());
+    for color in ["blue", "green"] {
+        alarm(&lab, color, "OK");
+    }
+    lab
+}
+
+fn alarm(lab: &Lab, color: &str, state: &str) {
+    let set = vec![("state".to_owned(), state.to_owned()), ("reason".to_owned(), "of the test".to_owned())];
+    let target = format!("alarm/errors-{color}");
+    lab.world.drift(&sandbox::Drift { target, set, ..sandbox::Drift::default() }).unwrap();
+}
+
+/// The colour that has the traffic by state's word, and the share of green by the load balancer's.
+async fn traffic(lab: &Lab, unit: &str) -> (Option<Color>, u32) {
+    let subject = lab.subject().await;
+    let live = subject.state.live_color(&unit.parse().unwrap());
+    let arn = subject.state.resources[&Address::root("traffic", "app")].exports.get("id").cloned().unwrap();
+    let balancers = lab.world.aws(&subject.aws).unwrap().load_balancers;
+    let rule = balancers.describe_rule(arn.as_str().unwrap()).await.unwrap().unwrap();
+    let groups = rule.forward.unwrap().groups;
+    let of = |name: &str| groups.iter().find(|(arn, _)| arn.contains(name)).map(|(_, weight)| *weight).unwrap();
+    (live, of("Green") * 100 / (of("Green") + of("Blue")))
+}
+
+async fn after(lab: &Lab) -> String {
+    let state = lab.subject().await.state;
+    state.resources[&Address::root("value", "after")].inputs.get("input").and_then(|v| v.as_str()).unwrap().to_owned()
+}
+
+/// Stacks and releases of the thing by their names, without what all of them share.
+fn there(lab: &Lab) -> Vec<String> {
+    let rows = |table: &str| lab.world.show(Some(table)).unwrap().rows.into_iter().map(|row| row.name);
+    let meant = |name: &String| ["blue", "green", "app", "web"].iter().any(|word| name.contains(word));
+    let mut names: Vec<String> = rows("stack").chain(rows("release")).filter(meant).collect();
+    names.sort();
+    names
+}
+
+fn failure(report: &Report) -> String {
+    format!("{:?} {:?} {:?}", report.failures, report.stuck, report.undone)
+}
+
+async fn codes(lab: &Lab) -> Vec<String> {
+    match lab.try_plan().await {
+        Err(plan::Error::Problems(problems)) => problems.iter().map(|p| p.code.to_string()).collect(),
+        other => panic!("{:?}", other.map(|made| made.plan.nodes)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_comes_up_beside_the_old_one_and_goes_when_it_is_due() {
+    let mut lab = lab(&stack("one"), INSIDE);
+    lab.applied().await;
+    assert_eq!(traffic(&lab, "stack.app").await, (Some(Color::Blue), 0));
+    assert_eq!(lab.changes().await, Vec::<String>::new());
+    let (blue, first) = (there(&lab), after(&lab).await);
+    assert!(blue.len() == 1 && blue[0].ends_with("app-blue"), "{blue:?}");
+
+    lab.write(&stack("two"));
+    assert_eq!(lab.changes().await, ["stack.app@green: create", "stack.app: shift", "value.after: update"]);
+    let changed = lab.calls_of("cloudformation:ExecuteChangeSet");
+    lab.applied().await;
+    assert_eq!(lab.calls_of("cloudformation:ExecuteChangeSet") - changed, 1, "blue is not touched");
+    assert_eq!(traffic(&lab, "stack.app").await, (Some(Color::Green), 100));
+    assert_ne!(after(&lab).await, first, "what refers to it sees the new one");
+    assert_eq!(there(&lab).len(), 2);
+    let debts = lab.plan().await.plan.debts;
+    assert_eq!(debts.iter().map(|d| d.address.to_string()).collect::<Vec<_>>(), ["stack.app@blue"]);
+
+    // Still warm: going back is the switch, and no stack changes.
+    lab.write(&stack("one"));
+    assert!(lab.plan().await.plan.node(&"stack.app".parse().unwrap()).unwrap().rollout.as_ref().unwrap().switch);
+    lab.applied().await;
+    assert_eq!((traffic(&lab, "stack.app").await, after(&lab).await), ((Some(Color::Blue), 0), first));
+
+    lab.world.advance(std::time::Duration::from_secs(2 * 3600)).unwrap();
+    assert_eq!(lab.changes().await, ["stack.app@green: destroy"]);
+    lab.applied().await;
+    assert_eq!(there(&lab), blue);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_stack_gives_its_traffic_back_and_the_old_one_was_never_touched() {
+    let mut lab = lab(&stack("one"), INSIDE);
+    lab.applied().await;
+    let blue = there(&lab);
+    alarm(&lab, "green", "ALARM");
+    lab.write(&stack("two"));
+    let report = lab.apply().await;
+    assert_eq!(report.end, RunEnd::RolledBack, "{}", failure(&report));
+    assert!(failure(&report).contains("all traffic is back on blue"), "{}", failure(&report));
+    assert_eq!(traffic(&lab, "stack.app").await, (Some(Color::Blue), 0));
+    assert_eq!(there(&lab), blue, "what this run made is undone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_stand_twice_is_refused_before_anything_is_made() {
+    let cases = [
+        (
+            "app.yaml",
+            "  Servers:\n    Type: AWS::AutoScaling",
+            "  Data: { Type: 'AWS::S3::Bucket' }\n  Servers:\n    Type: AWS::AutoScaling",
+            "rollout_stateful",
+        ),
+        ("app.yaml", "!Sub \"${AWS::StackName}-servers\"", "servers", "rollout_export"),
+        ("", "\"blue_green\"", "\"canary\"", "rollout_canary"),
+        (
+            "",
+            "  phase      = phase.services\n  template   = \"${path.root}/app.yaml\"",
+            "  phase      = phase.services\n  name       = \"app\"\n  template   = \"${path.root}/app.yaml\"",
+            "rollout_name",
+        ),
+    ];
+    for (file, from, to, code) in cases {
+        let mut lab = lab(&stack("one"), INSIDE);
+        if file.is_empty() {
+            let text = stack("one");
+            assert!(text.contains(from), "{from}");
+            lab.write(&text.replace(from, to));
+        } else {
+            assert!(APP.contains(from), "{from}");
+            lab.files.insert(format!("p/{file}"), APP.replace(from, to));
+        }
+        assert_eq!(codes(&lab).await, [code]);
+    }
+    // Data that may be lost, by its template's own word, may stand twice.
+    let mut lab = lab(&stack("one"), INSIDE);
+    let cache = "  Data: { Type: 'AWS::S3::Bucket', DeletionPolicy: Delete }\n  Servers:\n    Type: AWS::AutoScaling";
+    lab.files.insert("p/app.yaml".to_owned(), APP.replace("  Servers:\n    Type: AWS::AutoScaling", cache));
+    lab.applied().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_is_rolled_out_as_a_whole() {
+    let mut lab = lab(&module("one"), INSIDE);
+    lab.applied().await;
+    assert_eq!(traffic(&lab, "module.app").await, (Some(Color::Blue), 0));
+    assert_eq!(lab.changes().await, Vec::<String>::new());
+    assert_eq!(after(&lab).await, "web-blue");
+    let blue = there(&lab);
+    assert_eq!(blue.len(), 2, "{blue:?}");
+
+    // One thing in it changes: all of it comes up again beside the old one.
+    lab.write(&module("two"));
+    let plan = lab.plan().await.plan;
+    let actions: Vec<String> = plan
+        .nodes
+        .iter()
+        .filter(|node| node.address.to_string().contains("app"))
+        .map(|node| format!("{}: {}", node.address, node.action.word()))
+        .collect();
+    assert_eq!(
+        actions,
+        [
+            "traffic.app: no change",
+            "module.app@blue.stack.servers: no change",
+            "module.app@green.stack.servers: create",
+            "module.app@blue.helm.web: no change",
+            "module.app@green.helm.web: create",
+            "module.app: shift"
+        ]
+    );
+    lab.applied().await;
+    assert_eq!(traffic(&lab, "module.app").await, (Some(Color::Green), 100));
+    assert_eq!(after(&lab).await, "web-green", "what refers to it has its turn after the bake");
+    assert_eq!(there(&lab).len(), 4);
+    assert_eq!(lab.changes().await, Vec::<String>::new());
+    let debts = lab.plan().await.plan.debts;
+    assert_eq!(debts.iter().map(|d| d.address.to_string()).collect::<Vec<_>>(), ["module.app@blue"]);
+
+    lab.write(&module("one"));
+    assert!(lab.plan().await.plan.node(&"module.app".parse().unwrap()).unwrap().rollout.as_ref().unwrap().switch);
+    lab.applied().await;
+    assert_eq!((traffic(&lab, "module.app").await, after(&lab).await), ((Some(Color::Blue), 0), "web-blue".to_owned()));
+
+    lab.world.advance(std::time::Duration::from_secs(2 * 3600)).unwrap();
+    assert_eq!(lab.changes().await, ["module.app@green.helm.web: destroy", "module.app@green.stack.servers: destroy"]);
+    lab.applied().await;
+    assert_eq!(there(&lab), blue);
+    let report = lab.destroy().await;
+    assert_eq!(report.end, RunEnd::Succeeded, "{:?}", (&report.failures, &report.stuck));
+    assert!(lab.subject().await.state.rollouts.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_into_a_module_or_leaves_it_starts_its_other_colour() {
+    let mut lab = lab(&module("one"), INSIDE);
+    lab.applied().await;
+    let more = format!("{INSIDE}\nvalue \"more\" {{ input = var.color }}\n");
+    lab.files.insert("p/app/main.hcl".to_owned(), more);
+    lab.applied().await;
+    assert_eq!(traffic(&lab, "module.app").await, (Some(Color::Green), 100));
+    lab.files.insert("p/app/main.hcl".to_owned(), format!("{INSIDE}\nvalue \"less\" {{ input = var.color }}\n"));
+    lab.applied().await;
+    assert_eq!(traffic(&lab, "module.app").await, (Some(Color::Blue), 0));
+    let state = lab.subject().await.state;
+    let has = |address: &str| state.resources.contains_key(&address.parse().unwrap());
+    assert!(has("module.app@blue.value.less") && has("module.app@green.value.more"));
+    assert!(!has("module.app@blue.value.more") && !has("module.app@green.value.less"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_in_a_module_is_mended_in_the_colour_that_has_the_traffic() {
+    let lab = lab(&module("one"), INSIDE);
+    lab.applied().await;
+    let target = "object/web/Deployment/web-blue-headlamp".to_owned();
+    let set = vec![("spec.replicas".to_owned(), "5".to_owned())];
+    lab.world.drift(&sandbox::Drift { target, set, ..sandbox::Drift::default() }).unwrap();
+    assert_eq!(lab.changes().await, ["module.app@blue.helm.web: update"]);
+    lab.applied().await;
+    assert_eq!(traffic(&lab, "module.app").await, (Some(Color::Blue), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_fails_half_way_leaves_the_old_one_as_it_was() {
+    let mut lab = lab(&module("one"), INSIDE);
+    lab.applied().await;
+    let blue = there(&lab);
+    lab.write(&module("two"));
+    lab.fail("helm:Install");
+    let report = lab.apply().await;
+    assert_eq!(report.end, RunEnd::RolledBack, "{}", failure(&report));
+    assert_eq!((traffic(&lab, "module.app").await, there(&lab)), ((Some(Color::Blue), 0), blue.clone()));
+    // A first installation that failed half-way is none: it is gone on with, and gets the traffic when all of it is there.
+    alarm(&lab, "green", "ALARM");
+    lab.world.clear_faults(None).unwrap();
+    let report = lab.apply().await;
+    assert_eq!(report.end, RunEnd::RolledBack, "{}", failure(&report));
+    assert_eq!((traffic(&lab, "module.app").await, there(&lab)), ((Some(Color::Blue), 0), blue));
+    alarm(&lab, "green", "OK");
+    lab.applied().await;
+    assert_eq!(traffic(&lab, "module.app").await, (Some(Color::Green), 100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_installation_that_failed_half_way_is_gone_on_with() {
+    let halts = module("one").replace("on_failure = \"rollback\"", "on_failure = \"halt\"");
+    let lab = lab(&halts, INSIDE);
+    lab.fail("helm:Install");
+    assert_eq!(lab.apply().await.end, RunEnd::Failed);
+    lab.world.clear_faults(None).unwrap();
+    assert_eq!(lab.subject().await.state.live_color(&"module.app".parse().unwrap()), None);
+    lab.applied().await;
+    assert_eq!(traffic(&lab, "module.app").await, (Some(Color::Blue), 0));
+    assert_eq!(there(&lab).len(), 2);
+    assert_eq!(lab.changes().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_was_rolling_is_blue_and_goes_back_as_it_is() {
+    let rolling = |tag| module(tag).replace("\"blue_green\"", "\"rolling\"").replace("self.color]", "\"blue\"]");
+    let mut lab = lab(&rolling("one"), INSIDE);
+    lab.applied().await;
+    assert_eq!(after(&lab).await, "web");
+    lab.write(&module("two"));
+    lab.applied().await;
+    assert_eq!(
+        (traffic(&lab, "module.app").await, after(&lab).await),
+        ((Some(Color::Green), 100), "web-green".to_owned())
+    );
+    lab.write(&rolling("two").replace("groups[\"blue\"]", "groups[\"green\"]"));
+    lab.applied().await;
+    let state = lab.subject().await.state;
+    assert!(state.resources.contains_key(&"module.app.helm.web".parse().unwrap()), "{:?}", state.resources.keys());
+    assert!(there(&lab).iter().all(|name| !name.contains("blue")), "{:?}", there(&lab));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_module_must_not_hold_is_refused() {
+    let phases = "\nvalue \"early\" {\n  phase = phase.first\n  input = 1\n}\n";
+    let cases: [(&str, &str, &str, &str); 4] = [
+        (
+            "  phase  = phase.services\n",
+            "  phase  = phase.services\n  phases = { first = phase.base }\n",
+            phases,
+            "rollout_module",
+        ),
+        (
+            "",
+            "",
+            "\nhelm \"inner\" {\n  chart = \"x\"\n  rollout {\n    strategy = \"canary\"\n    traffic = traffic.none\n  }\n}\ntraffic \"none\" {\n  service {\n    name = \"x\"\n    namespace = \"x\"\n  }\n}\n",
+            "rollout_module",
+        ),
+        ("\"blue_green\"", "\"canary\"", "", "rollout_canary"),
+        (
+            "    verify \"errors\" {\n      cloudwatch {\n        alarm = \"errors-${self.color}\"\n      }\n      every       = \"30s\"\n      consecutive = 2\n    }\n",
+            "",
+            "",
+            "rollout_unverified",
+        ),
+    ];
+    for (from, to, inside, code) in cases {
+        let text = module("one");
+        assert!(text.contains(from), "{from}");
+        let lab = lab(&text.replacen(from, to, 1), &format!("{INSIDE}{inside}"));
+        assert!(codes(&lab).await.contains(&code.to_owned()), "{code}: {:?}", codes(&lab).await);
+    }
+    // One name for both colours.
+    let named = INSIDE.replace("  chart      = \"headlamp\"", "  name       = \"web\"\n  chart      = \"headlamp\"");
+    let mut lab = lab(&module("one"), &named);
+    lab.applied().await;
+    lab.write(&module("two"));
+    assert_eq!(codes(&lab).await, ["rollout_name"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_killed_anywhere_ends_as_if_nothing_had_happened() {
+    let mut lab = lab(&module("one"), INSIDE);
+    lab.applied().await;
+    lab.write(&module("two"));
+    let kept = lab.keep();
+    let before = lab.calls();
+    lab.applied().await;
+    let calls = lab.calls() - before;
+    let step = usize::try_from(calls / 16).unwrap().max(1);
+    let mut resumed = 0;
+    for nth in (1..=calls).step_by(step) {
+        lab.restore(&kept);
+        lab.crash(nth, true);
+        let Some(Ok(made)) = lab.until_crash(lab.try_plan()).await else {
+            lab.reopen();
+            continue;
+        };
+        if lab.until_crash(lab.apply_made(made)).await.is_none() {
+            lab.reopen();
+            if lab.subject().await.state.open_run().is_none() {
+                continue; // it died before its first record, or after its last
+            }
+            resumed += 1;
+            let report = lab.resumed().await;
+            assert_eq!(report.end, RunEnd::Succeeded, "at {nth}: {}", failure(&report));
+        }
+        assert_eq!(traffic(&lab, "module.app").await, (Some(Color::Green), 100), "at {nth}");
+        assert_eq!(after(&lab).await, "web-green", "at {nth}");
+        assert_eq!(lab.changes().await, Vec::<String>::new(), "at {nth}");
+    }
+    assert!(resumed > 5, "it was hardly ever cut off: {resumed}");
+}

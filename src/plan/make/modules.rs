@@ -1,0 +1,288 @@
+//! Modules that are rolled out as a whole (rule 38): which colour of each is looked at, and whether a change of anything in it starts the
+//! other one.
+//!
+//! Everything in a module that is called with a `rollout` bears the colour in its address. A plan looks at the colour that has the traffic
+//! first; where something in it is no longer what is declared, the plan is made anew, and looks at the other colour instead. So nothing in
+//! a colour ever changes while it has the traffic, and no walk has to look at both.
+
+use super::rollouts::Unit;
+use crate::plan::make::{Maker, blank};
+use crate::{
+    base::{ActionWord, Address, Color, Diagnostic, Span},
+    graph::{Id, Node},
+    lang::{
+        Declaration,
+        configuration::{Call, Module, Rollout},
+    },
+    plan::{Debt, Mode, Planned, decide::Decided},
+    rollout::{Spec, Strategy},
+    state::Status,
+};
+use serde_json::Value as Json;
+use std::{collections::BTreeSet, sync::Arc};
+
+impl Maker<'_> {
+    /// Before anything is expanded: every call that is rolled out by colours, and the colour that is meant.
+    pub(super) fn paint_modules(&mut self) {
+        let configuration = self.subject.configuration.clone();
+        let mut todo: Vec<(Vec<Arc<str>>, &Module)> = vec![(Vec::new(), &configuration.root)];
+        while let Some((path, module)) = todo.pop() {
+            for call in module.calls.values() {
+                let mut inner = path.clone();
+                inner.push(call.name.clone());
+                if let Some(rollout) = &call.rollout {
+                    self.paint_call(&path, &inner, call, rollout);
+                }
+                todo.push((inner, &call.module));
+            }
+        }
+    }
+
+    fn paint_call(&mut self, path: &[Arc<str>], inner: &[Arc<str>], call: &Call, rollout: &Rollout) {
+        let declaration = Declaration { path: path.to_vec(), kind: Address::CALL.into(), name: call.name.clone() };
+        let expansion = match self.evaluator.expand(&declaration) {
+            Ok(expansion) => expansion,
+            Err(problems) => return self.problems.extend(problems),
+        };
+        if let Some(unknown) = expansion.unknown.first() {
+            let what = format!("which {} there are is not known before the plan", unknown.pattern);
+            let problem = Diagnostic::error("rollout_module", what)
+                .at(&rollout.block.header, "")
+                .because("what is rolled out as a whole must be known before anything in it is looked at")
+                .hint("make `for_each` and `when` of the call depend on variables only");
+            return self.problems.push(problem);
+        }
+        let Some(id) = self.subject.graph.id(&Node::CallEnd(inner.to_vec())) else { return };
+        for unit in expansion.instances {
+            self.paint(&unit, id, inner, call, rollout);
+        }
+    }
+
+    fn paint(&mut self, unit: &Address, id: Id, inner: &[Arc<str>], call: &Call, rollout: &Rollout) {
+        let Some(spec) = self.spec(unit, rollout) else { return };
+        let Some(spec) = spec else { return self.leave_module(unit) };
+        if !self.may_be_painted(unit, inner, call, rollout, &spec)
+            || self.shares_a_route(unit, &spec, &rollout.block.header)
+        {
+            return;
+        }
+        for part in self.parts_without_color(unit) {
+            if let Some(to) = part.painted(unit, Some(Color::Blue)) {
+                self.rename(part, to);
+            }
+        }
+        let live = self.state.live_color(unit);
+        let next = match live {
+            None => Some(Color::Blue),
+            Some(live) => self.starting.contains(unit).then(|| live.other()),
+        };
+        let Some(meant) = next.or(live) else { return };
+        self.evaluator.paint(unit.clone(), meant);
+        self.keep_module_warm(unit, next);
+        if let (Some(live), Some(next)) = (live, next) {
+            self.stays(unit, live, next);
+        }
+        self.units.insert(unit.clone(), Unit { id, spec, live, next });
+    }
+
+    /// What rule 38 asks of a module that is rolled out as a whole.
+    fn may_be_painted(
+        &mut self,
+        unit: &Address,
+        inner: &[Arc<str>],
+        call: &Call,
+        rollout: &Rollout,
+        spec: &Spec,
+    ) -> bool {
+        let mut refuse = |what: String, because: &str, hint: &str, at: &Span| {
+            let problem = Diagnostic::error("rollout_module", what).at(at, "").because(because).hint(hint);
+            self.problems.push(problem);
+        };
+        let header = &rollout.block.header;
+        let mut fine = true;
+        let graph = &self.subject.graph;
+        let phases: BTreeSet<&str> =
+            graph.phase.iter().filter(|(d, _)| d.path.starts_with(inner)).map(|(_, phase)| &**phase).collect();
+        if phases.len() > 1 {
+            let names: Vec<&str> = phases.into_iter().collect();
+            refuse(
+                format!("{unit} is rolled out as a whole, and lies in the phases {}", names.join(" and ")),
+                "its traffic moves when all of it is there, and phases after that stand on it",
+                "write `phase` in the call, and no `phases`",
+                header,
+            );
+            fine = false;
+        }
+        let mut verified = !spec.analyses.is_empty();
+        let mut todo: Vec<&Module> = vec![&call.module];
+        while let Some(module) = todo.pop() {
+            let of_calls = module.calls.values().filter_map(|call| call.rollout.as_ref());
+            let of_resources = module.resources.values().filter_map(|resource| resource.rollout.as_ref());
+            for inside in of_calls.chain(of_resources) {
+                refuse(
+                    format!("{unit} is rolled out as a whole, and something in it is rolled out too"),
+                    "a colour in a colour would have no traffic of its own",
+                    "take one of the two `rollout` blocks out",
+                    &inside.block.header,
+                );
+                fine = false;
+            }
+            verified |= module.resources.values().any(|resource| !resource.verify.is_empty());
+            todo.extend(module.calls.values().map(|call| &*call.module));
+        }
+        if !verified {
+            self.nothing_verifies(unit, header);
+            fine = false;
+        }
+        if let Some(targets) = &self.targets {
+            let graph = &self.subject.graph;
+            let inside = |id: &Id| graph.inner[*id].declaration().is_some_and(|d| d.path.starts_with(inner));
+            if graph.inner.node_indices().filter(inside).any(|id| targets.has(id)) {
+                let problem = Diagnostic::error("rollout_module", format!("--target names a part of {unit}"))
+                    .at(header, "rolled out as a whole")
+                    .because("its traffic moves only when all of it is there")
+                    .hint("plan without --target");
+                self.problems.push(problem);
+                fine = false;
+            }
+        }
+        fine
+    }
+
+    /// What is there of a module and bears no colour.
+    fn parts_without_color(&self, unit: &Address) -> Vec<Address> {
+        let of_it = |address: &&Address| address.unit().is_none() && address.painted(unit, None).is_some();
+        self.state.resources.keys().filter(of_it).cloned().collect()
+    }
+
+    /// Under the rolling strategy what has the traffic is the module, and the other colour goes.
+    fn leave_module(&mut self, unit: &Address) {
+        let Some(live) = self.state.live_color(unit) else { return };
+        let parts: Vec<Address> = self.state.parts(unit, live).map(|resource| resource.address.clone()).collect();
+        for part in parts {
+            if let Some(to) = part.painted(unit, None) {
+                self.rename(part, to);
+            }
+        }
+    }
+
+    /// The other colour stays as long as it is kept warm, unless it is what is rolled out now.
+    fn keep_module_warm(&mut self, unit: &Address, next: Option<Color>) {
+        let Some(kept) = self.state.rollouts.get(unit).and_then(|standing| standing.kept.clone()) else { return };
+        let now = self.subject.world.clock().now();
+        let pays = self.request.mode == Mode::Normal && kept.due <= now;
+        if pays || next == Some(kept.color) {
+            return;
+        }
+        let parts = self.state.parts(unit, kept.color).map(|resource| resource.address.clone());
+        self.declared.extend(parts.collect::<Vec<_>>());
+        self.debts.push(Debt { address: unit.with_color(Some(kept.color)), due: kept.due, failed: kept.failed });
+    }
+
+    /// What has the traffic is not looked at while the other colour is made.
+    fn stays(&mut self, unit: &Address, live: Color, next: Color) {
+        let parts: Vec<_> = self.state.parts(unit, live).cloned().collect();
+        for part in parts {
+            let mut stays = blank(&part.address, part.phase.clone(), ActionWord::NoOp);
+            stays.identity = part.identity.clone();
+            stays.moved_from = self.moves.from(&part.address).cloned();
+            stays.reasons.push(format!("it keeps the traffic until {next} is proved"));
+            self.declared.insert(part.address);
+            self.push(stays);
+        }
+    }
+
+    /// Refuses a thing that the other colour has already: it would be changed while it has the traffic.
+    pub(super) fn is_of_both(&mut self, address: &Address, identity: Option<&Json>) -> bool {
+        let (Some((unit, color)), Some(identity)) = (address.unit(), identity.filter(|id| id.is_object())) else {
+            return false;
+        };
+        let there = self.state.parts(&unit, color.other()).find(|other| {
+            other.address.painted(&unit, None) == address.painted(&unit, None) && is_same(identity, &other.identity)
+        });
+        let Some(other) = there.map(|other| other.address.clone()) else { return false };
+        let mut problem =
+            Diagnostic::error("rollout_name", format!("{address} and {other} would be one and the same thing"))
+                .because("two colours stand side by side, and need a name each")
+                .hint(match unit.is_call() {
+                    true => {
+                        "give the module a variable for the colour (color = self.color), and write it into the name"
+                    }
+                    false => "write self.color into the name, or leave it out",
+                });
+        if let Some(resource) = self.subject.configuration.resource(&Declaration::from(address)) {
+            problem = problem.at(&resource.span, "");
+        }
+        self.problems.push(problem);
+        true
+    }
+
+    /// Takes note of a module whose live colour is no longer what is declared. True where that is so.
+    pub(super) fn starts_module(&mut self, address: &Address, changes: bool) -> bool {
+        let Some((unit, color)) = address.unit().filter(|(unit, _)| unit.is_call()) else { return false };
+        let live = self.units.get(&unit).is_some_and(|of| of.live == Some(color) && of.next.is_none());
+        let starts = live && changes && self.request.mode == Mode::Normal;
+        if starts {
+            self.starts.insert(unit);
+        }
+        starts
+    }
+
+    /// Whether what was decided of a part of a module is a change of what is declared.
+    pub(super) fn changes_module(&self, decided: &Decided) -> bool {
+        let planned = &decided.planned;
+        let added = planned.action == ActionWord::Create && !self.state.resources.contains_key(&planned.address);
+        added || super::rollouts::declares(decided)
+    }
+
+    /// Everything in a module had its turn: the nodes that move the traffic of its instances.
+    pub(super) fn shift_modules(&mut self, id: Id) {
+        let here = |(_, of): &(&Address, &Unit)| of.id == id && of.next.is_some();
+        let units: Vec<Address> =
+            self.units.iter().filter(here).map(|(unit, _)| unit.clone()).filter(Address::is_call).collect();
+        for unit in units {
+            let switch = self.is_module_proved(&unit);
+            self.shift(&unit, switch);
+        }
+    }
+
+    /// True where nothing in a colour has anything to be done, and it had all the traffic before: it only has to get it back.
+    fn is_module_proved(&self, unit: &Address) -> bool {
+        let Some(Unit { live: Some(_), next: Some(next), .. }) = self.units.get(unit) else { return false };
+        let kept = self.state.rollouts.get(unit).and_then(|standing| standing.kept.as_ref());
+        let kept = kept.is_some_and(|kept| kept.color == *next && kept.failed.is_none());
+        let of_it =
+            |planned: &&Planned| planned.address.unit().is_some_and(|(of, color)| of == *unit && color == *next);
+        let idle = |planned: &Planned| {
+            let verified = self.state.resources.get(&planned.address).is_none_or(|r| r.status == Status::Verified);
+            matches!(planned.action, ActionWord::NoOp | ActionWord::Read) && verified
+        };
+        kept && self.nodes.iter().filter(of_it).all(idle)
+    }
+}
+
+/// Whether what is wanted is what another identity tells: all that the first one says is in the second.
+fn is_same(wanted: &Json, known: &Json) -> bool {
+    match (wanted, known) {
+        (Json::Object(wanted), Json::Object(known)) => {
+            !wanted.is_empty()
+                && wanted.iter().all(|(key, value)| known.get(key).is_some_and(|other| is_same(value, other)))
+        }
+        (Json::Array(wanted), Json::Array(known)) => wanted.iter().any(|one| known.contains(one)),
+        (wanted, known) => wanted == known,
+    }
+}
+
+/// Refuses the strategies that a unit cannot have: a stack and a module know no weights of a canary (rule 38).
+pub(super) fn canary_refused(unit: &Address, spec: &Spec, at: &Span) -> Option<Diagnostic> {
+    let whole = unit.is_call() || unit.kind() == "stack";
+    (whole && spec.strategy == Strategy::Canary).then(|| {
+        let what = if unit.is_call() { "module" } else { "stack" };
+        Diagnostic::error("rollout_canary", format!("{unit} is a {what}, which has no canary"))
+            .at(at, "")
+            .because(
+                "a canary ends with an update of the stable one in place, which is another change than what was tried",
+            )
+            .hint("write strategy = \"blue_green\"")
+    })
+}
