@@ -2,7 +2,7 @@
 
 use crate::{
     base::{Color, Diagnostic, Diagnostics, Label},
-    cfn::{ExprKind, ResourceDecl, Template, is_stateful},
+    cfn::{ExprKind, Node, ResourceDecl, Template, is_stateful},
     kinds::{
         Desired, Prepare,
         stack::{
@@ -46,7 +46,7 @@ pub(super) fn check(request: &Prepare<'_>, color: Color, desired: &Desired) -> R
     if let Some(template) = template_of(&desired.documents, &desired.inputs) {
         for (name, output) in &change::resolve(&template, &desired.inputs, None).outputs {
             // What is not known yet the service judges when the second colour is made: an export has one owner.
-            let Some(export) = output.export.as_ref().filter(|e| e.is_known()).and_then(|e| e.scalar()) else {
+            let Some(export) = output.export.as_ref().filter(|e| e.is_known()).and_then(Node::scalar) else {
                 continue;
             };
             // A stack that was there before its colours has a name of its own without one.

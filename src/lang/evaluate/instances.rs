@@ -68,9 +68,10 @@ impl Evaluator {
         failures: &mut Failures,
     ) {
         let Some(call) = declaration.path.get(depth) else {
-            let found = match declaration.is_call() {
-                true => self.call_instances(scope, &declaration.name, None),
-                false => self.instances(scope, &declaration.kind, &declaration.name, None),
+            let found = if declaration.is_call() {
+                self.call_instances(scope, &declaration.name, None)
+            } else {
+                self.instances(scope, &declaration.kind, &declaration.name, None)
             };
             let Some(instances) = failures.note(found) else { return };
             let path = &self.scope(scope).path;

@@ -195,9 +195,10 @@ impl Evaluator {
         run: impl FnOnce(&mut Self, Frame<'_>) -> Outcome<T>,
     ) -> Outcome<T> {
         let scope = self.scope_at(address.module())?;
-        let instances = match address.is_call() {
-            true => self.call_instances(scope, &address.name().into(), None)?,
-            false => self.instances(scope, &address.kind().into(), &address.name().into(), None)?,
+        let instances = if address.is_call() {
+            self.call_instances(scope, &address.name().into(), None)?
+        } else {
+            self.instances(scope, &address.kind().into(), &address.name().into(), None)?
         };
         let gone = |why: String| Diagnostic::error("no_instance", format!("{address} is not there")).because(why);
         match (&*instances, address.key()) {

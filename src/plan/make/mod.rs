@@ -83,10 +83,7 @@ pub async fn make(subject: &Subject, request: &Request, events: &dyn Events) -> 
         if again {
             starting.append(&mut maker.starts);
         }
-        let made = match again {
-            true => None,
-            false => Some(walked.and_then(|()| maker.finish())),
-        };
+        let made = if again { None } else { Some(walked.and_then(|()| maker.finish())) };
         if !matches!(made, Some(Ok(_))) {
             let _ = look::discard(subject, &previews).await;
         }

@@ -204,11 +204,10 @@ impl Maker<'_> {
         let mut problem =
             Diagnostic::error("rollout_name", format!("{address} and {other} would be one and the same thing"))
                 .because("two colours stand side by side, and need a name each")
-                .hint(match unit.is_call() {
-                    true => {
-                        "give the module a variable for the colour (color = self.color), and write it into the name"
-                    }
-                    false => "write self.color into the name, or leave it out",
+                .hint(if unit.is_call() {
+                    "give the module a variable for the colour (color = self.color), and write it into the name"
+                } else {
+                    "write self.color into the name, or leave it out"
                 });
         if let Some(resource) = self.subject.configuration.resource(&Declaration::from(address)) {
             problem = problem.at(&resource.span, "");
