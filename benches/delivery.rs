@@ -1,15 +1,20 @@
 //! Releases and the pipeline: `release create` of the shipped platform in two folders, and `pipeline` over 50 environments and 1,000
-//! releases. `make bench` calls it; it rewrites its section of `docs/benchmarks.md`, which says how it is measured.
+//! releases. And a rollout that fails: how soon all traffic is back. `make bench` calls it; it rewrites its sections of `docs/benchmarks.md`, which
+//! say how it is measured.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stderr,
     clippy::print_stdout,
+    clippy::unwrap_used,
     reason = "a program of its own: it starts processes, takes their time and prints"
 )]
 
 #[allow(dead_code, unused_imports, reason = "the other benchmarks use the rest")]
 mod common;
+#[allow(dead_code, unused_imports, reason = "the tests use the rest")]
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use common::{
     Measured, Stopwatch, machine, output, page,
@@ -23,12 +28,17 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use support::proof::{Route, Scene, Version, alb::Alb, gateway::Gateway};
 use terrace::{
     base::Digest,
     state::{Actor, Bundle, Making, Release, release},
     world::live::{FileLedger, OsRandom},
 };
 
+/// Rollouts that fail, over each route.
+const ABORTS: usize = 7;
+/// How long it may take from the failing measurement until the traffic is proved back.
+const BACK_WITHIN: Duration = Duration::from_secs(2);
 /// Rounds of each measurement.
 const ROUNDS: usize = 11;
 const ENVIRONMENTS: usize = 50;
@@ -85,7 +95,74 @@ fn run() -> Result<(), String> {
     ]);
     println!("\n{table}");
     let facts = machine::facts(work.path(), stopwatch, &[]);
-    page::write("delivery", &section(&table, &digests[0][..19], &facts))
+    page::write("delivery", &section(&table, &digests[0][..19], &facts))?;
+    page::write("rollouts", &rollouts()?)
+}
+
+/// Rollouts that fail at 10 percent, over each route; how soon all traffic is back.
+fn rollouts() -> Result<String, String> {
+    let missing = || "what the testbed builds is missing: see testbed/README.md".to_owned();
+    let cluster = support::cluster().ok_or_else(missing)?;
+    let account = support::moto().ok_or_else(missing)?.account();
+    let rule = Scene::new(&account, cluster, Alb::new(&account, cluster, "bench", Duration::from_secs(1)));
+    let rule = aborts(&rule.ok_or_else(missing)?);
+    let types = support::server::built("gateway-api-crds").ok_or_else(missing)?.to_string_lossy().into_owned();
+    cluster.kubectl(&["apply", "--server-side", "-f", &types]);
+    cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &types]);
+    let object = Scene::new(&account, cluster, |namespace, _| Gateway::new(cluster, namespace)).ok_or_else(missing)?;
+    let object = aborts(&object);
+    let mut table = String::from(
+        "| route | traffic is back, by its own word | and Terrace has proved it | asked | | calls that moved it |\n|---|---|---|---|---|---|\n",
+    );
+    for (name, mut all) in [("a rule on moto", rule), ("an `HTTPRoute` on the control plane", object)] {
+        all.sort_by_key(|(_, proved, _)| *proved);
+        let spread = |of: &dyn Fn(&(Duration, Duration, usize)) -> Duration| {
+            let mut times: Vec<Duration> = all.iter().map(of).collect();
+            times.sort();
+            format!(
+                "{} ({} to {})",
+                seconds(times[times.len() / 2]),
+                seconds(times[0]),
+                seconds(times[times.len() - 1])
+            )
+        };
+        let (back, proved) = (spread(&|one| one.0), spread(&|one| one.1));
+        let calls = all.iter().map(|one| one.2).max().unwrap_or_default();
+        let met = if all[all.len() - 1].1 <= BACK_WITHIN && calls == 1 { "met" } else { "not met" };
+        let _ = writeln!(table, "| {name} | {back} | {proved} | {} | {met} | {calls} |", seconds(BACK_WITHIN));
+    }
+    println!("\n{table}");
+    Ok(format!(
+        "## A rollout that fails\n\
+         \n\
+         From the moment when the server of a `verify` block answered that all is not well: the median of {ABORTS}, with the least and the most.\n\
+         \n\
+         {table}\n\
+         Argo Rollouts was not measured. By the defaults in its source (`utils/defaults/defaults.go`), target groups are not verified, and what could not be\n\
+         verified is looked at again after 10 s.\n\
+         \n\
+         ### How it is measured\n\
+         \n\
+         - `apply` of a chart with `steps = [10, 50, 100]` on the testbed's control plane; at 10 percent the measurement fails. While that goes on, visitors come\n  \
+           through a proxy that goes by the route's weights. A request that fails ends the benchmark.\n\
+         - The route is asked every 5 ms; Terrace has proved it when it has read it back and recorded that. The gateway's controller takes a change up after\n  \
+           0.2 to 0.3 s, which is part of the time.\n\
+         - Nothing is throttled.\n"
+    ))
+}
+
+/// One rollout after the other that fails at its first step: how soon its traffic was back, how soon that was proved, and by how many calls.
+fn aborts<R: Route>(scene: &Scene<R>) -> Vec<(Duration, Duration, usize)> {
+    let one = |nth: usize| {
+        let text = format!("version {nth}");
+        let mut run = scene.begins(Version { text: &text, bake: "0s", keep: "1h" });
+        scene.reached(&mut run);
+        let moves = scene.route.moves();
+        let (back, proved, _) = scene.aborts(run);
+        scene.shows(terrace::base::Side::Blue, 100);
+        (back, proved, scene.route.moves() - moves)
+    };
+    (2..2 + ABORTS).map(one).collect()
 }
 
 fn terrace(folder: &Path) -> Command {

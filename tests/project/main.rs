@@ -40,6 +40,8 @@ mod objects;
 #[cfg(test)]
 mod platform;
 #[cfg(test)]
+mod proof;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod routes;

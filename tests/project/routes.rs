@@ -52,7 +52,7 @@ pub(crate) fn context(world: &dyn World) -> Context {
 }
 
 /// Makes the types of a file known to the cluster; `None` where the testbed has not made the file, which is said.
-fn types(cluster: &ControlPlane, name: &str) -> Option<()> {
+pub(crate) fn types(cluster: &ControlPlane, name: &str) -> Option<()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let file = built(name)?.to_string_lossy().into_owned();
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);

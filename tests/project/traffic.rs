@@ -3,7 +3,11 @@
 use crate::{
     contract::place::{connection, live},
     routes::context,
-    support::{Account, Project, Proxy, cluster, moto, server::wait},
+    support::{
+        Project, Proxy, cluster, moto,
+        proof::alb::{BALANCER, balancer, register},
+        server::wait,
+    },
 };
 use aws_sdk_elasticloadbalancingv2::{Client, types as sdk};
 use serde_json::json;
@@ -13,22 +17,6 @@ use terrace::{
     kinds::{Context, traffic::open},
     world::{AwsConnection, Backend, Class, Weights, World as _},
 };
-
-/// A load balancer of moto: its listener and its target groups.
-pub(crate) async fn balancer(account: &Account, name: &str, template: &str) -> BTreeMap<String, String> {
-    let stacks = aws_sdk_cloudformation::Client::new(&account.sdk());
-    stacks.create_stack().stack_name(name).template_body(template).send().await.unwrap();
-    let answer = stacks.describe_stacks().stack_name(name).send().await.unwrap();
-    let outputs = answer.stacks()[0].outputs().iter();
-    outputs.map(|o| (o.output_key().unwrap().to_owned(), o.output_value().unwrap().to_owned())).collect()
-}
-
-/// Registers a target with a group.
-pub(crate) async fn register(account: &Account, group: &str, id: &str, port: i32) {
-    let target = sdk::TargetDescription::builder().id(id).port(port).build();
-    let client = Client::new(&account.sdk());
-    client.register_targets().target_group_arn(group).targets(target).send().await.unwrap();
-}
 
 fn declared(made: &BTreeMap<String, String>, priority: u32) -> String {
     format!(
@@ -42,7 +30,7 @@ fn declared(made: &BTreeMap<String, String>, priority: u32) -> String {
 fn a_rule_of_a_listener_is_made_and_kept_while_its_weights_move_on_moto() {
     let Some(server) = moto() else { return };
     let account = server.account();
-    let made = wait(balancer(&account, "traffic-kept", crate::contract::BALANCER));
+    let made = wait(balancer(&account, "traffic-kept", BALANCER));
     let project = Project::new(&account, &declared(&made, 100));
     project.ends(&["apply", "--auto-approve"], 0);
     let client = Client::new(&account.sdk());
@@ -92,7 +80,7 @@ fn a_rule_of_a_listener_is_made_and_kept_while_its_weights_move_on_moto() {
 async fn a_shift_of_a_rule_is_one_call_and_is_proved_by_reading_back_on_moto() {
     let (Some(server), Some(cluster)) = (moto(), cluster()) else { return };
     let account = server.account();
-    let made = balancer(&account, "traffic-moved", crate::contract::BALANCER).await;
+    let made = balancer(&account, "traffic-moved", BALANCER).await;
     let project = Project::new(&account, &declared(&made, 100));
     project.ends(&["apply", "--auto-approve"], 0);
     let client = Client::new(&account.sdk());

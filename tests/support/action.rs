@@ -116,7 +116,7 @@ fn eks(method: &str, path: &str) -> &'static str {
 }
 
 /// A field of a form or query, decoded as far as names need it.
-fn value(form: &str, name: &str) -> Option<String> {
+pub(crate) fn value(form: &str, name: &str) -> Option<String> {
     let raw = form.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?.1;
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw.bytes();

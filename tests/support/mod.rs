@@ -7,6 +7,7 @@ pub(crate) mod message;
 pub(crate) mod platform;
 pub(crate) mod project;
 pub(crate) mod prometheus;
+pub(crate) mod proof;
 pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod trouble;

@@ -28,11 +28,15 @@ pub(crate) struct Proxy {
     shared: Arc<Shared>,
 }
 
+/// What the answer of the server to a request becomes.
+type Rewrite = Arc<dyn Fn(&Message, Message) -> Message + Send + Sync>;
+
 struct Shared {
     server: String,
     calls: Mutex<Vec<Call>>,
     came: Condvar,
     troubles: Mutex<Vec<Trouble>>,
+    rewrites: Mutex<BTreeMap<String, Rewrite>>,
     ended: AtomicBool,
 }
 
@@ -46,6 +50,7 @@ impl Proxy {
             calls: Mutex::default(),
             came: Condvar::new(),
             troubles: Mutex::default(),
+            rewrites: Mutex::default(),
             ended: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -65,6 +70,12 @@ impl Proxy {
     /// Adds trouble; of several, the first that hits a call counts.
     pub(crate) fn trouble(&self, trouble: Trouble) {
         self.shared.troubles.lock().unwrap().push(trouble);
+    }
+
+    /// From now on the answers to this call, like `elasticloadbalancing:DescribeTargetHealth`, become what is made of them; those of a call that
+    /// trouble kept from the server are not asked.
+    pub(crate) fn rewrite(&self, name: &str, with: impl Fn(&Message, Message) -> Message + Send + Sync + 'static) {
+        self.shared.rewrites.lock().unwrap().insert(name.to_owned(), Arc::new(with));
     }
 
     /// Ends all trouble.
@@ -136,7 +147,14 @@ impl Shared {
             let answer = match (hit, refused) {
                 (Some(What::Cut), _) => None,
                 (_, Some(answer)) => Some(answer),
-                _ => Some(self.forward(&mut server, &request)?),
+                _ => {
+                    let answer = self.forward(&mut server, &request)?;
+                    let rewrite = self.rewrites.lock().unwrap().get(&call.name()).cloned();
+                    Some(match rewrite {
+                        Some(rewrite) => rewrite(&request, answer),
+                        None => answer,
+                    })
+                }
             };
             self.calls.lock().unwrap().push(call);
             self.came.notify_all();

@@ -216,7 +216,7 @@ Outputs:
                 let made = self.apply(&request(name, template), "first").await;
                 made.outputs.into_iter().map(|(key, output)| (key, output.value)).collect()
             }
-            Behind::Server(account) => crate::traffic::balancer(account, name, template).await,
+            Behind::Server(account) => crate::support::proof::alb::balancer(account, name, template).await,
         }
     }
 
@@ -225,7 +225,7 @@ Outputs:
         match &self.behind {
             Behind::Sandbox(..) => false,
             Behind::Server(account) => {
-                crate::traffic::register(account, group, id, port).await;
+                crate::support::proof::alb::register(account, group, id, port).await;
                 true
             }
         }

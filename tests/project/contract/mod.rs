@@ -20,8 +20,6 @@ mod refusal;
 mod rules;
 mod small;
 
-pub(crate) use rules::BALANCER;
-
 use bed::Bed;
 use place::Place;
 

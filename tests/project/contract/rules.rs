@@ -1,26 +1,9 @@
 //! Rules of load balancers: made, changed, moved and deleted, with weights that are read back.
 
 use super::bed::Bed;
+use crate::support::proof::alb::BALANCER;
 use std::{collections::BTreeMap, time::Duration};
 use terrace::world::{Class, Forward, ListenerRule, LoadBalancers, RuleChange, RuleRequest};
-
-/// A listener, and three target groups.
-pub(crate) const BALANCER: &str = "
-Resources:
-  Vpc: { Type: AWS::EC2::VPC, Properties: { CidrBlock: 10.0.0.0/16 } }
-  One: { Type: AWS::EC2::Subnet, Properties: { VpcId: !Ref Vpc, CidrBlock: 10.0.0.0/24, AvailabilityZone: !Select [0, !GetAZs ''] } }
-  Two: { Type: AWS::EC2::Subnet, Properties: { VpcId: !Ref Vpc, CidrBlock: 10.0.1.0/24, AvailabilityZone: !Select [1, !GetAZs ''] } }
-  Balancer: { Type: AWS::ElasticLoadBalancingV2::LoadBalancer, Properties: { Name: !Ref AWS::StackName, Subnets: [!Ref One, !Ref Two] } }
-  Listener:
-    Type: AWS::ElasticLoadBalancingV2::Listener
-    Properties: { LoadBalancerArn: !Ref Balancer, Port: 80, Protocol: HTTP, DefaultActions: [{ Type: fixed-response, FixedResponseConfig: { StatusCode: '404' } }] }
-  Blue: { Type: AWS::ElasticLoadBalancingV2::TargetGroup, Properties: { Name: !Sub '${AWS::StackName}-blue', VpcId: !Ref Vpc, TargetType: ip, Protocol: HTTP, Port: 80, HealthCheckPath: /well } }
-  Green: { Type: AWS::ElasticLoadBalancingV2::TargetGroup, Properties: { Name: !Sub '${AWS::StackName}-green', VpcId: !Ref Vpc, TargetType: ip, Protocol: HTTP, Port: 80 } }
-Outputs:
-  Listener: { Value: !Ref Listener }
-  Blue: { Value: !Ref Blue }
-  Green: { Value: !Ref Green }
-";
 
 /// A load balancer of its own: listener, blue, green.
 async fn balancer(bed: &Bed, name: &str) -> BTreeMap<String, String> {

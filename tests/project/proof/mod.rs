@@ -1,0 +1,92 @@
+//! Rollouts with traffic: while a chart goes from one colour to the other, or back, visitors come all the time, and a thousand at each step. None of
+//! them is left without an answer, and each step's share is its weight's. The route is a rule on moto (`alb`) or an object of the control
+//! plane (`gateway`).
+
+#![expect(clippy::disallowed_methods, reason = "takes the time of what processes do")]
+
+mod alb;
+mod gateway;
+
+use crate::support::proof::{Route, Scene, Version};
+use serde_json::Value;
+use std::{
+    process::Child,
+    time::{Duration, Instant},
+};
+use terrace::base::Side;
+
+/// How long it may take at most from the failing measurement until all traffic is back.
+pub(crate) const BACK_WITHIN: Duration = Duration::from_secs(2);
+
+const TWO: Version<'_> = Version { text: "two", bake: "1s", keep: "1h" };
+
+/// Through these steps, each proved by a thousand requests; what asks at the last one is still held.
+fn steps<R: Route>(scene: &Scene<R>, run: &mut Child, to: Side, steps: &[usize]) {
+    for (at, share) in steps.iter().enumerate() {
+        if at == 0 {
+            scene.reached(run);
+        } else {
+            next(scene, run);
+        }
+        scene.shows(to, *share);
+    }
+}
+
+/// Lets a step pass, and waits for the next one.
+fn next<R: Route>(scene: &Scene<R>, run: &mut Child) {
+    let asked = scene.gate.asked();
+    scene.gate.pass();
+    scene.until("the next step does not come", run, || scene.gate.asked() > asked);
+}
+
+/// The next measurement fails; all traffic is back in time and by one call.
+fn fails<R: Route>(scene: &Scene<R>, run: Child) {
+    let moves = scene.route.moves();
+    let (back, proved, said) = scene.aborts(run);
+    assert!(back < BACK_WITHIN && proved < BACK_WITHIN, "{back:?}, proved after {proved:?}");
+    assert!(said.words().contains("all traffic is back on blue"), "{}", said.words());
+    assert_eq!(scene.route.moves() - moves, 1, "an abort is one call");
+    aborted(scene);
+}
+
+/// All traffic is on blue again; green has none, and is kept to be looked at.
+fn aborted<R: Route>(scene: &Scene<R>) {
+    scene.shows(Side::Blue, 100);
+    let standing = scene.standing();
+    assert_eq!((&standing["live"], &standing["kept"]["color"]), (&"blue".into(), &"green".into()), "{standing}");
+    assert!(standing["last"]["aborted"].is_array(), "{standing}");
+    assert!(scene.pods(Side::Blue) == 2 && scene.pods(Side::Green) == 2);
+}
+
+/// Killed in a step and in the bake, it goes on where it was: nothing is moved twice, and the bake does not begin again.
+fn goes_on_after_kills<R: Route>(scene: &Scene<R>) {
+    let mut run = scene.begins(Version { bake: "4s", ..TWO });
+    steps(scene, &mut run, Side::Green, &[10, 50]);
+    let moves = scene.route.moves();
+    scene.kills(run);
+    scene.shows(Side::Green, 50);
+    let mut run = scene.project.start(&["resume", "--auto-approve"]);
+    scene.reached(&mut run);
+    assert_eq!(scene.route.moves(), moves, "its step was in force already");
+    next(scene, &mut run);
+    scene.shows(Side::Green, 100);
+
+    scene.gate.open();
+    scene.until("it never bakes", &mut run, || scene.standing()["going"]["stage"]["stage"] == "bake");
+    let moves = scene.route.moves();
+    scene.kills(run);
+    let killed = Instant::now();
+    let entered = scene.standing()["going"]["entered"].clone();
+    scene.shows(Side::Green, 100);
+    scene.gate.open();
+    let nobody = killed.elapsed().as_secs_f64();
+    let run = scene.project.start(&["resume", "--auto-approve"]);
+    let said = scene.ends(run, 0).words();
+    assert_eq!(scene.route.moves(), moves);
+    let standing = scene.standing();
+    assert_eq!((&standing["live"], &standing["kept"]["color"]), (&"green".into(), &"blue".into()), "{standing}");
+    let at = |time: &Value| time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let baked = at(&standing["last"]["at"]).duration_since(at(&entered)).as_secs_f64();
+    assert!((4.0..4.0 + nobody).contains(&baked), "{baked} s, of which {nobody} s without anybody: {said}");
+    scene.shows(Side::Green, 100);
+}
