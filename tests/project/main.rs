@@ -64,4 +64,6 @@ mod tour;
 #[cfg(test)]
 mod traffic;
 #[cfg(test)]
+mod undone;
+#[cfg(test)]
 mod workflows;

@@ -9,6 +9,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -27,18 +28,20 @@ pub(crate) struct Platform {
 impl Platform {
     /// Makes it ready; `None` where something of it is not built, which is said. `helm` is the testbed's Helm that it uses.
     pub(crate) fn new(cluster: &ControlPlane, server: &Server, helm: &str) -> Option<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let helm = built(helm)?;
         built("helm4").and(built("registry"))?;
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("servers");
-        let folder = root.join(format!("platform.{}", std::process::id()));
-        let log = fs::File::create(root.join("platform.log")).unwrap();
+        let name = format!("platform.{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = root.join(&name);
+        let log = fs::File::create(root.join(format!("{name}.log"))).unwrap();
         let mut command = kept(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed/platform/up"));
         command.arg(&folder).arg(&server.url).arg(cluster.kubeconfig());
         let mut keeper = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let started = Instant::now();
         while !folder.join("ready").exists() {
             let waiting = started.elapsed() < Duration::from_secs(120) && keeper.try_wait().unwrap().is_none();
-            assert!(waiting, "the platform is not ready; see {}", root.join("platform.log").display());
+            assert!(waiting, "the platform is not ready; see {}.log", folder.display());
             thread::sleep(Duration::from_millis(50));
         }
         let environment = fs::read_to_string(folder.join("environment")).unwrap();
