@@ -1,15 +1,12 @@
 //! Over a rule of a load balancer.
 
-use super::{BACK_WITHIN, TWO, aborted, fails, goes_on_after_kills, steps};
+use super::{TWO, a_person_aborts, aborted, fails, goes_on_after_kills, steps};
 use crate::support::{
     Trouble, cluster, moto,
     proof::{Route as _, Scene, Version, alb::Alb},
     trouble::What,
 };
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
 use terrace::base::Side;
 
 const DRAINS: Duration = Duration::from_secs(4);
@@ -93,20 +90,7 @@ fn a_failing_analysis_takes_all_traffic_back_within_two_seconds_by_one_call() {
 #[test]
 fn a_person_aborts_the_bake_from_another_process() {
     let Some(scene) = scene("proof-person") else { return };
-    scene.gate.open();
-    let mut run = scene.begins(Version { bake: "1h", ..TWO });
-    scene.until("it never bakes", &mut run, || scene.route.split().is_all(Side::Green));
-    scene.until("it never bakes", &mut run, || scene.standing()["going"]["stage"]["stage"] == "bake");
-    scene.shows(Side::Green, 100);
-    let moves = scene.route.moves();
-    scene.project.ends(&["rollout", "abort", "--reason", "people complain"], 0);
-    let took = scene.back(Side::Blue, Instant::now());
-    assert!(took < BACK_WITHIN, "{took:?}");
-    let said = scene.ends(run, 1).words();
-    assert!(said.contains("people complain") && said.contains("all traffic is back on blue"), "{said}");
-    assert_eq!(scene.route.moves() - moves, 1);
-    aborted(&scene);
-    assert_eq!(scene.standing()["last"]["aborted"][1], "person");
+    a_person_aborts(&scene);
 }
 
 #[test]
@@ -170,4 +154,23 @@ fn throttled_and_killed_on_the_way_back_the_traffic_still_comes_back_by_one_call
     assert!(said.contains("all traffic is back on blue"), "{said}");
     assert_eq!(scene.route.moves() - moves, 1);
     aborted(&scene);
+}
+
+#[test]
+fn killed_between_a_shift_and_its_answer_a_rollout_goes_on_and_can_still_go_back() {
+    let Some(scene) = scene("proof-lost") else { return };
+    let mut run = scene.begins(TWO);
+    steps(&scene, &mut run, Side::Green, &[10]);
+    let moves = scene.route.moves();
+    scene.route.proxy.trouble(Trouble::new("elasticloadbalancing:ModifyRule", What::Withhold).times(1));
+    scene.gate.pass();
+    scene.until("it does not move", &mut run, || scene.route.moves() > moves);
+    scene.kills(run);
+    let going = scene.standing()["going"].clone();
+    assert_eq!((&going["share"], &going["moving"]), (&10.into(), &50.into()), "{going}");
+    scene.shows(Side::Green, 50);
+    let mut run = scene.project.start(&["resume", "--auto-approve"]);
+    scene.reached(&mut run);
+    scene.shows(Side::Green, 50);
+    fails(&scene, run);
 }

@@ -1,6 +1,6 @@
 //! Over an `HTTPRoute`, whose controller takes its time.
 
-use super::{TWO, fails, goes_on_after_kills, steps};
+use super::{TWO, a_person_aborts, fails, goes_on_after_kills, steps};
 use crate::{
     routes::types,
     support::{
@@ -28,4 +28,10 @@ fn a_failing_analysis_takes_all_traffic_of_a_gateway_back_within_two_seconds_by_
     let mut run = scene.begins(TWO);
     steps(&scene, &mut run, Side::Green, &[10, 50]);
     fails(&scene, run);
+}
+
+#[test]
+fn a_person_aborts_the_bake_of_a_rollout_over_a_gateway_from_another_process() {
+    let Some(scene) = scene() else { return };
+    a_person_aborts(&scene);
 }

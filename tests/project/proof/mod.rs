@@ -16,7 +16,7 @@ use std::{
 use terrace::base::Side;
 
 /// How long it may take at most from the failing measurement until all traffic is back.
-pub(crate) const BACK_WITHIN: Duration = Duration::from_secs(2);
+const BACK_WITHIN: Duration = Duration::from_secs(2);
 
 const TWO: Version<'_> = Version { text: "two", bake: "1s", keep: "1h" };
 
@@ -89,4 +89,22 @@ fn goes_on_after_kills<R: Route>(scene: &Scene<R>) {
     let baked = at(&standing["last"]["at"]).duration_since(at(&entered)).as_secs_f64();
     assert!((4.0..4.0 + nobody).contains(&baked), "{baked} s, of which {nobody} s without anybody: {said}");
     scene.shows(Side::Green, 100);
+}
+
+/// While it bakes, a person takes all traffic back from another process.
+fn a_person_aborts<R: Route>(scene: &Scene<R>) {
+    scene.gate.open();
+    let mut run = scene.begins(Version { bake: "1h", ..TWO });
+    scene.until("it never bakes", &mut run, || scene.route.split().is_all(Side::Green));
+    scene.until("it never bakes", &mut run, || scene.standing()["going"]["stage"]["stage"] == "bake");
+    scene.shows(Side::Green, 100);
+    let moves = scene.route.moves();
+    scene.project.ends(&["rollout", "abort", "--reason", "people complain"], 0);
+    let took = scene.back(Side::Blue, Instant::now());
+    assert!(took < BACK_WITHIN, "{took:?}");
+    let said = scene.ends(run, 1).words();
+    assert!(said.contains("people complain") && said.contains("all traffic is back on blue"), "{said}");
+    assert_eq!(scene.route.moves() - moves, 1);
+    aborted(scene);
+    assert_eq!(scene.standing()["last"]["aborted"][1], "person");
 }
