@@ -11,6 +11,7 @@ use crate::{
         schema::{ConnectionNeed, Role, Schema},
         scope::{Reference, Target},
     },
+    rollout::Outline,
 };
 use petgraph::visit::EdgeRef as _;
 use std::{
@@ -128,6 +129,8 @@ impl Builder<'_> {
             Role::Data => self.schema.data(resource.kind.strip_prefix("data.").unwrap_or(&resource.kind)),
             Role::Managed | Role::Check => self.schema.kind(&resource.kind),
         };
+        let outline = resource.rollout.as_ref().and_then(|r| Outline::of(r, !resource.verify.is_empty()));
+        self.graph.rollouts.extend(outline.map(|outline| (declaration.clone(), outline)));
         let need = kind.map_or(ConnectionNeed::None, |k| k.connection.of(&resource.body));
         let probes = resource.verify.iter().map(|v| &v.probe).chain(&resource.body.blocks);
         if need == ConnectionNeed::Kubernetes

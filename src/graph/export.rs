@@ -1,7 +1,10 @@
-//! The graph as dot, mermaid, JSON or SVG, phases as clusters.
+//! The graph as dot, mermaid, JSON or SVG, phases as clusters. What is rolled out by colours is drawn step by step.
 
-use crate::graph::{Graph, Id, Node};
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use crate::{
+    graph::{Graph, Id, Node},
+    rollout::{Leg, Outline},
+};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 /// What is drawn: declarations by phase, and the edges between them with everything in between left out.
 struct Picture {
@@ -13,17 +16,39 @@ struct Picture {
     phases: Vec<(Arc<str>, Arc<str>)>,
 }
 
-fn picture(graph: &Graph) -> Picture {
+/// `stepwise` draws what is rolled out step by step; without it every declaration is one node.
+fn picture(graph: &Graph, stepwise: bool) -> Picture {
     let mut by_phase: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
     let mut edges = Vec::new();
+    // What depends on something that is rolled out comes after the last of its steps.
+    let mut last: BTreeMap<String, String> = BTreeMap::new();
+    let mut steps = Vec::new();
     for node in graph.index.keys() {
         let Some(declaration) = node.declaration() else { continue };
         let phase = graph.phase.get(declaration).cloned().unwrap_or_default();
-        by_phase.entry(phase).or_default().push(node.to_string());
+        let nodes = by_phase.entry(phase).or_default();
+        nodes.push(node.to_string());
         for before in graph.prerequisites(declaration) {
             edges.push((crate::graph::address(&before).to_string(), node.to_string()));
         }
+        let Some(outline) = graph.rollouts.get(declaration).filter(|_| stepwise) else { continue };
+        let mut before = node.to_string();
+        for (leg, words) in outline.told().filter(|(leg, _)| *leg != Leg::Apply) {
+            let step = format!("{node}: {words}");
+            nodes.push(step.clone());
+            steps.push((before.clone(), step.clone()));
+            before = step;
+            if leg != Leg::Retire {
+                last.insert(node.to_string(), before.clone());
+            }
+        }
     }
+    for (from, _) in &mut edges {
+        if let Some(last) = last.get(from) {
+            from.clone_from(last);
+        }
+    }
+    edges.extend(steps);
     let mut clusters: Vec<_> = by_phase.remove("").map(|nodes| (Arc::from(""), nodes)).into_iter().collect();
     clusters.extend(graph.phases.iter().map(|p| (p.clone(), by_phase.remove(p).unwrap_or_default())));
     edges.sort();
@@ -49,7 +74,7 @@ fn phase_edges(graph: &Graph) -> Vec<(Arc<str>, Arc<str>)> {
 /// Graphviz.
 #[must_use]
 pub fn dot(graph: &Graph) -> String {
-    let picture = picture(graph);
+    let picture = picture(graph, true);
     let quote = |s: &str| format!("\"{}\"", s.replace('\\', "\\\\").replace('"', "\\\""));
     let mut out = String::from("digraph plan {\n  rankdir = LR\n  node [shape = box]\n");
     for (at, (phase, nodes)) in picture.clusters.iter().enumerate() {
@@ -75,7 +100,7 @@ pub fn dot(graph: &Graph) -> String {
 /// Mermaid.
 #[must_use]
 pub fn mermaid(graph: &Graph) -> String {
-    let picture = picture(graph);
+    let picture = picture(graph, true);
     let mut ids: BTreeMap<&str, String> = BTreeMap::new();
     for node in picture.clusters.iter().flat_map(|(_, nodes)| nodes) {
         let id = format!("n{}", ids.len());
@@ -101,16 +126,25 @@ pub fn mermaid(graph: &Graph) -> String {
     out
 }
 
-/// JSON, versioned: `{"version":1,"phases":[..],"nodes":[{"address","phase"}],"edges":[{"from","to"}]}`.
+/// JSON, versioned: `{"version":1,"phases":[..],"nodes":[{"address","phase"}],"edges":[{"from","to"}]}`. What is rolled out by colours has a
+/// `rollout` as well: `{"strategy","steps":[{"step","weight","expected"}]}`, seconds; its edges are those of the whole.
 #[must_use]
 pub fn json(graph: &Graph) -> serde_json::Value {
-    let picture = picture(graph);
+    let picture = picture(graph, false);
+    let rollouts: BTreeMap<String, serde_json::Value> =
+        graph.rollouts.iter().map(|(d, outline)| (crate::graph::address(d).to_string(), steps(outline))).collect();
     let nodes: Vec<_> = picture
         .clusters
         .iter()
         .flat_map(|(phase, nodes)| {
+            let rollouts = &rollouts;
             nodes.iter().map(move |n| {
-                serde_json::json!({ "address": n, "phase": if phase.is_empty() { None } else { Some(&**phase) } })
+                let phase = if phase.is_empty() { None } else { Some(&**phase) };
+                let mut node = serde_json::json!({ "address": n, "phase": phase });
+                if let Some(rollout) = rollouts.get(n) {
+                    node["rollout"] = rollout.clone();
+                }
+                node
             })
         })
         .collect();
@@ -125,6 +159,18 @@ pub fn json(graph: &Graph) -> serde_json::Value {
     })
 }
 
+fn steps(outline: &Outline) -> serde_json::Value {
+    let step = |(leg, expected): &(Leg, Option<Duration>)| {
+        let mut step = serde_json::json!({ "step": leg.word(), "expected": expected.map(|time| time.as_secs()) });
+        if let Leg::Shift { weight, person } = leg {
+            step["weight"] = (*weight).into();
+            step["until_promoted"] = (*person).into();
+        }
+        step
+    };
+    serde_json::json!({ "strategy": outline.strategy, "steps": outline.legs.iter().map(step).collect::<Vec<_>>() })
+}
+
 const ROW: usize = 34;
 const CHARACTER: usize = 8;
 const MARGIN: usize = 16;
@@ -132,7 +178,7 @@ const MARGIN: usize = 16;
 /// A self-contained SVG: one column a phase, an arrow an edge. For bigger graphs use dot.
 #[must_use]
 pub fn svg(graph: &Graph) -> String {
-    let picture = picture(graph);
+    let picture = picture(graph, true);
     let escape = |s: &str| s.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     let mut body = String::new();
     let mut place: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();

@@ -20,6 +20,7 @@ pub use walk::Walk;
 use crate::{
     base::{Address, Span},
     lang::Declaration,
+    rollout::Outline,
 };
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -148,6 +149,8 @@ pub struct Graph {
     pub phase: BTreeMap<Declaration, Arc<str>>,
     /// Phases in order.
     pub phases: Vec<Arc<str>>,
+    /// What is rolled out by colours, and by which steps, as far as that is written out: for its export only, a walk knows one node for each.
+    pub rollouts: BTreeMap<Declaration, Outline>,
 }
 
 impl Graph {

@@ -73,3 +73,94 @@ fn phases_are_barriers_and_never_all_to_all() {
     let at = |name: &str| seen.iter().position(|s| s == name).unwrap();
     assert!(at("value.v0") < at("phase.one") && at("phase.one") < at("value.v99"));
 }
+
+fn rolled_out(rollout: &str) -> Graph {
+    let text = format!(
+        "{ENV}phase \"services\" {{}}\nkubernetes \"main\" {{\n  kubeconfig {{}}\n}}\nvariable \"some\" {{\n  type    = any\n  default = 1\n}}\n\
+         traffic \"web\" {{\n  phase = phase.services\n  service {{\n    namespace = \"a\"\n    name      = \"web\"\n  }}\n}}\n\
+         helm \"web\" {{\n  phase = phase.services\n  chart = \"c\"\n  namespace = \"a\"\n  verify \"ready\" {{\n    tcp {{\n      host = \"a\"\n      port = 1\n    }}\n  }}\n\
+         \x20 rollout {{\n    traffic = traffic.web\n{rollout}\n  }}\n}}\n\
+         value \"after\" {{\n  phase = phase.services\n  input = helm.web.name\n}}\n"
+    );
+    let (graph, said) = check(&text);
+    assert!(said.is_empty(), "{said:?}");
+    graph
+}
+
+/// The edges of a drawing that have to do with what is rolled out.
+fn drawn(graph: &Graph) -> Vec<String> {
+    dot(graph)
+        .lines()
+        .filter(|line| line.contains("->") && line.contains("helm.web"))
+        .map(str::trim)
+        .map(str::to_owned)
+        .collect()
+}
+
+const JUDGED: &str = "    verify \"errors\" {\n      tcp {\n        host = \"a\"\n        port = 1\n      }\n      every       = \"30s\"\n      consecutive = 3\n    }";
+
+#[test]
+fn a_blue_green_rollout_is_drawn_step_by_step_and_what_depends_on_it_comes_after_the_bake() {
+    let steps = "    strategy = \"blue_green\"\n    steps    = [10, { weight = 50, pause = \"5m\" }, { weight = 100, pause = true }]\n    bake     = \"15m\"\n    keep     = \"1h\"\n";
+    let graph = rolled_out(&format!("{steps}{JUDGED}"));
+    assert_eq!(
+        drawn(&graph),
+        [
+            r#""helm.web" -> "helm.web: verify""#,
+            r#""helm.web: 10 %, 1m" -> "helm.web: 50 %, 5m""#,
+            r#""helm.web: 100 %, until promoted" -> "helm.web: bake, 15m""#,
+            r#""helm.web: 50 %, 5m" -> "helm.web: 100 %, until promoted""#,
+            r#""helm.web: bake, 15m" -> "helm.web: old version retired after 1h""#,
+            r#""helm.web: bake, 15m" -> "value.after""#,
+            r#""helm.web: verify" -> "helm.web: 10 %, 1m""#,
+            r#""traffic.web" -> "helm.web""#,
+        ]
+    );
+    for drawing in [mermaid(&graph), svg(&graph)] {
+        assert!(drawing.contains("helm.web: bake, 15m"), "{drawing}");
+    }
+    // A walk knows nothing of it.
+    assert_eq!(before(&graph, "value.after"), ["helm.web"]);
+    let told = json(&graph);
+    let node = told["nodes"].as_array().unwrap().iter().find(|n| n["address"] == "helm.web").unwrap();
+    assert_eq!(node["rollout"]["strategy"], "blue_green");
+    let steps: Vec<String> = node["rollout"]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| format!("{} {} {}", s["step"], s["weight"], s["expected"]))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            "\"apply\" null null",
+            "\"verify\" null null",
+            "\"shift\" 10 60",
+            "\"shift\" 50 300",
+            "\"shift\" 100 null",
+            "\"bake\" null 900",
+            "\"retire\" null 3600",
+        ]
+    );
+    let edge =
+        |from: &str, to: &str| told["edges"].as_array().unwrap().contains(&serde_json::json!({"from": from, "to": to}));
+    assert!(edge("helm.web", "value.after"));
+}
+
+#[test]
+fn a_canary_ends_with_the_stable_version_and_what_is_not_written_out_is_one_step() {
+    let graph =
+        rolled_out(&format!("    strategy = \"canary\"\n    steps    = [var.some]\n    bake     = \"5m\"\n{JUDGED}"));
+    let steps: Vec<String> = graph.rollouts.values().flat_map(Outline::told).map(|(_, words)| words).collect();
+    assert_eq!(steps, ["new version", "verify", "steps", "bake, 5m", "stable updated", "canary retired"]);
+    assert!(drawn(&graph).contains(&r#""helm.web: stable updated" -> "value.after""#.to_owned()));
+}
+
+#[test]
+fn what_is_changed_in_place_is_one_node() {
+    for rollout in ["    strategy = \"rolling\"", "    strategy = var.some"] {
+        let graph = rolled_out(rollout);
+        assert!(graph.rollouts.is_empty());
+        assert_eq!(drawn(&graph).len(), 2, "{:?}", drawn(&graph));
+    }
+}

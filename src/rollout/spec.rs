@@ -110,10 +110,16 @@ impl Spec {
         Self { steps, bake: Duration::ZERO, analyses: BTreeMap::new(), ..self.clone() }
     }
 
+    /// How long a step is judged, where every measurement passes.
+    #[must_use]
+    pub fn judged(&self) -> Duration {
+        self.analyses.values().map(expected).max().unwrap_or_default()
+    }
+
     /// How long it takes at least, where every measurement passes and nobody has to be waited for.
     #[must_use]
     pub fn expected(&self) -> Duration {
-        let measured = self.analyses.values().map(expected).max().unwrap_or_default();
+        let measured = self.judged();
         let step = |step: &Step| match step.pause {
             Some(Pause::For(pause)) => pause.max(measured),
             _ => measured,
