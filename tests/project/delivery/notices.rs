@@ -159,6 +159,28 @@ fn a_failure_and_what_was_taken_back_are_told_by_their_names() {
 }
 
 #[test]
+fn what_changed_behind_our_back_is_told_when_somebody_looks_for_it() {
+    let mailbox = Mailbox::default();
+    let web = mailbox.open(&[200]);
+    let shop = shop(&web.url, "  events = [\"drifted\"]\n");
+    ends(&shop, &["apply", "--env", "dev", "--auto-approve"], 0);
+    ends(&shop, &["drift", "--env", "dev"], 0);
+    assert_eq!(mailbox.words(), Vec::<String>::new(), "where nothing drifted nobody is told");
+    let replicas = ["--set", "spec.replicas=7"];
+    let target = "object/web/Deployment/web-headlamp";
+    ends(&shop, &["sandbox", "drift", target, replicas[0], replicas[1]], 0);
+    ends(&shop, &["drift", "--env", "dev", "--detailed-exitcode"], 2);
+    assert_eq!(mailbox.words(), ["drifted"]);
+    let event = &mailbox.events()[0];
+    assert_eq!(event["data"]["drifted"], serde_json::json!(["helm.web"]), "{event}");
+    assert_eq!(event["data"]["environment"], "dev");
+    // What somebody leaves alone is nothing to be told of.
+    ends(&shop, &["drift", "--env", "dev", "--ignore", "helm.web", "--reason", "a test"], 0);
+    ends(&shop, &["drift", "--env", "dev"], 0);
+    assert_eq!(mailbox.words().len(), 1);
+}
+
+#[test]
 fn no_run_fails_or_hangs_by_whom_it_tells() {
     // One that takes the connection and says nothing, and one where nobody is.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
