@@ -183,6 +183,18 @@ impl Footprint {
         self.pods.iter().flat_map(of).collect()
     }
 
+    /// Whether every object is of a type of Kubernetes itself: what an operator makes of others is not among these.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let own = |group: &str| !group.contains('.') || group.ends_with(".k8s.io");
+        self.objects.iter().all(|part| own(&part.group))
+    }
+
+    /// Namespace and name of every service.
+    pub fn all_services(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.services.keys().map(|(namespace, name)| (namespace.as_str(), name.as_str()))
+    }
+
     /// The names of the services in a namespace.
     #[must_use]
     pub fn services(&self, namespace: &str) -> Vec<&str> {

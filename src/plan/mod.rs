@@ -3,6 +3,7 @@
 //! Reading order: [`Plan`] and its parts, [`Subject`] and [`Request`], [`make()`], then the rules: `decide`, `removal`,
 //! `envelope`, `fresh`.
 
+pub mod backend;
 pub mod clusters;
 pub mod connect;
 pub mod decide;

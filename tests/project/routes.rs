@@ -254,7 +254,7 @@ async fn a_side_of_an_http_route_has_the_health_of_its_endpoints_and_goes_withou
     let route = shop.open();
     let absent = Backend { service: "web-red".into(), ..shop.backend("blue") };
     let refused = route.bind(Side::Blue, &absent).await.unwrap_err();
-    assert_eq!(refused.class, Class::NotFound, "{refused}");
+    assert_eq!(refused.class, Class::Invalid, "{refused}");
     assert!(route.shift(Weights::to(Side::Green, 10)).await.unwrap_err().message.contains("nothing receives"));
     shop.bind(&*route).await;
     shop.until_ready("web-green", 2);

@@ -136,6 +136,13 @@ async fn a_shift_of_a_rule_is_one_call_and_is_proved_by_reading_back_on_moto() {
     let namespace = cluster.namespace("bound");
     let backend =
         |color: &str| Backend { service: format!("web-{color}"), namespace: namespace.clone(), port: "80".into() };
+    let missing = route.bind(Side::Blue, &backend("blue")).await.unwrap_err();
+    assert!(missing.message.contains(&format!("there is no Service {namespace}/web-blue")), "{missing}");
+    for color in ["blue", "green"] {
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": format!("web-{color}")},
+            "spec": {"selector": {"color": color}, "ports": [{"port": 80}]}});
+        cluster.post(&format!("/api/v1/namespaces/{namespace}/services"), &service).ok();
+    }
     route.bind(Side::Blue, &backend("blue")).await.unwrap();
     route.bind(Side::Green, &backend("green")).await.unwrap();
     let bindings = format!("/apis/elbv2.k8s.aws/v1beta1/namespaces/{namespace}/targetgroupbindings");

@@ -10,7 +10,10 @@ use crate::{
     graph::Id,
     kinds::{release_name, under_test},
     lang::{Declaration, configuration::Rollout as Declared},
-    plan::{Moment, Plan, Planned, Shift},
+    plan::{
+        Moment, Plan, Planned, Shift,
+        backend::{backend, text},
+    },
     state::Snapshot,
     world::Backend,
 };
@@ -177,29 +180,12 @@ impl<'r> Executor<'r> {
     fn backend(&mut self, unit: &Address, color: Color) -> Result<Option<Backend>, String> {
         let address = unit.with_color(Some(color));
         let value = self.evaluator.rollout(&address).map_err(|problems| tell(&problems))?;
-        let Some(backend) = value.as_ref().and_then(|v| v.get("backend")).filter(|b| !b.is_null()) else {
-            return Ok(None);
-        };
-        let text = |value: Option<&Value>| {
-            let value = value.filter(|v| !v.is_null())?;
-            value.as_str().map(str::to_owned).or_else(|| value.as_i64().map(|n| n.to_string()))
-        };
         let remembered = self.desk.store.with(|state| state.resources.get(&address).cloned());
         let own = |name: &str| {
             let resource = remembered.as_ref()?;
             text(resource.identity.get(name).map(Value::from_json).as_ref()).or_else(|| text(resource.inputs.get(name)))
         };
-        let service = text(backend.get("service")).ok_or_else(|| format!("{unit}: `backend` names no service"))?;
-        // What came from a rolling strategy bears its old name, and so does what it brings.
-        let wanted = release_name(&address);
-        let service = match own("name").filter(|name| *name != wanted) {
-            Some(name) if service.starts_with(&wanted) => service.replacen(&wanted, &name, 1),
-            _ => service,
-        };
-        let namespace = text(backend.get("namespace")).or_else(|| own("namespace"));
-        let namespace = namespace.ok_or_else(|| format!("{unit}: `backend` needs a namespace"))?;
-        let port = text(backend.get("port")).unwrap_or_else(|| "80".to_owned());
-        Ok(Some(Backend { service, namespace, port }))
+        backend(value.as_ref(), &address, own)
     }
 
     /// A rollout came back.

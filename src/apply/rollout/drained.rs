@@ -32,8 +32,7 @@ pub(in crate::apply) enum Left {
 /// # Errors
 /// A route that does not say how long.
 pub(in crate::apply) async fn drained(desk: &Desk<'_>, address: &Address, remembered: &Resource) -> Result<Left, End> {
-    let Some(color) = address.color().filter(|_| desk.mode != Mode::Destroy) else { return Ok(Left::Nothing) };
-    let unit = address.with_color(None);
+    let Some((unit, color)) = address.unit().filter(|_| desk.mode != Mode::Destroy) else { return Ok(Left::Nothing) };
     let found = desk.store.with(|state| {
         let standing = state.rollouts.get(&unit)?;
         let kept = standing.kept.as_ref().filter(|kept| kept.color == color && !kept.unused)?;

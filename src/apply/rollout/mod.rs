@@ -25,7 +25,7 @@ use crate::{
     plan::Shift,
     rollout::{Fact, Fault, Going, Next, PROVED_WITHIN, Stage},
     state::Record,
-    world::Weights,
+    world::{Class, Weights},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -146,7 +146,9 @@ impl Rollout<'_> {
             if let Err(failure) = route.bind(color.side(), backend).await {
                 let why =
                     format!("{color} could not be bound to its side of {}: {}", self.behind.traffic(), tell(&failure));
-                self.abort(going, why, Fault::Platform).await?;
+                // A service that is not there is what was rolled out; anything else is not.
+                let release = failure.class == Class::Invalid;
+                self.abort(going, why, if release { Fault::Release } else { Fault::Platform }).await?;
                 return Ok(());
             }
         }

@@ -1,6 +1,7 @@
 //! What the executor must hold, as lives of plans on the sandbox.
 
 mod adoption;
+mod backends;
 mod clusters;
 mod crashes;
 mod drift;

@@ -1,12 +1,16 @@
 //! A colour that lost its traffic keeps the requests that it has: it is retired once they are over.
 
-use super::rollouts::{ONE, TWO, Version, alarm, green, lab, objects, releases, text, unit};
+use super::{
+    rollouts::{ONE, TWO, Version, alarm, green, lab, objects, releases, text, unit},
+    shared::put,
+};
 use crate::{
     apply::{Interrupt, Options, testing::Lab},
     base::{Address, Color, Event, Events, RunEnd},
     plan,
     world::World as _,
 };
+use serde_json::json;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -89,7 +93,15 @@ async fn a_new_colour_that_had_a_share_is_undone_once_its_requests_are_over() {
         lab.applied().await;
         let mut next = text(TWO);
         if bad {
-            // Its targets are never well, so that it never gets any traffic.
+            // A service that is there and selects nothing: its targets are never well, so that it never gets any traffic.
+            put(
+                &lab,
+                &json!({
+                    "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web-none", "namespace": "web"},
+                    "spec": {"selector": {"nobody": "here"}, "ports": [{"port": 80}]},
+                }),
+            )
+            .await;
             next = next.replace("web-${self.color}-headlamp\"\n      port    = 80", "web-none\"\n      port    = 80");
         } else {
             alarm(&lab, "green", "ALARM");

@@ -19,14 +19,15 @@ async fn refused(lab: &Lab) -> Vec<Diagnostic> {
 }
 
 /// The one problem there is, by its code; what it says.
-async fn refused_for(lab: &Lab, code: &str) -> String {
+pub(super) async fn refused_for(lab: &Lab, code: &str) -> String {
     let problems = refused(lab).await;
     let codes: Vec<&str> = problems.iter().map(|p| &*p.code).collect();
     assert_eq!(codes, [code], "{problems:?}");
-    // It stands at the `rollout` block.
+    // It stands at the block that is meant.
     let text = &lab.files["p/a.hcl"];
     let span = &problems[0].labels[0].span;
-    assert!(text[span.range()].starts_with("rollout"), "{:?}", &text[span.range()]);
+    let place = if code == "rollout_backend" { "backend" } else { "rollout" };
+    assert_eq!(&text[span.range()], place);
     problems[0].summary.clone()
 }
 
@@ -98,17 +99,25 @@ fn claiming(tag: &str, claim: &str) -> String {
     objects(tag, "web-${self.color}").replace("spec: { containers", &volumes)
 }
 
-async fn put_claim(lab: &Lab, name: &str, mode: &str) {
+/// Somebody else makes an object.
+pub(super) async fn put(lab: &Lab, object: &Json) {
     let subject = lab.subject().await;
     let remembered = &subject.state.resources[&Address::root("helm", "controller")];
     let connection = plan::remembered_connections(&subject, remembered).cluster.unwrap();
     let kubernetes = lab.world.cluster(&connection).unwrap().kubernetes;
-    let claim: Json = json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "default"},
-        "spec": {"storageClassName": "", "accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}},
-    });
     let options = ApplyOptions { manager: "them".to_owned(), force: false, dry_run: false };
-    kubernetes.apply(&claim, &options).await.unwrap();
+    kubernetes.apply(object, &options).await.unwrap();
+}
+
+async fn put_claim(lab: &Lab, name: &str, mode: &str) {
+    put(
+        lab,
+        &json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "default"},
+            "spec": {"storageClassName": "", "accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}},
+        }),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 
 mod alb;
 mod change;
+mod receiver;
 mod route;
 mod schema;
 

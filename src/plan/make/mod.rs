@@ -4,6 +4,7 @@
 //! One task walks and evaluates; looks run beside it, bounded by the request's parallelism.
 
 mod ahead;
+mod backends;
 mod drift;
 mod finish;
 
@@ -168,6 +169,8 @@ struct Maker<'s> {
     starting: BTreeSet<Address>,
     /// Modules of which this walk found that their other colour is to be looked at.
     starts: BTreeSet<Address>,
+    /// Services that are to receive the traffic of colours.
+    backends: backends::Backends,
     /// Colours that are kept warm.
     debts: Vec<Debt>,
     /// Colours that what was seen of the other one asks for, each for a node that is still open.
@@ -240,6 +243,7 @@ impl<'s> Maker<'s> {
             prints: BTreeMap::new(),
             starting,
             starts: BTreeSet::new(),
+            backends: backends::Backends::default(),
             debts: Vec::new(),
             more: Vec::new(),
             silent: silent::Silent::new(),
@@ -294,6 +298,7 @@ impl<'s> Maker<'s> {
         self.drift_inside();
         self.undeclared_imports();
         self.unmet_needs();
+        self.missing_backends().await;
         if self.request.mode == Mode::Normal {
             self.removals().await;
         }

@@ -31,13 +31,17 @@ impl<'s> Maker<'s> {
     /// which is told.
     pub(super) fn clashes(&mut self, instance: &Instance, preview: Option<&Preview>) -> bool {
         let address = &instance.address;
-        let Some(unit) = self.unit_of(address) else { return false };
         let Some(prints) = self.prints(instance, preview) else { return false };
+        self.note_services(instance, &prints.now);
+        let Some(unit) = self.unit_of(address) else { return false };
         let (live, next) = self.units.get(&unit).map(|unit| (unit.live, unit.next)).unwrap_or_default();
         let clash = match live.filter(|_| next == address.color()) {
             Some(live) => self.clash(&unit, live, &prints.now, true),
             None => Clash::default(),
         };
+        if next == address.color() {
+            self.note_backend(instance, &unit, &prints.now);
+        }
         self.prints.insert(address.clone(), prints);
         self.tell(&unit, &clash, live.zip(next))
     }

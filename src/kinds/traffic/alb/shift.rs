@@ -3,7 +3,7 @@
 use super::{binding, failure, stickiness, wanted::Groups};
 use crate::{
     base::{Side, Value},
-    kinds::Context,
+    kinds::{Context, traffic::receiver},
     world::{Backend, Class, Outcome, Routed, RuleChange, TargetHealth, Traffic, Weights},
 };
 use async_trait::async_trait;
@@ -54,6 +54,7 @@ impl Traffic for Alb {
             failure(Class::NotFound, "DescribeTargetGroups", &self.context, format!("there is no target group {group}"))
         };
         let found = self.context.patiently(|| balancers.describe_target_group(group)).await?.ok_or_else(missing)?;
+        receiver::port(self.release()?, backend).await?;
         let wanted = binding::Binding { address: &self.context.address, side, group: &found, backend };
         binding::bind(self.release()?, &wanted).await
     }

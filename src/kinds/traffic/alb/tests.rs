@@ -323,13 +323,24 @@ async fn a_new_rule_begins_on_blue_unless_only_green_has_targets_that_are_well()
     let route = ingress.open(&inputs);
     let backend = Backend { service: "web".into(), namespace: "default".into(), port: "http".into() };
     let missing = route.bind(Side::Green, &backend).await.unwrap_err();
-    assert!(missing.hint.is_some_and(|hint| hint.contains("aws-load-balancer-controller")), "{}", missing.message);
-
+    assert!(missing.message.contains("there is no Service default/web to send traffic to; default has"), "{missing}");
     let cluster = ingress.bench.context(&web()).cluster.unwrap().1.kubernetes;
     let apply = async |object: Json| {
         let options = ApplyOptions { manager: "test".into(), force: false, dry_run: false };
         cluster.apply(&object, &options).await.unwrap();
     };
+    let labels = json!({"app": "web"});
+    apply(json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": "web"}]},
+    }))
+    .await;
+    let wrong = Backend { port: "8081".into(), ..backend.clone() };
+    let missing = route.bind(Side::Green, &wrong).await.unwrap_err();
+    assert!(missing.message.contains("Service default/web has no port 8081; it has 80"), "{missing}");
+    let missing = route.bind(Side::Green, &backend).await.unwrap_err();
+    assert!(missing.hint.is_some_and(|hint| hint.contains("aws-load-balancer-controller")), "{}", missing.message);
+
     apply(json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "targetgroupbindings.elbv2.k8s.aws"},
@@ -338,17 +349,11 @@ async fn a_new_rule_begins_on_blue_unless_only_green_has_targets_that_are_well()
             "versions": [{"name": "v1beta1", "served": true, "storage": true}]},
     }))
     .await;
-    let labels = json!({"app": "web"});
     apply(json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
         "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": {
             "metadata": {"labels": labels, "annotations": {"sandbox.terrace.dev/ready-after": "20s"}},
             "spec": {"containers": [{"name": "web", "image": "web", "ports": [{"name": "web", "containerPort": 8080}]}]}}},
-    }))
-    .await;
-    apply(json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"},
-        "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": "web"}]},
     }))
     .await;
     let pass = async |seconds| ingress.bench.sandbox.clock().sleep(Duration::from_secs(seconds)).await;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{Side, Value},
-    kinds::Context,
+    kinds::{Context, traffic::receiver},
     world::{Backend, Class, ObjectRef, Outcome, Routed, TargetHealth, Traffic, Weights},
 };
 use async_trait::async_trait;
@@ -46,32 +46,12 @@ impl Route {
         let sides = Sides::of(self.form, &object);
         Ok((object, sides))
     }
-
-    /// The number of a service's port.
-    async fn port(&self, backend: &Backend) -> Outcome<u16> {
-        let reference = ObjectRef {
-            api_version: "v1".to_owned(),
-            kind: "Service".to_owned(),
-            namespace: Some(backend.namespace.clone()),
-            name: backend.service.clone(),
-        };
-        let missing = || failure(Class::NotFound, &self.context, format!("there is no {reference} to send traffic to"));
-        let service = live(&self.context, &reference).await?.ok_or_else(missing)?;
-        let ports = service["spec"]["ports"].as_array().map_or(&[][..], Vec::as_slice);
-        let number: Option<u64> = backend.port.parse().ok();
-        let is_meant =
-            |port: &&Json| port["name"] == *backend.port || (number.is_some() && port["port"].as_u64() == number);
-        let named = ports.iter().find(is_meant);
-        let number = named.and_then(|port| u16::try_from(port["port"].as_u64()?).ok());
-        let none = || failure(Class::NotFound, &self.context, format!("{reference} has no port {}", backend.port));
-        number.ok_or_else(none)
-    }
 }
 
 #[async_trait]
 impl Traffic for Route {
     async fn bind(&self, side: Side, backend: &Backend) -> Outcome<()> {
-        let port = self.port(backend).await?;
+        let port = receiver::port(&self.context, backend).await?;
         let (_, mut sides) = self.ours().await?;
         let bound = Bound { service: backend.service.clone(), namespace: backend.namespace.clone(), port };
         if self.form == Form::Service && Some(&backend.namespace) != self.object.namespace.as_ref() {
