@@ -572,3 +572,34 @@ async fn a_rollout_that_nothing_verifies_or_moves_is_refused() {
         assert!(problems.iter().all(|p| p.code == "rollout_steps"), "{steps}: {problems:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_of_the_sandbox_carries_a_rollout_step_by_step() {
+    let crd = |kind: &str, plural: &str| {
+        format!(
+            "    apiVersion: apiextensions.k8s.io/v1\n    kind: CustomResourceDefinition\n    metadata: {{ name: {plural}.gateway.networking.k8s.io }}\n    \
+             spec: {{ group: gateway.networking.k8s.io, scope: Namespaced, names: {{ kind: {kind}, plural: {plural} }}, versions: [ {{ name: v1, served: true, storage: true }} ] }}\n    ---\n"
+        )
+    };
+    let brings = format!(
+        "manifest \"gateway\" {{\n  phase = phase.base\n  yaml  = <<-EOT\n{}{}    apiVersion: gateway.networking.k8s.io/v1\n    kind: Gateway\n    metadata: {{ name: edge, namespace: default }}\n    \
+         spec: {{ gatewayClassName: any, listeners: [ {{ name: http, port: 80, protocol: HTTP }} ] }}\n  EOT\n}}\n",
+        crd("HTTPRoute", "httproutes"),
+        crd("Gateway", "gateways")
+    );
+    let over = |tag: &str| {
+        let service = "  service {\n    name      = \"web\"\n    namespace = \"default\"\n  }";
+        let gateway = "  gateway {\n    namespace = \"default\"\n    parent    = \"edge\"\n  }\n  depends_on = [manifest.gateway]";
+        let declared = objects(tag, "web-${self.color}");
+        assert!(declared.contains(service));
+        let declared =
+            declared.replace(service, gateway).replace("bake     = ", "steps    = [10, 50, 100]\n    bake     = ");
+        format!("{declared}{brings}")
+    };
+    let mut lab = lab(ONE);
+    lab.write(&over("1"));
+    lab.applied().await;
+    lab.write(&over("2"));
+    lab.applied().await;
+    assert_eq!(lab.subject().await.state.live_color(&Address::root("manifest", "web")), Some(Color::Green));
+}

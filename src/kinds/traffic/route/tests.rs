@@ -132,6 +132,54 @@ async fn an_http_route_moves_by_its_weights_and_a_plan_shows_no_difference_for_t
     assert_eq!(shop.api.get(&super::Form::Gateway.reference("shop", "web")).await.unwrap(), None);
 }
 
+#[tokio::test]
+async fn a_gateway_of_the_sandbox_says_a_moment_later_what_became_of_a_route() {
+    let shop = Shop::new().await;
+    let crd = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "gateways.gateway.networking.k8s.io"},
+        "spec": {"group": "gateway.networking.k8s.io", "scope": "Namespaced",
+            "names": {"kind": "Gateway", "plural": "gateways"},
+            "versions": [{"name": "v1", "served": true, "storage": true}]},
+    });
+    shop.apply(&crd, "test").await;
+    shop.bench.apply(&web(), &gateway("/")).await.unwrap();
+    let route = shop.open();
+    bind_both(&*route).await;
+    let pass = async |seconds| shop.bench.sandbox.clock().sleep(Duration::from_secs(seconds)).await;
+    let unproved = async || route.read().await.unwrap().unproved;
+    pass(10).await;
+    assert!(unproved().await.unwrap().contains("no controller has taken it up"), "there is no gateway");
+    let edge = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+        "metadata": {"name": "edge", "namespace": "shop"},
+        "spec": {"gatewayClassName": "any", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
+    });
+    let made = shop.apply(&edge, "test").await;
+    assert_eq!(made["status"]["conditions"][1]["type"], "Programmed");
+    for green in [10, 50] {
+        route.shift(Weights::to(Side::Green, green)).await.unwrap();
+        let generation = shop.object(super::Form::Gateway).await["metadata"]["generation"].as_i64().unwrap();
+        let why = unproved().await.unwrap();
+        assert!(why.contains(&format!("has seen generation {}", generation - 1)), "{why}");
+        pass(3).await;
+        assert_eq!(unproved().await, None);
+    }
+    // What it says of a service that is gone is what a controller says.
+    let reference = ObjectRef {
+        api_version: "v1".into(),
+        kind: "Service".into(),
+        namespace: Some("shop".into()),
+        name: "web-green".into(),
+    };
+    shop.api.delete(&reference, None).await.unwrap();
+    let why = unproved().await.unwrap();
+    assert!(
+        why.contains("ResolvedRefs is not True at the gateway edge: BackendNotFound: Service shop/web-green"),
+        "{why}"
+    );
+}
+
 #[test]
 fn a_route_is_in_force_when_every_parent_says_so_of_this_generation() {
     let told = |accepted: &str, resolved: &str, seen: i64| {

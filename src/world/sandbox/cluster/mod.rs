@@ -7,6 +7,7 @@ mod addon;
 mod admission;
 mod apply;
 mod endpoints;
+mod gateway;
 mod helm;
 mod inspect;
 mod kubernetes;

@@ -25,6 +25,9 @@ pub(super) struct Record {
     /// How its pods stand, where it has a pod template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rollout: Option<Rollout>,
+    /// When this generation of a route was written, which its controller takes a moment to see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) changed: Option<Timestamp>,
     /// Lines about it that no controller derives, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) events: Vec<String>,

@@ -6,7 +6,7 @@ use super::{
     super::Tx,
     admission,
     apply::{self, Applier},
-    endpoints,
+    endpoints, gateway,
     record::{self, Record, Server},
     removal,
     types::{self, group},
@@ -167,9 +167,11 @@ fn settle_write(tx: &mut Tx<'_>, cluster: &str, written: Written) -> Outcome<Jso
     let mut record = Record {
         object: merged,
         rollout: before.as_ref().and_then(|b| b.rollout.clone()),
+        changed: None,
         events: before.as_ref().map(|b| b.events.clone()).unwrap_or_default(),
     };
     stamp_metadata(tx, cluster, before.as_ref(), &mut record.object, dry_run);
+    record.changed = gateway::written(before.as_ref(), &record.object, tx.now());
     if workload::is_workload(&object) {
         workload::written(before.as_ref(), &mut record, nodes, tx.now());
     }
@@ -293,6 +295,8 @@ pub(super) fn view(tx: &Tx<'_>, cluster: &str, record: &Record) -> Json {
     let aged = |seconds| age(tx, record).is_some_and(|age| age >= SignedDuration::from_secs(seconds));
     let status = match (reference.api_version.as_str(), reference.kind.as_str()) {
         _ if workload::is_workload(&reference) => workload::status(tx, cluster, record),
+        _ if gateway::is_route(&reference) => gateway::route_status(tx, cluster, record),
+        _ if gateway::is_gateway(&reference) => gateway::status(record),
         ("v1", "Namespace") => {
             json!({"phase": if record.is_terminating() { "Terminating" } else { "Active" }})
         }
