@@ -1,7 +1,7 @@
 //! What a `rollout` block asks for, once it is evaluated: strategy, steps, times, and what judges it.
 
 use crate::{
-    base::{Address, Diagnostic, Diagnostics, Span, Value, parse_duration},
+    base::{Address, Color, Diagnostic, Diagnostics, Side, Span, Value, parse_duration},
     lang::{ast::Block, configuration::Rollout},
     rollout::Limits,
 };
@@ -15,6 +15,19 @@ pub enum Strategy {
     BlueGreen,
     /// The new version beside the stable one for a share of the traffic; then the stable one is updated, and the canary goes.
     Canary,
+}
+
+impl Strategy {
+    /// What stands on a side of the route.
+    #[must_use]
+    pub const fn on(self, side: Side) -> Color {
+        match (self, side) {
+            (Self::BlueGreen, Side::Blue) => Color::Blue,
+            (Self::BlueGreen, Side::Green) => Color::Green,
+            (Self::Canary, Side::Blue) => Color::Stable,
+            (Self::Canary, Side::Green) => Color::Canary,
+        }
+    }
 }
 
 /// How long a step is held once its traffic is proved.

@@ -25,6 +25,9 @@ pub struct Standing {
     /// How the last one ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last: Option<Ended>,
+    /// Which colour it was when it went back to the rolling strategy: that side of the route has its traffic.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub was: Option<Color>,
 }
 
 /// A colour that has no traffic any more: a debt that is paid by retiring it (rule 35).
@@ -123,6 +126,6 @@ impl Standing {
     /// True where nothing of it is left to be known.
     #[must_use]
     pub const fn is_over(&self) -> bool {
-        self.live.is_none() && self.kept.is_none() && self.going.is_none()
+        self.live.is_none() && self.kept.is_none() && self.going.is_none() && self.was.is_none()
     }
 }

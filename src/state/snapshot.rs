@@ -220,7 +220,16 @@ impl Snapshot {
     }
 
     fn color_gone(&mut self, address: &Address) {
-        let Some((unit, color)) = address.unit() else { return };
+        let Some((unit, color)) = address.unit() else {
+            // What it was before it went back to the rolling strategy goes with it.
+            if let Some(standing) = self.rollouts.get_mut(address) {
+                standing.was = None;
+                if standing.is_over() {
+                    self.rollouts.remove(address);
+                }
+            }
+            return;
+        };
         if self.parts(&unit, color).next().is_some() {
             return;
         }
@@ -237,7 +246,9 @@ impl Snapshot {
     fn color_moved(&mut self, from: &Address, to: &Address) {
         let Some((unit, was)) = from.unit() else {
             if let Some((unit, color)) = to.unit() {
-                self.rollouts.entry(unit).or_default().live.get_or_insert(color);
+                let standing = self.rollouts.entry(unit).or_default();
+                standing.live.get_or_insert(color);
+                standing.was = None;
             }
             return;
         };
@@ -248,7 +259,8 @@ impl Snapshot {
             }
             self.rollouts.entry(unit).or_insert(standing);
         } else {
-            let rest = rollout::Standing { live: None, going: None, ..standing };
+            let was = standing.live.or(standing.was);
+            let rest = rollout::Standing { live: None, going: None, was, ..standing };
             if !rest.is_over() {
                 self.rollouts.insert(unit, rest);
             }

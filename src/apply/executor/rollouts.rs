@@ -168,8 +168,13 @@ impl<'r> Executor<'r> {
         let Some(own) = self.evaluator.get(address) else { return probe.clone() };
         let probe = crate::kinds::probe_defaults(probe, own);
         let text = |name: &str| own.get(name).and_then(Value::as_str);
-        let (Some(_), Some(name)) = (address.color(), text("name")) else { return probe };
+        let Some(name) = text("name") else { return probe };
         let plain = release_name(&address.with_color(None));
+        // What went back to the rolling strategy still bears the name of the colour that it was.
+        let was = || COLORS.iter().any(|color| release_name(&address.with_color(Some(*color))) == name);
+        if address.color().is_none() && !was() {
+            return probe;
+        }
         // What a chart brings bears the release's name, or that and the chart's.
         let chart = text("chart").and_then(|chart| chart.rsplit('/').next()).unwrap_or_default();
         let names = [(plain.clone(), name.to_owned()), (format!("{plain}-{chart}"), format!("{name}-{chart}"))];

@@ -22,8 +22,9 @@ use crate::{
         work::{End, tell},
     },
     base::{Address, Event, elapsed, format_duration, later},
+    lang::configuration::OnFailure,
     plan::Shift,
-    rollout::{Fact, Fault, Going, Next, PROVED_WITHIN, Stage},
+    rollout::{Fact, Fault, Going, Next, PROVED_WITHIN, Stage, TARGETS_WITHIN},
     state::Record,
     world::{Class, Weights},
 };
@@ -33,6 +34,8 @@ use tokio::sync::watch;
 
 /// How long it takes at most until a word of a person, or of another thing in the phase, is heard.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
+/// How often it is recorded that somebody looks, where no measurement says so.
+const LOOKED_EVERY: Duration = Duration::from_secs(30);
 /// How long all traffic may take to be back before a person is needed. It is tried again all the while.
 const BACK_WITHIN: Duration = Duration::from_secs(15 * 60);
 
@@ -183,6 +186,12 @@ impl Rollout<'_> {
         if let Some(gets) = gets {
             match route.health(gets.side()).await {
                 Ok(health) if health.is_healthy() => {}
+                // The stable one was just updated, and takes its time.
+                Ok(health) if share == 0 && self.now() < later(going.entered, TARGETS_WITHIN + going.away) => {
+                    self.say(&format!("{gets}: {health}"));
+                    self.wait(self.later(ASKED_EVERY)).await;
+                    return Ok(());
+                }
                 Ok(health) => {
                     let why =
                         format!("before it gets {} %, its targets are not healthy: {health}", weights.of(gets.side()));
@@ -215,6 +224,10 @@ impl Rollout<'_> {
                 self.say(&format!("{} left of {}", format_duration(rest), stage(going)));
             }
             self.wait(until.min(self.later(HEARD_WITHIN))).await;
+            // What nothing measures is known to have been looked at only by this.
+            if elapsed(going.looked, self.now()) >= LOOKED_EVERY {
+                self.take(going, Fact::Looked).await?;
+            }
             return Ok(());
         }
         let facts = self.measure(going, due).await;
@@ -240,6 +253,12 @@ impl Rollout<'_> {
         let told = match going.from.filter(|_| moved) {
             None => "no traffic was moved".to_owned(),
             Some(from) => {
+                if let Some(stays) =
+                    route.would_go_dark(from, self.later(PROVED_WITHIN), |until| Box::pin(self.wait(until))).await
+                {
+                    let command = "terrace resume".to_owned();
+                    return Ok(End::Stuck { why: format!("{why}; {stays}"), command });
+                }
                 let until = self.later(BACK_WITHIN);
                 let weights = Weights::to(from.side(), 100);
                 loop {
@@ -256,9 +275,20 @@ impl Rollout<'_> {
                 format!("all traffic is back on {from}")
             }
         };
-        let kept = format_duration(going.spec.keep);
         self.take(going, Fact::Aborted).await?;
-        Ok(End::Failed(format!("{why}; {told}; {to} is kept for {kept} to be looked at")))
+        let undone = self
+            .desk
+            .subject
+            .configuration
+            .phases
+            .iter()
+            .any(|phase| phase.name == self.phase && phase.on_failure == OnFailure::Rollback);
+        let left = if undone {
+            format!("{to} is undone with its phase")
+        } else {
+            format!("{to} is kept for {} to be looked at", format_duration(going.spec.keep))
+        };
+        Ok(End::Failed(format!("{why}; {told}; {left}")))
     }
 
     async fn take(&self, going: &mut Going, fact: Fact) -> Result<(), End> {

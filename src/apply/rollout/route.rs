@@ -18,6 +18,8 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 /// How long one call to the route is tried again while it fails in a way that may pass.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the health of both sides may take to be told before traffic goes back.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 /// How often what is waited for at the route is asked about.
 pub(super) const ASKED_EVERY: Duration = Duration::from_millis(500);
 
@@ -92,6 +94,37 @@ impl Route {
 
     pub(super) async fn read(&self) -> Outcome<Routed> {
         self.patiently(|| self.traffic.read()).await
+    }
+
+    /// Why traffic does not go back to a colour: nobody would answer it there, and somebody does where it is. What is only coming up there
+    /// is waited for until then. Nothing where that cannot be told at once: taking traffic back waits for nothing else.
+    pub(super) async fn would_go_dark<'a>(
+        &self,
+        to: Color,
+        until: Timestamp,
+        wait: impl Fn(Timestamp) -> BoxFuture<'a, ()> + Send + Sync,
+    ) -> Option<String> {
+        let from = to.other();
+        loop {
+            let asking = async {
+                Some((self.traffic.health(to.side()).await.ok()?, self.traffic.health(from.side()).await.ok()?))
+            };
+            let (there, here) = tokio::select! {
+                biased;
+                told = asking => told?,
+                () = self.context.clock.sleep(TOLD_WITHIN) => return None,
+            };
+            if there.healthy > 0 || here.healthy == 0 {
+                return None;
+            }
+            let now = self.context.clock.now();
+            if there.initial == 0 || now >= until {
+                return Some(format!(
+                    "{to} has no healthy target ({there}) while {from} has ({here}): traffic stays where it is"
+                ));
+            }
+            wait(later(now, ASKED_EVERY).min(until)).await;
+        }
     }
 
     /// Moves traffic by one call, then reads it back until it is in force; `wait` passes the time between two looks. In words where it is not
@@ -181,6 +214,11 @@ pub(in crate::apply) async fn switch_back(desk: &Desk<'_>, unit: &Address) -> Re
         let record = |fact| Record::Rollout { unit: unit.clone(), at, fact };
         desk.store.commit(facts.into_iter().map(record).collect())
     };
+    let stays = |why: String| End::Failed(format!("its traffic could not be brought back to {back}: {why}"));
+    let wait = |until| clock.sleep(elapsed(clock.now(), until));
+    if let Some(why) = route.would_go_dark(back, later(clock.now(), PROVED_WITHIN), wait).await {
+        return Err(stays(why));
+    }
     match way {
         Way::Resumed => {}
         Way::Aborted => {
@@ -201,10 +239,8 @@ pub(in crate::apply) async fn switch_back(desk: &Desk<'_>, unit: &Address) -> Re
             note(vec![began, Fact::TargetsHealthy, Fact::Moving { share: 100 }]).await?;
         }
     }
-    let until = later(clock.now(), PROVED_WITHIN);
-    let wait = |until| clock.sleep(elapsed(clock.now(), until));
-    let proved = route.prove(Weights::to(back.side(), 100), until, wait).await;
-    proved.map_err(|why| End::Failed(format!("its traffic could not be brought back to {back}: {why}")))?;
+    let proved = route.prove(Weights::to(back.side(), 100), later(clock.now(), PROVED_WITHIN), wait).await;
+    proved.map_err(stays)?;
     let facts = match way {
         Way::Aborted => vec![Fact::Aborted],
         Way::Resumed | Way::Undone => vec![Fact::Moved { share: 100 }, Fact::Finished],

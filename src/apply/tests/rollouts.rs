@@ -333,6 +333,108 @@ async fn what_was_rolling_is_blue_under_its_old_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_went_back_to_rolling_as_green_is_green_again_and_a_stable_one_is_blue() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    assert_eq!(second(&mut lab, TWO).await.end, RunEnd::Succeeded);
+    let report = second(&mut lab, Version { strategy: "rolling", ..TWO }).await;
+    assert_eq!(report.end, RunEnd::Succeeded, "{}", failure(&report));
+    // Its traffic is on the green side, and so is it.
+    lab.write(&text(Version { tag: "three", strategy: "canary", ..ONE }));
+    let Err(plan::Error::Problems(problems)) = lab.try_plan().await else { panic!("a stable one on the green side") };
+    assert!(problems.iter().any(|p| p.code == "rollout_strategy"), "{problems:?}");
+    let report = second(&mut lab, Version { tag: "three", ..ONE }).await;
+    assert_eq!(report.end, RunEnd::Succeeded, "{}", failure(&report));
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0));
+    assert_eq!(releases(&lab), ["web-blue", "web-green"]);
+    // To another strategy only once the other side is free.
+    let canary = Version { tag: "three", strategy: "canary", steps: "[20, 60]", bake: "1m", ..ONE };
+    lab.write(&text(canary));
+    let Err(plan::Error::Problems(problems)) = lab.try_plan().await else { panic!("green is still warm") };
+    assert!(problems.iter().any(|p| p.hint.as_deref().is_some_and(|h| h.contains("rollout finish"))), "{problems:?}");
+    let request =
+        Request { mode: Mode::Retire, retire: vec![unit().with_color(Some(Color::Green))], ..Request::default() };
+    let made = plan::make(&lab.subject().await, &request, &NoEvents).await.unwrap();
+    assert_eq!(lab.apply_made(made).await.unwrap().end, RunEnd::Succeeded);
+    // Its pods bear another word for its colour: that is a change, which the canary tries first.
+    lab.applied().await;
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Stable), 0));
+    assert_eq!(releases(&lab), ["web-blue", "web-canary"], "the stable one is what was blue");
+    let report = second(&mut lab, Version { tag: "four", ..canary }).await;
+    assert_eq!(report.end, RunEnd::Succeeded, "{}", failure(&report));
+    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Stable), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traffic_does_not_go_back_to_where_nobody_answers() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    // Blue loses its pods while green is tried, and then green is found to be bad.
+    lab.write(&text(Version { steps: "[{ weight = 10, pause = true }, 100]", ..TWO }));
+    let made = lab.plan().await;
+    let saved = plan::saved(made.plan, made.attachment).unwrap();
+    let (subject, store) = (lab.subject().await, lab.store().await);
+    let run = crate::apply::run(subject, saved, store, Lab::options(), std::sync::Arc::new(NoEvents));
+    let meanwhile = async {
+        loop {
+            let state = crate::state::load(&*lab.ledger()).await.unwrap();
+            let going = state.rollouts.get(&unit()).and_then(|s| s.going.clone());
+            if going.is_some_and(|going| going.paused.is_some()) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let target = "object/web/Deployment/web-blue-headlamp".to_owned();
+        let set = vec![("spec.replicas".to_owned(), "0".to_owned())];
+        lab.world.drift(&sandbox::Drift { target, set, ..sandbox::Drift::default() }).unwrap();
+        alarm(&lab, "green", "ALARM");
+    };
+    let (report, ()) = futures::join!(Box::pin(run), meanwhile);
+    let report = report.unwrap();
+    assert_eq!(report.end, RunEnd::Stuck, "{}", failure(&report));
+    assert!(failure(&report).contains("blue has no healthy target"), "{}", failure(&report));
+    assert_eq!(green(&lab).await, 10, "it stays where it was");
+    assert_eq!(releases(&lab), ["web-blue", "web-green"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bake_that_nothing_judges_goes_on_where_it_was() {
+    let unjudged = |version| {
+        let text = text(version);
+        let (before, rest) = text.split_once("    verify \"errors\"").unwrap();
+        let (_, after) = rest.split_once("consecutive = 2\n    }\n").unwrap();
+        format!("{before}{after}")
+    };
+    let mut lab = lab(ONE);
+    lab.write(&unjudged(ONE));
+    lab.applied().await;
+    lab.write(&unjudged(TWO));
+    let made = lab.plan().await;
+    let saved = plan::saved(made.plan, made.attachment).unwrap();
+    let (subject, store, options) = (lab.subject().await, lab.store().await, Lab::options());
+    let interrupt = options.interrupt.clone();
+    let run = crate::apply::run(subject, saved, store, options, std::sync::Arc::new(NoEvents));
+    let person = async {
+        loop {
+            let state = crate::state::load(&*lab.ledger()).await.unwrap();
+            let going = state.rollouts.get(&unit()).and_then(|s| s.going.clone());
+            if let Some(going) = going.filter(|going| going.stage == Stage::Bake)
+                && going.in_stage(lab.world.clock().now()) > std::time::Duration::from_secs(10 * 60)
+            {
+                interrupt.ask();
+                return going.entered;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (report, began) = futures::join!(Box::pin(run), person);
+    assert_eq!(report.unwrap().end, RunEnd::Interrupted);
+    assert_eq!(lab.resumed().await.end, RunEnd::Succeeded);
+    let took = lab.world.clock().now().duration_since(began).as_secs();
+    assert!((15 * 60..17 * 60).contains(&took), "the bake began again: {took}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_canary_takes_a_share_then_the_stable_one_is_updated_and_the_canary_goes() {
     let first = Version { strategy: "canary", steps: "[20, 60]", bake: "5m", ..ONE };
     let mut lab = lab(first);

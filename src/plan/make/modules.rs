@@ -66,8 +66,9 @@ impl Maker<'_> {
         {
             return;
         }
+        let was = self.state.rollouts.get(unit).and_then(|standing| standing.was).unwrap_or(Color::Blue);
         for part in self.parts_without_color(unit) {
-            if let Some(to) = part.painted(unit, Some(Color::Blue)) {
+            if let Some(to) = part.painted(unit, Some(was)) {
                 self.rename(part, to);
             }
         }

@@ -4,7 +4,7 @@
 use super::modules::canary_refused;
 use crate::plan::make::{Maker, Seen, blank};
 use crate::{
-    base::{ActionWord, Address, Color, Diagnostic, Event, Span},
+    base::{ActionWord, Address, Color, Diagnostic, Event, Side, Span},
     graph::Id,
     kinds::Cause,
     lang::{Declaration, configuration::Rollout},
@@ -50,11 +50,10 @@ impl<'s> Maker<'s> {
         if self.shares_a_route(unit, &spec, &rollout.block.header) {
             return None;
         }
-        let first = match spec.strategy {
-            Strategy::BlueGreen => Color::Blue,
-            Strategy::Canary => Color::Stable,
-        };
-        self.take_over(unit, first);
+        let first = spec.strategy.on(Side::Blue);
+        if !self.take_over(unit, spec.strategy, &rollout.block.header) {
+            return None;
+        }
         let live = self.state.live_color(unit);
         self.units.insert(unit.clone(), Unit { id, spec, live, next: live.is_none().then_some(first) });
         let colored = unit.with_color(Some(live.unwrap_or(first)));
@@ -127,27 +126,37 @@ impl<'s> Maker<'s> {
         self.problems.push(problem);
     }
 
-    /// What was there without a colour, or in one of another strategy, is the first colour now, under its old name (rule 37).
-    fn take_over(&mut self, unit: &Address, first: Color) {
-        let now = if self.state.resources.contains_key(unit) {
-            Some(unit.clone())
+    /// What was there without a colour, or in one of another strategy, is a colour of this one now, under its old name and on its side of
+    /// the route (rule 37). False where that cannot be, which is told.
+    fn take_over(&mut self, unit: &Address, strategy: Strategy, header: &Span) -> bool {
+        let standing = self.state.rollouts.get(unit);
+        let (from, side) = if self.state.resources.contains_key(unit) {
+            (unit.clone(), standing.and_then(|standing| standing.was).map_or(Side::Blue, Color::side))
         } else {
-            let live = self.state.live_color(unit).filter(|live| *live != first && *live != first.other());
-            live.map(|live| unit.with_color(Some(live)))
+            match self.state.live_color(unit).filter(|live| strategy.on(live.side()) != *live) {
+                Some(live) => (unit.with_color(Some(live)), live.side()),
+                None => return true,
+            }
         };
-        let Some(from) = now else { return };
-        let side = |resource: &crate::state::Resource| {
-            let name = resource.identity["name"].as_str().unwrap_or_default();
-            from.color().map_or(name.ends_with("-green") || name.ends_with("-canary"), |_| true)
+        let kept = standing.and_then(|standing| standing.kept.as_ref()).filter(|_| from.color().is_some());
+        let to = strategy.on(side);
+        let problem = |what: String| Diagnostic::error("rollout_strategy", what).at(header, "");
+        let problem = if let Some(kept) = kept {
+            problem(format!("{unit} goes to another strategy, and its colour {} is still warm", kept.color))
+                .because("its side of the route is the one that the new version would come up on")
+                .hint(format!("retire it first: terrace rollout finish {unit}"))
+        } else if to == Color::Canary {
+            problem(format!("{unit} has its traffic on the green side, which is the canary's"))
+                .because("the stable one stands on the blue side")
+                .hint(
+                    "roll it out once more under blue_green, which takes its traffic to blue; then change the strategy",
+                )
+        } else {
+            self.rename(from, unit.with_color(Some(to)));
+            return true;
         };
-        if self.state.resources.get(&from).is_some_and(side) {
-            let what = format!("{unit} cannot go from one strategy with colours to another");
-            let problem = Diagnostic::error("rollout_strategy", what)
-                .because("what has its traffic stands on a side of the route that the other strategy takes for the new version's")
-                .hint("go back to the former strategy, or give it a route and an address of its own");
-            self.problems.push(problem);
-        }
-        self.rename(from, unit.with_color(Some(first)));
+        self.problems.push(problem);
+        false
     }
 
     /// Under the rolling strategy what has the traffic is the thing, and the other colour goes.
