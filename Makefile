@@ -26,6 +26,11 @@ test: ## run every test (first builds what they stand on: 20 minutes, once)
 		echo "make test: going on without $$program; the tests that need it say that they are not run" >&2; }; done; \
 	linter=$$(testbed/build --path cfn-lint || true); PATH="$${linter:+$$(dirname "$$linter"):}$$PATH" $(CARGO) test --locked
 
+# The tests run 32 of them.
+.PHONY: lives
+lives: ## run a thousand lives of a pipeline with faults, deaths and two operators (10 minutes)
+	$(CARGO) test --locked --lib -- --ignored thousand_lives
+
 # What needs nothing but the Rust toolchain comes first: it fails soonest.
 .PHONY: lint
 lint: lint-format lint-rust lint-docs lint-shell lint-spelling lint-dependencies ## format, clippy, rustdoc, spelling, licences: no warning allowed

@@ -211,6 +211,8 @@ impl Builder<'_> {
         if self.is_spread(path) {
             return;
         }
+        let call = self.graph.inner[end].unit().zip(Outline::of(rollout, false));
+        self.graph.rollouts.extend(call);
         if let Some(phase) = inside.iter().find_map(|(_, phase)| phase.clone()) {
             for barrier in [Node::PhaseApplied(phase.clone()), Node::PhaseEnd(phase)] {
                 let barrier = self.graph.node(barrier);

@@ -2,6 +2,7 @@
 
 use crate::{
     graph::{Graph, Id, Node},
+    lang::Declaration,
     rollout::{Leg, Outline},
 };
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
@@ -24,14 +25,17 @@ fn picture(graph: &Graph, stepwise: bool) -> Picture {
     let mut last: BTreeMap<String, String> = BTreeMap::new();
     let mut steps = Vec::new();
     for node in graph.index.keys() {
-        let Some(declaration) = node.declaration() else { continue };
-        let phase = graph.phase.get(declaration).cloned().unwrap_or_default();
-        let nodes = by_phase.entry(phase).or_default();
+        // A module call is drawn only where it is rolled out as a whole: what comes after it then comes after its steps.
+        let is_drawn = |unit: &Declaration| !unit.is_call() || graph.rollouts.contains_key(unit);
+        let Some(declaration) = node.unit().filter(is_drawn) else { continue };
+        let nodes = by_phase.entry(graph.phase_of(&declaration)).or_default();
         nodes.push(node.to_string());
-        for before in graph.prerequisites(declaration) {
-            edges.push((crate::graph::address(&before).to_string(), node.to_string()));
+        let before = graph.prerequisites(&declaration);
+        let in_another = |inner: &Declaration| before.iter().any(|call| call.calls(inner));
+        for before in before.iter().filter(|before| !in_another(before)) {
+            edges.push((crate::graph::address(before).to_string(), node.to_string()));
         }
-        let Some(outline) = graph.rollouts.get(declaration).filter(|_| stepwise) else { continue };
+        let Some(outline) = graph.rollouts.get(&declaration).filter(|_| stepwise) else { continue };
         let mut before = node.to_string();
         for (leg, words) in outline.told().filter(|(leg, _)| *leg != Leg::Apply) {
             let step = format!("{node}: {words}");

@@ -226,7 +226,7 @@ impl Graph {
     }
 
     /// Declarations that this one comes directly after, through locals, variables, outputs and connections, but not through
-    /// phases. In order.
+    /// phases; and the calls of modules that are rolled out as a whole. In order.
     #[must_use]
     pub fn prerequisites(&self, declaration: &Declaration) -> Vec<Declaration> {
         let Some(start) = self.declaration(declaration) else { return Vec::new() };
@@ -240,6 +240,10 @@ impl Graph {
                         out.insert(d.clone());
                     }
                     Node::PhaseStart(_) | Node::PhaseApplied(_) | Node::PhaseEnd(_) => {}
+                    end @ Node::CallEnd(_) if seen.insert(before) => {
+                        out.extend(end.unit().filter(|call| self.rollouts.contains_key(call)));
+                        todo.push(before);
+                    }
                     _ if seen.insert(before) => todo.push(before),
                     _ => {}
                 }

@@ -43,6 +43,33 @@ fn a_cycle_is_shown_whole() {
 }
 
 #[test]
+fn a_module_that_is_rolled_out_is_drawn_and_what_refers_to_it_comes_after_its_bake() {
+    let rollout =
+        "rollout {\n  strategy = \"blue_green\"\n  traffic = traffic.t\n  steps = [50, 100]\n  bake = \"5m\"\n}";
+    let text = format!(
+        "{ENV}traffic \"t\" {{\n  service {{\n    name = \"t\"\n    namespace = \"t\"\n  }}\n}}\nmodule \"app\" {{\n  source = \"./app\"\n  {rollout}\n}}\nvalue \"after\" {{ input = module.app.x }}\n"
+    );
+    let inside = "value \"inner\" { input = 1 }\noutput \"x\" { value = value.inner.id }\n";
+    let files = [("p/a.hcl", text.as_str()), ("p/app/a.hcl", inside)];
+    let sources = MemorySources(files.map(|(name, text)| (name.to_owned(), text.as_bytes().into())).into());
+    let schema = crate::kinds::schema();
+    let (configuration, diagnostics) = load(&sources, "p", schema);
+    let (graph, problems) = build(&configuration.unwrap_or_else(|| panic!("{diagnostics:?}")), schema);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(before(&graph, "module.app"), ["traffic.t", "module.app.value.inner"]);
+    let drawn = dot(&graph);
+    for edge in [
+        "\"module.app.value.inner\" -> \"module.app\"",
+        "\"module.app\" -> \"module.app: 50 %\"",
+        "\"module.app: 100 %\" -> \"module.app: bake, 5m\"",
+        "\"module.app: bake, 5m\" -> \"value.after\"",
+    ] {
+        assert!(drawn.contains(edge), "{edge} in {drawn}");
+    }
+    assert!(!drawn.contains("\"module.app.value.inner\" -> \"value.after\""), "{drawn}");
+}
+
+#[test]
 fn depending_on_a_later_phase_is_an_error_and_no_cycle() {
     let (_, said) = check(&format!(
         "{ENV}phase \"one\" {{}}\nphase \"two\" {{ after = [phase.one] }}\nvalue \"a\" {{\n  phase = phase.one\n  input = value.b.id\n}}\nvalue \"b\" {{\n  phase = phase.two\n  input = 1\n}}\n"

@@ -378,7 +378,6 @@ pub const ROLLOUT: BlockSchema = schema(
         attribute("pause", Shape::Any, "How long each step is held, or whether it waits for a person."),
         attribute("bake", Shape::Duration, "How long it must be well at 100 percent."),
         attribute("keep", Shape::Duration, "How long the old version is kept warm afterwards."),
-        attribute("replicas", Shape::Number, "How many pods the new version of a canary has."),
     ],
     &[
         block(

@@ -402,6 +402,12 @@ impl Declaration {
     pub fn is_call(&self) -> bool {
         &*self.kind == Address::CALL
     }
+
+    /// True for the call of a module that another declaration lies in.
+    #[must_use]
+    pub fn calls(&self, other: &Self) -> bool {
+        self.is_call() && other.path.strip_prefix(&*self.path).is_some_and(|inner| inner.first() == Some(&self.name))
+    }
 }
 
 impl Configuration {

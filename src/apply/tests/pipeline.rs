@@ -396,17 +396,45 @@ impl Pipeline {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_no_life_with_faults_deaths_and_two_operators_is_a_release_in_prd_that_should_not_be() {
-    let (mut came, mut raced, mut died) = (0, 0, 0);
-    for seed in 0..32 {
+/// What happened in lives that were all as they should be.
+#[derive(Debug, Default)]
+struct Happened {
+    came: usize,
+    raced: usize,
+    died: usize,
+}
+
+async fn live(seeds: std::ops::Range<u64>) -> Happened {
+    let mut happened = Happened::default();
+    for seed in seeds {
         let mut life = Pipeline::new(seed);
         for step in 0..60 {
             Box::pin(life.step(&format!("life {seed}, step {step}"))).await;
         }
-        came += life.came_to_prd;
-        raced += life.raced;
-        died += life.died;
+        happened.came += life.came_to_prd;
+        happened.raced += life.raced;
+        happened.died += life.died;
     }
+    happened
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_no_life_with_faults_deaths_and_two_operators_is_a_release_in_prd_that_should_not_be() {
+    let Happened { came, raced, died } = live(0..32).await;
     assert!(came >= 8 && raced >= 50 && died >= 20, "too little happened to show anything: {came} {raced} {died}");
+}
+
+/// The rest of a thousand, in two halves that run side by side: `make lives`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes ten minutes"]
+async fn in_none_of_a_thousand_lives_is_a_release_in_prd_that_should_not_be() {
+    let Happened { came, died, .. } = live(32..516).await;
+    assert!(came >= 120 && died >= 300, "too little happened to show anything: {came} {died}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes ten minutes"]
+async fn nor_in_the_other_half_of_a_thousand_lives() {
+    let Happened { came, died, .. } = live(516..1_000).await;
+    assert!(came >= 120 && died >= 300, "too little happened to show anything: {came} {died}");
 }

@@ -397,18 +397,19 @@ async fn traffic_does_not_go_back_to_where_nobody_answers() {
     assert_eq!(releases(&lab), ["web-blue", "web-green"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bake_that_nothing_judges_goes_on_where_it_was() {
-    let unjudged = |version| {
-        let text = text(version);
-        let (before, rest) = text.split_once("    verify \"errors\"").unwrap();
-        let (_, after) = rest.split_once("consecutive = 2\n    }\n").unwrap();
-        format!("{before}{after}")
-    };
-    let mut lab = lab(ONE);
-    lab.write(&unjudged(ONE));
+/// The plan with another block in the place of what judges the rollout.
+fn judged_by(version: Version<'_>, verify: &str) -> String {
+    let text = text(version);
+    let (before, rest) = text.split_once("    verify \"errors\"").unwrap();
+    let (_, after) = rest.split_once("consecutive = 2\n    }\n").unwrap();
+    format!("{before}{verify}{after}")
+}
+
+/// Rolls the second version out and stops the process ten minutes into its bake; when that began.
+async fn stopped_in_the_bake(lab: &mut Lab, verify: &str) -> jiff::Timestamp {
+    lab.write(&judged_by(ONE, verify));
     lab.applied().await;
-    lab.write(&unjudged(TWO));
+    lab.write(&judged_by(TWO, verify));
     let made = lab.plan().await;
     let saved = plan::saved(made.plan, made.attachment).unwrap();
     let (subject, store, options) = (lab.subject().await, lab.store().await, Lab::options());
@@ -429,9 +430,78 @@ async fn a_bake_that_nothing_judges_goes_on_where_it_was() {
     };
     let (report, began) = futures::join!(Box::pin(run), person);
     assert_eq!(report.unwrap().end, RunEnd::Interrupted);
+    began
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bake_that_nothing_judges_goes_on_where_it_was() {
+    let mut lab = lab(ONE);
+    let began = stopped_in_the_bake(&mut lab, "").await;
     assert_eq!(lab.resumed().await.end, RunEnd::Succeeded);
     let took = lab.world.clock().now().duration_since(began).as_secs();
     assert!((15 * 60..17 * 60).contains(&took), "the bake began again: {took}");
+}
+
+const METRIC: &str = r#"
+    verify "errors" {
+      cloudwatch {
+        namespace  = "web"
+        metric     = "errors"
+        dimensions = { color = self.color }
+        max        = 5
+      }
+      every = "1m"
+    }
+"#;
+const ALARM: &str = r#"
+    verify "errors" {
+      cloudwatch {
+        alarm = "errors-${self.color}"
+      }
+      every = "1m"
+    }
+"#;
+
+/// Two hours in which no process ran: what they count for follows from what can be looked back at (rule 36).
+#[tokio::test(flavor = "multi_thread")]
+async fn time_in_which_nobody_looked_counts_only_where_it_can_be_looked_back_at() {
+    let metric = |lab: &Lab, value: &str| {
+        let set = vec![("value".to_owned(), value.to_owned())];
+        lab.world
+            .drift(&sandbox::Drift { target: "metric/errors".to_owned(), set, ..sandbox::Drift::default() })
+            .unwrap();
+    };
+    let hours = std::time::Duration::from_secs(2 * 3600);
+    // An alarm tells nothing of the time before: the rest of the bake is made up for.
+    let mut away = lab(ONE);
+    let began = stopped_in_the_bake(&mut away, ALARM).await;
+    away.world.advance(hours).unwrap();
+    assert_eq!(away.resumed().await.end, RunEnd::Succeeded);
+    let took = away.world.clock().now().duration_since(began).as_secs();
+    assert!((7200 + 15 * 60..7200 + 18 * 60).contains(&took), "{took}");
+
+    // A metric that was well all the while: the bake is over.
+    let mut well = lab(ONE);
+    metric(&well, "1");
+    let began = stopped_in_the_bake(&mut well, METRIC).await;
+    well.world.advance(hours).unwrap();
+    assert_eq!(well.resumed().await.end, RunEnd::Succeeded);
+    let took = well.world.clock().now().duration_since(began).as_secs();
+    assert!((7200 + 10 * 60..7200 + 13 * 60).contains(&took), "{took}");
+    assert_eq!((live(&well).await, green(&well).await), (Some(Color::Green), 100));
+
+    // One that was bad for a while in between, and is well again: what is found there aborts.
+    let mut bad = lab(ONE);
+    metric(&bad, "1");
+    stopped_in_the_bake(&mut bad, METRIC).await;
+    bad.world.advance(hours / 4).unwrap();
+    metric(&bad, "9");
+    bad.world.advance(hours / 4).unwrap();
+    metric(&bad, "1");
+    bad.world.advance(hours / 2).unwrap();
+    let report = bad.resumed().await;
+    assert_eq!(report.end, RunEnd::RolledBack, "{}", failure(&report));
+    assert_eq!((live(&bad).await, green(&bad).await), (Some(Color::Blue), 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
