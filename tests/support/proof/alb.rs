@@ -237,6 +237,10 @@ impl Truth {
         for key in wanted {
             if targets.get(key).is_none_or(|target| target.gone.is_some()) {
                 say(key, true);
+                // kwok gives an address to the next pod at once; the VPC CNI gives it some rest, so that the old target drains beside the new one.
+                if let Some(old) = targets.remove(key) {
+                    targets.insert((key.0.clone(), format!("before-{}", key.1)), old);
+                }
                 targets.insert(key.clone(), Target { since: Instant::now(), gone: None });
             }
         }
