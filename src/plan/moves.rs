@@ -61,6 +61,7 @@ impl Moves {
         for (to, from, mut resource) in moved {
             resource.address = to.clone();
             out.resources.insert(to.clone(), resource);
+            out.standing_moved(&from, &to);
             let prefix = format!("{from}/");
             let verdicts: Vec<_> = out
                 .verdicts

@@ -134,7 +134,7 @@ impl Snapshot {
                 if let Some(accepted) = self.accepted.remove(&from) {
                     self.accepted.insert(to.clone(), accepted);
                 }
-                self.color_moved(&from, &to);
+                self.standing_moved(&from, &to);
                 if let Some(mut resource) = self.resources.remove(&from) {
                     resource.address = to.clone();
                     self.resources.insert(to, resource);
@@ -221,13 +221,7 @@ impl Snapshot {
 
     fn color_gone(&mut self, address: &Address) {
         let Some((unit, color)) = address.unit() else {
-            // What it was before it went back to the rolling strategy goes with it.
-            if let Some(standing) = self.rollouts.get_mut(address) {
-                standing.was = None;
-                if standing.is_over() {
-                    self.rollouts.remove(address);
-                }
-            }
+            self.former_color_gone(address);
             return;
         };
         if self.parts(&unit, color).next().is_some() {
@@ -241,14 +235,36 @@ impl Snapshot {
         }
     }
 
+    /// What a thing or a module was before it went back to the rolling strategy goes with it, and with its route.
+    fn former_color_gone(&mut self, address: &Address) {
+        let mut units: Vec<Address> = (1..=address.module().len())
+            .filter_map(|depth| Address::call(&address.module()[..depth]))
+            .filter(|call| {
+                !self.resources.keys().any(|other| other.unit().is_none() && other.painted(call, None).is_some())
+            })
+            .collect();
+        units.push(address.clone());
+        units.extend(self.rollouts.iter().filter(|(_, s)| s.traffic.as_ref() == Some(address)).map(|(u, _)| u.clone()));
+        for unit in units {
+            if let Some(standing) = self.rollouts.get_mut(&unit) {
+                standing.was = None;
+                if standing.is_over() {
+                    self.rollouts.remove(&unit);
+                }
+            }
+        }
+    }
+
     /// What is known of a unit goes with it to its new address. What comes from a rolling strategy has the traffic; what goes back to
     /// it leaves its colours behind.
-    fn color_moved(&mut self, from: &Address, to: &Address) {
+    pub fn standing_moved(&mut self, from: &Address, to: &Address) {
         let Some((unit, was)) = from.unit() else {
             if let Some((unit, color)) = to.unit() {
                 let standing = self.rollouts.entry(unit).or_default();
                 standing.live.get_or_insert(color);
                 standing.was = None;
+            } else if let Some(standing) = self.rollouts.remove(from) {
+                self.rollouts.insert(to.clone(), standing);
             }
             return;
         };

@@ -26,7 +26,7 @@ use crate::{
     plan::Shift,
     rollout::{Fact, Fault, Going, Next, PROVED_WITHIN, Stage, TARGETS_WITHIN},
     state::Record,
-    world::{Class, Weights},
+    world::{Class, Outcome, TargetHealth, Weights},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -161,10 +161,14 @@ impl Rollout<'_> {
     async fn await_targets(&self, route: &Route, going: &mut Going, until: Timestamp) -> Result<(), End> {
         let to = going.to;
         let said = match route.health(to.side()).await {
-            Ok(health) if health.is_healthy() => {
-                self.tell(&format!("the targets of {to} are healthy: {health}"));
-                return self.take(going, Fact::TargetsHealthy).await;
-            }
+            Ok(health) if health.is_healthy() => match self.amiss(route, going).await {
+                Ok(None) => {
+                    self.tell(&format!("the targets of {to} are healthy: {health}"));
+                    return self.take(going, Fact::TargetsHealthy).await;
+                }
+                Ok(Some(why)) => return self.abort(going, why, Fault::Platform).await,
+                Err(failure) => tell(&failure),
+            },
             Ok(health) => health.to_string(),
             Err(failure) => tell(&failure),
         };
@@ -175,6 +179,24 @@ impl Rollout<'_> {
         self.say(&format!("{to}: {said}"));
         self.wait(self.later(ASKED_EVERY).min(until)).await;
         Ok(())
+    }
+
+    /// Why the route is not as state has it before any traffic moves: moving it from there would take it from whoever has it.
+    async fn amiss(&self, route: &Route, going: &Going) -> Outcome<Option<String>> {
+        let Some(from) = going.from else { return Ok(None) };
+        let routed = route.read().await?;
+        if routed.weights != Weights::to(from.side(), 100) {
+            let share = routed.weights.of(from.side());
+            let traffic = self.behind.traffic();
+            return Ok(Some(format!(
+                "{traffic} gives {from} {share} % of the traffic, and should give it all: put it back"
+            )));
+        }
+        // What is bound to a side is there; what chose its side itself may have chosen the other one.
+        let empty = self.behind.backend(from).is_none() && route.health(from.side()).await? == TargetHealth::default();
+        Ok(empty.then(|| {
+            format!("{from} has no target at all on its side, so those of {} may be its own: a colour has to choose its side", going.to)
+        }))
     }
 
     /// Moves traffic, and goes on only once the weights were read back and are in force.

@@ -31,7 +31,9 @@ pub(in crate::apply) async fn first(desk: &Desk<'_>, address: &Address, remember
     let route = behind.route(desk, &unit).await?;
     let failed = |failure: crate::world::Failure| End::Failed(tell(&failure));
     // Where the other one is there too, this is not the end of both: it must have no traffic.
-    let stays = desk.mode != Mode::Destroy && standing.live != Some(color) && (other || standing.live.is_some());
+    let stays = desk.mode != Mode::Destroy
+        && standing.live != Some(color)
+        && (other || standing.live.is_some() || standing.was.is_some());
     if stays {
         let routed = route.read().await.map_err(failed)?;
         let share = routed.weights.of(color.side());

@@ -328,6 +328,52 @@ async fn a_module_is_rolled_out_as_a_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_moved_takes_its_colours_with_it() {
+    let mut lab = lab(&stack("one"), INSIDE);
+    lab.applied().await;
+    let renamed = |tag| {
+        let text = stack(tag).replace("stack \"app\"", "stack \"shop\"").replace("stack.app.", "stack.shop.");
+        format!("{text}\nmoved {{\n  from = stack.app\n  to   = stack.shop\n}}\n")
+    };
+    lab.write(&renamed("one"));
+    assert_eq!(lab.changes().await, Vec::<String>::new());
+    lab.write(&renamed("two"));
+    assert_eq!(lab.changes().await, ["stack.shop@green: create", "stack.shop: shift", "value.after: update"]);
+    lab.applied().await;
+    assert_eq!(traffic(&lab, "stack.shop").await, (Some(Color::Green), 100));
+    // And to the rolling strategy under one more name: nothing that has the traffic goes.
+    let rolling = stack("two").replace("\"blue_green\"", "\"rolling\"").replace("self.color]", "\"green\"]");
+    let rolling = rolling.replace("stack \"app\"", "stack \"last\"").replace("stack.app.", "stack.last.");
+    lab.write(&format!("{rolling}\nmoved {{\n  from = stack.shop\n  to   = stack.last\n}}\n"));
+    let plan = lab.plan().await.plan;
+    let destroyed: Vec<String> =
+        plan.nodes.iter().filter(|n| n.action.word() == "destroy").map(|n| n.address.to_string()).collect();
+    assert_eq!(destroyed, ["stack.shop@blue"].map(|_| "stack.last@blue".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thing_has_to_choose_its_side_by_its_colour() {
+    let lab_of = |text: String| lab(&text, INSIDE);
+    assert_eq!(codes(&lab_of(stack("one").replace("self.color]", "\"blue\"]"))).await, ["rollout_side"]);
+    let colorless =
+        module("one").replace("groups[self.color]", "groups[\"blue\"]").replace("  color  = self.color\n", "");
+    assert_eq!(codes(&lab_of(colorless)).await, ["rollout_side"]);
+    let backend = "  backend {\n    service = \"x\"\n  }\n    verify \"errors\"";
+    assert_eq!(codes(&lab_of(stack("one").replace("    verify \"errors\"", backend))).await, ["rollout_side"]);
+
+    // What served the green side under the rolling strategy is not blue: its targets are not taken for the new one's.
+    let rolling =
+        module("one").replace("\"blue_green\"", "\"rolling\"").replace("groups[self.color]", "groups[\"green\"]");
+    let mut lab = lab_of(rolling);
+    lab.applied().await;
+    lab.write(&module("two"));
+    let report = lab.apply().await;
+    assert_eq!(report.end, RunEnd::RolledBack, "{}", failure(&report));
+    assert!(failure(&report).contains("has to choose its side"), "{}", failure(&report));
+    assert_eq!(traffic(&lab, "module.app").await.1, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_comes_into_a_module_or_leaves_it_starts_its_other_colour() {
     let mut lab = lab(&module("one"), INSIDE);
     lab.applied().await;

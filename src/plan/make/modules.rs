@@ -13,6 +13,8 @@ use crate::{
     lang::{
         Declaration,
         configuration::{Call, Module, Rollout},
+        references, references_of_body,
+        scope::{Reference, Target},
     },
     plan::{Debt, Mode, Planned, decide::Decided},
     rollout::{Spec, Strategy},
@@ -84,6 +86,35 @@ impl Maker<'_> {
             self.stays(unit, live, next);
         }
         self.units.insert(unit.clone(), Unit { id, spec, live, next });
+    }
+
+    /// Refuses a stack or a module that does not choose its side of the route by its colour: both colours would serve the same one.
+    pub(super) fn sideless(&self, unit: &Address, rollout: &Rollout) -> Option<Diagnostic> {
+        let configuration = &self.subject.configuration;
+        let declaration = Declaration::from(unit);
+        let says_color = |references: Vec<Reference>| references.iter().any(|r| r.target == Target::SelfValue);
+        let header = &rollout.block.header;
+        let binds = rollout.block.body.blocks.iter().any(|block| &*block.kind == "backend");
+        let (what, chooses) = if unit.is_call() {
+            let call = configuration.module(&declaration.path)?.calls.get(&declaration.name)?;
+            ("module", binds || call.arguments.values().any(|argument| says_color(references(argument))))
+        } else if unit.kind() == "stack" {
+            if binds {
+                let problem = Diagnostic::error("rollout_side", format!("{unit} is a stack, which has no `backend`"));
+                return Some(problem.at(header, "").because("a stack registers its targets itself").hint(
+                    "give it its target group by a parameter, like local.groups[self.color], and leave `backend` out",
+                ));
+            }
+            ("stack", says_color(references_of_body(&configuration.resource(&declaration)?.body)))
+        } else {
+            return None;
+        };
+        (!chooses).then(|| {
+            Diagnostic::error("rollout_side", format!("{unit} is the same {what} in both colours"))
+                .at(header, "")
+                .because("it chooses its side of the route itself, and both colours would serve the same one")
+                .hint("pass self.color on, for its target group: local.groups[self.color]")
+        })
     }
 
     /// What rule 38 asks of a module that is rolled out as a whole.

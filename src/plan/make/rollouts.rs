@@ -98,7 +98,10 @@ impl<'s> Maker<'s> {
                 return None;
             }
         };
-        if let Some(problem) = spec.as_ref().and_then(|spec| canary_refused(unit, spec, &rollout.block.header)) {
+        let refused = spec.as_ref().and_then(|spec| {
+            canary_refused(unit, spec, &rollout.block.header).or_else(|| self.sideless(unit, rollout))
+        });
+        if let Some(problem) = refused {
             self.problems.push(problem);
             return None;
         }

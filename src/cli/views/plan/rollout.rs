@@ -16,7 +16,12 @@ pub(super) fn write(shift: &Shift, page: &mut Page) {
     let lead = |word: &str| format!("        {} ", dim(word));
     let (to, spec) = (shift.to, &shift.spec);
     match shift.from {
-        None => return page.prose(&lead("traffic"), &format!("{to} gets all of {} once it is proved", spec.traffic)),
+        None => {
+            return page.prose(
+                &lead("traffic"),
+                &format!("{to} is the first: it gets all of {} as soon as its targets are healthy", spec.traffic),
+            );
+        }
         Some(from) if shift.switch => {
             let what = format!("{to} is still warm: all of {} goes from {from} to {to} at once", spec.traffic);
             return page.prose(&lead("traffic"), &what);
