@@ -28,7 +28,7 @@ test: ## run every test (first builds what they stand on: 20 minutes, once)
 
 # The tests run 32 of them.
 .PHONY: lives
-lives: ## run a thousand lives of a pipeline with faults, deaths and two operators (10 minutes)
+lives: ## run a thousand lives of a pipeline with faults, deaths and two operators (10 to 40 minutes)
 	$(CARGO) test --locked --lib -- --ignored thousand_lives
 
 # What needs nothing but the Rust toolchain comes first: it fails soonest.
