@@ -28,7 +28,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use support::proof::{Route, Scene, Version, alb::Alb, gateway::Gateway};
+use support::proof::{ONE, Route, Scene, Version, alb::Alb, object::Object};
 use terrace::{
     base::Digest,
     state::{Actor, Bundle, Making, Release, release},
@@ -104,12 +104,13 @@ fn rollouts() -> Result<String, String> {
     let missing = || "what the testbed builds is missing: see testbed/README.md".to_owned();
     let cluster = support::cluster().ok_or_else(missing)?;
     let account = support::moto().ok_or_else(missing)?.account();
-    let rule = Scene::new(&account, cluster, Alb::new(&account, cluster, "bench", Duration::from_secs(1)));
+    let rule = Scene::new(&account, cluster, ONE, Alb::new(&account, cluster, "bench", Duration::from_secs(1)));
     let rule = aborts(&rule.ok_or_else(missing)?);
     let types = support::server::built("gateway-api-crds").ok_or_else(missing)?.to_string_lossy().into_owned();
     cluster.kubectl(&["apply", "--server-side", "-f", &types]);
     cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &types]);
-    let object = Scene::new(&account, cluster, |namespace, _| Gateway::new(cluster, namespace)).ok_or_else(missing)?;
+    let object =
+        Scene::new(&account, cluster, ONE, |namespace, _| Object::gateway(cluster, namespace)).ok_or_else(missing)?;
     let object = aborts(&object);
     let mut table = String::from(
         "| route | traffic is back, by its own word | and Terrace has proved it | asked | | calls that moved it |\n|---|---|---|---|---|---|\n",
@@ -155,7 +156,7 @@ fn rollouts() -> Result<String, String> {
 fn aborts<R: Route>(scene: &Scene<R>) -> Vec<(Duration, Duration, usize)> {
     let one = |nth: usize| {
         let text = format!("version {nth}");
-        let mut run = scene.begins(Version { text: &text, bake: "0s", keep: "1h" });
+        let mut run = scene.begins(Version { text: &text, ..ONE });
         scene.reached(&mut run);
         let moves = scene.route.moves();
         let (back, proved, _) = scene.aborts(run);
@@ -234,10 +235,18 @@ fn pipeline(shop: &Path) -> Result<(), String> {
             let digest = Digest::of(&content);
             let files = [("plans/shop/plan.hcl".to_owned(), digest.clone())].into();
             let (plan, folder) = ("shop".into(), "plans/shop".into());
-            let list = Release { format: 1, plan, folder, files, charts: Vec::new() };
+            let list = Release {
+                format: 1,
+                plan,
+                folder,
+                files,
+                charts: Vec::new(),
+                images: std::collections::BTreeMap::new(),
+            };
             let bundle = Bundle { release: list, contents: [(digest, content)].into() };
             let at = jiff::Timestamp::now();
-            let making = Making { format: 1, at, by: by.clone(), commit: None, ci: None, from: None };
+            let making =
+                Making { format: 1, at, by: by.clone(), commit: None, ci: None, from: None, images: Vec::new() };
             release::store(&ledger, &OsRandom, &bundle, &making).await.map_err(|e| e.to_string())?;
         }
         Ok(())

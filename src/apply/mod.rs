@@ -15,6 +15,7 @@ mod run;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod unwind;
 mod verify;
 mod warrant;

@@ -39,6 +39,8 @@ pub struct RunFacts {
     pub commit: Option<String>,
     /// `--reason`.
     pub reason: Option<String>,
+    /// From where: the CI job, else the machine.
+    pub from: String,
 }
 
 /// What a run left.

@@ -9,6 +9,7 @@ use crate::{
     },
     base::{ActionWord, Address, Event, Value},
     kinds::{Kind, kind},
+    rollout::Fault,
     state::{Entry, Outcome as Ended, Purpose, Record, Resource, Status},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
@@ -39,11 +40,12 @@ struct Plan {
     current: Option<Resource>,
 }
 
-/// Undoes a phase. Returns a line for each thing; whatever is not ok needs a person.
+/// Undoes a phase, by whose fault it is to be undone. Returns a line for each thing; whatever is not ok needs a person.
 pub(super) async fn undo_phase(
     desk: &Desk<'_>,
     phase: &Arc<str>,
     because: &Address,
+    fault: Fault,
 ) -> Result<Vec<Line>, crate::state::StateError> {
     let (plans, state) = desk.store.with(|s| (plans(&s.journal.entries, s, phase), s.clone()));
     let already = desk.store.with(|s| s.journal.undoing.is_some());
@@ -52,7 +54,7 @@ pub(super) async fn undo_phase(
         desk.store.commit(vec![record]).await?;
     }
     desk.events.emit(Event::UndoStarted { phase: phase.clone(), total: plans.len() });
-    let mut lines = switch_back(desk, phase).await?;
+    let mut lines = switch_back(desk, phase, fault).await?;
     // What may still have the traffic is not touched.
     let held: BTreeSet<Address> = lines.iter().filter(|line| !line.ok).map(|line| line.address.clone()).collect();
     let which: BTreeSet<Address> = plans.keys().cloned().collect();
@@ -99,7 +101,7 @@ pub(super) async fn undo_phase(
 }
 
 /// Traffic that this run moved in the phase goes back before anything else does: what gets it back is still there (rule 34).
-async fn switch_back(desk: &Desk<'_>, phase: &Arc<str>) -> Result<Vec<Line>, crate::state::StateError> {
+async fn switch_back(desk: &Desk<'_>, phase: &Arc<str>, fault: Fault) -> Result<Vec<Line>, crate::state::StateError> {
     let units: Vec<Address> = desk.store.with(|state| {
         let in_phase = |unit: &&Address| {
             let live = state.live_color(unit).and_then(|color| state.parts(unit, color).next());
@@ -109,7 +111,7 @@ async fn switch_back(desk: &Desk<'_>, phase: &Arc<str>) -> Result<Vec<Line>, cra
     });
     let mut lines = Vec::new();
     for address in units {
-        let (what, ok) = match rollout::switch_back(desk, &address).await {
+        let (what, ok) = match rollout::switch_back(desk, &address, fault).await {
             Ok(None) | Err(work::End::Done { .. }) => continue,
             Ok(Some(what)) => (what, true),
             Err(work::End::State(error)) => return Err(error),

@@ -5,12 +5,14 @@ use crate::{
         Error, Options, Report,
         executor::{Executor, Stop},
         journal::Desk,
-        rollback, warrant,
+        rollback, trail, warrant,
     },
     base::{Address, Event, Events, Hidden, NoEvents, RunEnd, Value, elapsed},
     lang::configuration::OnFailure,
     plan::{self, Mode, Moment, Request, Saved, Subject, connect::Connections},
+    rollout::Fault,
     state::{Record, Run, RunId, Store},
+    world::Caller,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -58,14 +60,18 @@ pub async fn resume(
         let Some(run) = store.with(|s| s.open_run().cloned()) else { return Err(Error::NothingOpen) };
         subject.state = store.snapshot();
         let saved = open_plan(&store, &run).await?;
+        let (caller, now) = (caller(&subject).await?, subject.world.clock().now());
+        trail::resumes(&store, &options, &run, caller, now).await?;
         Ok((run, saved))
     };
-    match prepared.await {
+    match Box::pin(prepared).await {
         Ok((run, saved)) => {
             let undoing = store.with(|s| s.journal.undoing.clone());
             let way = match undoing {
-                Some((phase, because)) => Way::Back(phase, because),
-                None if roll_back => unfinished_phase(&store).map_or(Way::Nowhere, |(p, b)| Way::Back(p, b)),
+                Some((phase, because)) => Way::Back(phase, because, Fault::Sibling),
+                None if roll_back => {
+                    unfinished_phase(&store).map_or(Way::Nowhere, |(p, b)| Way::Back(p, b, Fault::Person))
+                }
                 None => Way::Forward,
             };
             Box::pin(drive(subject, saved, store, options, events, run, Some(way))).await
@@ -81,8 +87,8 @@ pub async fn resume(
 enum Way {
     /// On with the plan.
     Forward,
-    /// Undoing a phase, because of this.
-    Back(Arc<str>, Address),
+    /// Undoing a phase, because of this, and by whose fault.
+    Back(Arc<str>, Address, Fault),
     /// It is to be rolled back, and there is nothing to undo.
     Nowhere,
 }
@@ -130,11 +136,7 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
         return Err(Error::Stale(moved));
     }
     let world = &subject.world;
-    let place = Connections { aws: subject.aws.clone(), cluster: None };
-    let asking = Address::root("run", "caller");
-    let context = plan::connect::context(subject, &asking, &place, CALLER_TIMEOUT, plan::look::quiet())?;
-    let identity = world.aws(&subject.aws)?.identity;
-    let caller = context.patiently(|| identity.caller()).await?;
+    let caller = caller(subject).await?;
     let started = world.clock().now();
     let id = RunId(format!("{}-{:08x}", started.strftime("%Y%m%dT%H%M%S"), world.entropy().next() >> 32).into());
     let arrival = warrant::ask(&options.warrant, saved, store, &id, started).await?;
@@ -145,7 +147,7 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
         plan: saved.digest.clone(),
         release: saved.content.header.release.clone(),
         configuration: saved.content.header.configuration.clone(),
-        caller: caller.arn,
+        caller: caller.arn.clone(),
         person: options.record.person.clone(),
         ci: options.record.ci.clone(),
         commit: options.record.commit.clone(),
@@ -155,6 +157,7 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
         end: None,
         counts: BTreeMap::new(),
     };
+    trail::begins(store, options, &run, caller).await?;
     store.ledger().put(&plan_name(&id), &plan::write(saved)?).await?;
     let mut records = vec![Record::RunStarted(Box::new(run.clone()))];
     records.extend(arrival.into_iter().map(Record::Delivered));
@@ -163,6 +166,15 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
     store.commit(records).await?;
     subject.state = store.snapshot();
     Ok(run)
+}
+
+/// Who calls.
+async fn caller(subject: &Subject) -> Result<Caller, Error> {
+    let place = Connections { aws: subject.aws.clone(), cluster: None };
+    let asking = Address::root("run", "caller");
+    let context = plan::connect::context(subject, &asking, &place, CALLER_TIMEOUT, plan::look::quiet())?;
+    let identity = subject.world.aws(&subject.aws)?.identity;
+    Ok(context.patiently(|| identity.caller()).await?)
 }
 
 /// Drives a run to its end, forward or back; `way` is given where it is resumed.
@@ -224,7 +236,7 @@ async fn drive(
         elapsed: Duration::ZERO,
     };
     let result = match way {
-        Way::Back(phase, because) => back(&desk, &mut report, &phase, &because).await,
+        Way::Back(phase, because, fault) => back(&desk, &mut report, &phase, &because, fault).await,
         Way::Forward => forward(&desk, &saved, &options, &journal, &mut report).await,
         Way::Nowhere => {
             report.end = RunEnd::RolledBack;
@@ -235,17 +247,21 @@ async fn drive(
     let ended = clock.now();
     report.elapsed = elapsed(begun, ended);
     let result = match result {
-        Ok(()) if report.end == RunEnd::Interrupted => store.flush().await.map_err(Error::from),
+        Ok(()) if report.end == RunEnd::Interrupted => {
+            trail::ended(&store, &*events, &options, &run, (report.end, ended)).await;
+            store.flush().await.map_err(Error::from)
+        }
         Ok(()) => {
             let record =
                 Record::RunEnded { run: run.id.clone(), end: report.end, at: ended, counts: report.counts.clone() };
             let facts = store.with(|s| warrant::settled(&saved.content, &report, s, &run, ended));
             let facts = facts.into_iter().map(Record::Delivered);
-            let ended = store.commit(facts.chain([record]).collect()).await.map_err(Error::from);
-            if ended.is_ok() {
+            let recorded = store.commit(facts.chain([record]).collect()).await.map_err(Error::from);
+            if recorded.is_ok() {
+                trail::ended(&store, &*events, &options, &run, (report.end, ended)).await;
                 clear(&subject, &store, &saved, &run.id).await;
             }
-            ended
+            recorded
         }
         Err(error) => Err(error),
     };
@@ -296,7 +312,7 @@ async fn forward(
     }
     let (outputs, problems) = executor.outputs();
     match executor.stop.clone() {
-        Some(Stop::Rollback { phase, because }) => return back(desk, report, &phase, &because).await,
+        Some(Stop::Rollback { phase, because }) => return back(desk, report, &phase, &because, Fault::Sibling).await,
         Some(Stop::Interrupted) => report.end = RunEnd::Interrupted,
         None if !report.stuck.is_empty() => report.end = RunEnd::Stuck,
         None if !report.failures.is_empty() => report.end = RunEnd::Failed,
@@ -324,8 +340,14 @@ async fn forward(
     Ok(())
 }
 
-async fn back(desk: &Desk<'_>, report: &mut Report, phase: &Arc<str>, because: &Address) -> Result<(), Error> {
-    let lines = rollback::undo_phase(desk, phase, because).await?;
+async fn back(
+    desk: &Desk<'_>,
+    report: &mut Report,
+    phase: &Arc<str>,
+    because: &Address,
+    fault: Fault,
+) -> Result<(), Error> {
+    let lines = rollback::undo_phase(desk, phase, because, fault).await?;
     // What was stuck on the way forward and could be undone is so no more.
     report.stuck.retain(|(address, ..)| !lines.iter().any(|l| l.ok && l.address == *address));
     let all = lines.iter().all(|l| l.ok) && report.stuck.is_empty();

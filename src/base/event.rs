@@ -64,6 +64,11 @@ pub enum NodeEnd {
         /// What happened, first cause first.
         why: String,
     },
+    /// Left as it is in its middle, because a person asked to stop; `resume` goes on with it.
+    Left {
+        /// Where it is.
+        why: String,
+    },
     /// Not started because something it needs failed.
     Skipped {
         /// The first cause.

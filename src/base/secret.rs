@@ -34,7 +34,7 @@ impl<T> fmt::Debug for Secret<T> {
 /// rule: with a secret `1`, `192.168.0.1` would read `(sensitive)92.(sensitive)68.0.(sensitive)`, which nobody can review and
 /// which tells the secret all the same to whoever knows what stood there. From four characters on a chance hit is rare, and
 /// what is lost to one is a word of a message or a field of a plan, never a secret.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Hidden {
     /// What is hidden where it is the whole text.
     whole: BTreeSet<String>,

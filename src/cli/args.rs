@@ -89,6 +89,8 @@ pub(crate) enum Command {
     Status(commands::status::Args),
     /// The runs so far
     History(commands::history::Args),
+    /// Who did what, as a chain of records that shows when somebody had a hand in it
+    Audit(commands::audit::Args),
     /// The outputs that were applied last
     Output(commands::output::Args),
     /// What changed behind Terrace's back
@@ -117,6 +119,8 @@ pub(crate) enum Command {
     ReleaseHold(commands::decide::HoldArgs),
     /// Keep a release from going on
     Revoke(commands::decide::RevokeArgs),
+    /// Rules over what a plan is made of
+    Policy(commands::policy::Args),
     /// What Terrace remembers
     State(commands::state::Args),
     /// Break a state's lock
@@ -129,6 +133,9 @@ pub(crate) enum Command {
     Completions(commands::completions::Args),
     /// Explain a code of an error or warning
     Explain(commands::explain::Args),
+    /// The process in which rules are judged. Started by the program itself.
+    #[command(name = "__guard", hide = true)]
+    Guard(commands::guard::Args),
     /// Commands of later versions, known by name.
     #[command(flatten)]
     Later(Later),
@@ -138,8 +145,6 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Later {
     #[command(hide = true, disable_help_flag = true)]
-    Audit(Anything),
-    #[command(hide = true, disable_help_flag = true)]
     Cfn(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Comment(Anything),
@@ -147,8 +152,6 @@ pub(crate) enum Later {
     Lsp(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Modules(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Policy(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Reap(Anything),
     #[command(hide = true, disable_help_flag = true)]
@@ -161,12 +164,10 @@ impl Later {
     /// The command as it was typed.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
-            Self::Audit(_) => "audit",
             Self::Cfn(_) => "cfn",
             Self::Comment(_) => "comment",
             Self::Lsp(_) => "lsp",
             Self::Modules(_) => "modules",
-            Self::Policy(_) => "policy",
             Self::Reap(_) => "reap",
             Self::Review(_) => "review",
             Self::Test(_) => "test",
@@ -250,7 +251,7 @@ mod tests {
     #[test]
     fn commands_of_later_versions_take_any_words() {
         for words in [
-            &["terrace", "policy", "check", "--frobnicate", "x"][..],
+            &["terrace", "review", "check", "--frobnicate", "x"][..],
             &["terrace", "lsp"],
             &["terrace", "cfn", "--help"],
         ] {

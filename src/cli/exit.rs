@@ -1,4 +1,4 @@
-//! Exit codes: one table for all commands, as docs/cli.md lists them. 3 is policy's, and comes with it.
+//! Exit codes: one table for all commands, as docs/cli.md lists them.
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Error = 1,
     /// Changes are present, where `--detailed-exitcode` asks.
     Changes = 2,
+    /// Denied by policy.
+    Denied = 3,
     /// Not eligible, not approved, or beyond the approved plan.
     NotEligible = 4,
     /// The plan is stale, or the state is locked.

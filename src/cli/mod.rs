@@ -5,16 +5,20 @@
 //! `views`.
 
 mod args;
+mod audited;
 mod commands;
 mod consent;
 mod context;
 mod delivery;
 mod error;
 mod exit;
+mod images;
 mod kustomize;
 mod loaded;
+mod made_of;
 mod notify;
 mod place;
+mod policies;
 mod project;
 mod releases;
 mod run;

@@ -27,6 +27,10 @@ fn start(arguments: &[OsString], surroundings: Surroundings) -> Exit {
         Ok(cli) => cli,
         Err(error) => return wrong_words(&error, arguments, &surroundings),
     };
+    // It has no use for a runtime's threads, and its limits come first.
+    if let Command::Guard(args) = &cli.command {
+        return commands::guard::run(args);
+    }
     let global = &cli.global;
     let wishes = Wishes { json: global.json, quiet: global.quiet, no_color: global.no_color };
     let terminal = Terminal::new(&surroundings, wishes);
@@ -58,6 +62,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Destroy(args) => Box::pin(commands::destroy::run(args, context)).await,
         Command::Status(args) => commands::status::run(&args, context).await,
         Command::History(args) => commands::history::run(&args, context).await,
+        Command::Audit(args) => commands::audit::run(args, context).await,
         Command::Output(args) => commands::output::run(&args, context).await,
         Command::Drift(args) => Box::pin(commands::drift::run(args, context)).await,
         Command::Import(args) => Box::pin(commands::import::run(args, context)).await,
@@ -72,12 +77,14 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Hold(args) => commands::decide::hold(&args, false, context).await,
         Command::ReleaseHold(args) => commands::decide::hold(&args, true, context).await,
         Command::Revoke(args) => commands::decide::revoke(&args, context).await,
+        Command::Policy(args) => Box::pin(commands::policy::run(args, context)).await,
         Command::State(args) => commands::state::run(args, context).await,
         Command::Unlock(args) => commands::unlock::run(&args, context).await,
         Command::Sandbox(args) => commands::sandbox::run(args, context),
         Command::Schema(args) => commands::schema::run(&args, context),
         Command::Completions(args) => commands::completions::run(&args, context),
         Command::Explain(args) => commands::explain::run(&args, context),
+        Command::Guard(args) => Ok(commands::guard::run(&args)),
         Command::Later(later) => {
             let message = format!("`terrace {}` is not in this version", later.name());
             Err(Error::usage("not_in_this_version", message).hint("terrace --help lists what is"))

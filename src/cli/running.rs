@@ -40,6 +40,7 @@ pub(crate) async fn options(
             ci: context.surroundings.ci(),
             commit: commit(&project.folder).await,
             reason: reason.map(str::to_owned),
+            from: context.surroundings.origin(),
         },
         warrant,
     }

@@ -41,6 +41,14 @@ impl Surroundings {
         std::env::args_os().collect()
     }
 
+    /// Where this program lies.
+    ///
+    /// # Errors
+    /// A machine that does not tell.
+    pub(crate) fn program() -> std::io::Result<PathBuf> {
+        std::env::current_exe()
+    }
+
     /// Makes a folder the current one: paths of programs that a plan runs are relative to the project. What was read of
     /// the surroundings before stays as it was.
     ///
@@ -63,6 +71,11 @@ impl Surroundings {
     /// The process's id.
     pub(crate) fn process() -> u32 {
         std::process::id()
+    }
+
+    /// From where a command is given: the CI job, else the machine.
+    pub(crate) fn origin(&self) -> String {
+        self.ci().unwrap_or_else(|| self.host())
     }
 
     /// The machine's name, as far as the environment tells.

@@ -3,7 +3,7 @@
 //! Views hand over text with colours in it; they are taken out where the stream is no terminal or colour is unwanted. A
 //! stream that was closed by its reader is no error: the rest is dropped, and the command goes on.
 
-use crate::cli::surroundings::Surroundings;
+use crate::{base::canonical_json, cli::surroundings::Surroundings};
 use std::io::{BufRead as _, Write};
 
 /// The width that is taken where there is no terminal to ask.
@@ -81,7 +81,7 @@ impl Terminal {
 
     /// One JSON document on a line of its own, to stdout.
     pub(crate) fn json_line(&self, value: &impl serde::Serialize) {
-        if let Ok(mut line) = serde_json::to_vec(value) {
+        if let Ok(mut line) = canonical_json(value) {
             line.push(b'\n');
             self.bytes(&line);
         }

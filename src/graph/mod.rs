@@ -14,7 +14,7 @@ mod walk;
 
 pub use build::{build, probe_needs_cluster};
 pub use export::{dot, json, mermaid, svg};
-pub use target::Targets;
+pub use target::{Targets, means, names};
 pub use walk::Walk;
 
 use crate::{

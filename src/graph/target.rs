@@ -1,11 +1,12 @@
-//! `--target`: the declarations named and what they stand on, by edges and not by whole earlier phases (rule 16).
+//! `--target`: the declarations named and what they stand on, by edges and not by whole earlier phases (rule 16). A module that is named
+//! is meant with everything in it.
 
 use crate::{
-    base::Address,
+    base::{Address, Key},
     graph::{Graph, Id, Node},
     lang::Declaration,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Which nodes and which of their instances are meant.
 #[derive(Debug, Clone)]
@@ -16,34 +17,30 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// From the addresses given. A module's address is written as one of its resources' prefix and not taken here.
+    /// From the addresses given.
     ///
     /// # Errors
-    /// Addresses that no declaration has.
+    /// Addresses that no declaration and no module has.
     pub fn new(graph: &Graph, addresses: &[Address]) -> Result<Self, Vec<Address>> {
         let mut unknown = Vec::new();
         let mut todo = Vec::new();
         let mut keyed = Vec::new();
+        let mut whole = BTreeSet::new();
         for address in addresses {
-            match graph.declaration(&Declaration::from(address)).filter(|_| !address.is_call()) {
-                Some(id) => {
-                    todo.push(id);
-                    if address.key().is_some() || address.module().iter().any(|s| s.key.is_some()) {
-                        keyed.push(address.clone());
-                    }
-                }
-                None => unknown.push(address.clone()),
+            let named = named(graph, address);
+            if named.is_empty() {
+                unknown.push(address.clone());
+            } else if address.key().is_some() || address.module().iter().any(|s| s.key.is_some()) {
+                keyed.push(address.clone());
+            } else {
+                whole.extend(named.iter().copied());
             }
+            todo.extend(named);
         }
         if !unknown.is_empty() {
             return Err(unknown);
         }
-        let whole: BTreeSet<Id> = addresses
-            .iter()
-            .filter(|a| !keyed.contains(a))
-            .filter_map(|a| graph.declaration(&Declaration::from(a)))
-            .collect();
-        keyed.retain(|a| graph.declaration(&Declaration::from(a)).is_none_or(|id| !whole.contains(&id)));
+        keyed.retain(|address| !named(graph, address).iter().all(|id| whole.contains(id)));
         let mut nodes = BTreeSet::new();
         while let Some(id) = todo.pop() {
             if !nodes.insert(id) {
@@ -67,14 +64,56 @@ impl Targets {
     /// True where this instance of a node that is meant is itself meant.
     #[must_use]
     pub fn has_instance(&self, address: &Address) -> bool {
-        let mut named = self.keyed.iter().filter(|a| Declaration::from(*a) == Declaration::from(address)).peekable();
-        named.peek().is_none() || named.any(|a| covers(a, address))
+        let mut named = self.keyed.iter().filter(|target| names(target, address)).peekable();
+        named.peek().is_none() || named.any(|target| covers(target, address))
     }
+
+    /// True where single instances in a module are meant, and not all of it.
+    #[must_use]
+    pub fn names_some_in(&self, module: &[Arc<str>]) -> bool {
+        self.keyed.iter().any(|target| Declaration::from(target).path.starts_with(module))
+    }
+}
+
+/// Whether a target names what an address is an instance of, or a module that it is in.
+#[must_use]
+pub fn names(target: &Address, address: &Address) -> bool {
+    let (target, address) = (Declaration::from(target), Declaration::from(address));
+    target == address || target.is_call() && address.path.starts_with(&inside(&target))
+}
+
+/// Whether a target means just this: its keys, and its colour where it has one, are those of the address.
+#[must_use]
+pub fn means(target: &Address, address: &Address) -> bool {
+    let colored = target.unit().is_none_or(|unit| address.unit() == Some(unit));
+    names(target, address) && covers(target, address) && colored
+}
+
+/// The nodes that a target names.
+fn named(graph: &Graph, target: &Address) -> Vec<Id> {
+    let declaration = Declaration::from(target);
+    let Some(own) = graph.declaration(&declaration) else { return Vec::new() };
+    if !declaration.is_call() {
+        return vec![own];
+    }
+    let inside = inside(&declaration);
+    let all = graph.inner.node_indices();
+    let in_it = all.filter(|id| graph.inner[*id].declaration().is_some_and(|d| d.path.starts_with(&inside)));
+    in_it.chain([own]).collect()
+}
+
+/// The path of what is in a called module.
+fn inside(call: &Declaration) -> Vec<Arc<str>> {
+    call.path.iter().chain([&call.name]).cloned().collect()
 }
 
 /// Whether a target, keys left out meaning all, covers an instance.
 fn covers(target: &Address, instance: &Address) -> bool {
-    let key = |t: Option<&std::sync::Arc<str>>, i: Option<&std::sync::Arc<str>>| t.is_none() || t == i;
-    key(target.key(), instance.key())
-        && target.module().iter().zip(instance.module()).all(|(t, i)| key(t.key.as_ref(), i.key.as_ref()))
+    let key = |(target, instance): (Option<&Key>, Option<&Key>)| target.is_none() || target == instance;
+    keys(target).into_iter().zip(keys(instance)).all(key)
+}
+
+/// The keys on the way to a thing, its own as the last one.
+fn keys(address: &Address) -> Vec<Option<&Key>> {
+    address.module().iter().map(|step| step.key.as_ref()).chain([address.key()]).collect()
 }

@@ -4,7 +4,7 @@
 //! Sources: "Labels and Selectors", "Persistent Volumes" and "Disruptions" of the Kubernetes documentation.
 
 use crate::{
-    kinds::{Context, Part, objects::live},
+    kinds::{Context, Part, images::pod_template, objects::live},
     world::{ObjectRef, Outcome},
 };
 use serde_json::Value as Json;
@@ -80,6 +80,13 @@ pub struct Clash {
 }
 
 impl Clash {
+    /// Keeps what `keep` says yes to.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        for said in [&mut self.objects, &mut self.claims, &mut self.selectors] {
+            said.retain(|said| keep(said));
+        }
+    }
+
     /// True where nothing clashes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -97,16 +104,24 @@ impl Footprint {
         print
     }
 
+    /// Takes in what another set of objects takes up.
+    pub fn merge(&mut self, other: &Self) {
+        self.objects.extend(other.objects.iter().cloned());
+        self.pods.extend(other.pods.iter().cloned());
+        self.selectors.extend(other.selectors.iter().cloned());
+        for (claim, known) in &other.claims {
+            let entry = self.claims.entry(claim.clone()).or_default();
+            *entry = entry.or(*known);
+        }
+        self.services.extend(other.services.iter().map(|(name, ports)| (name.clone(), ports.clone())));
+    }
+
     fn add(&mut self, reference: &ObjectRef, object: &Json) {
         let of = reference.to_string();
         let namespace = reference.namespace.clone().unwrap_or_default();
         let spec = &object["spec"];
         self.objects.insert(Part::named(&reference.api_version, of.clone()));
-        let template = match reference.kind.as_str() {
-            "Pod" => object,
-            "CronJob" => &spec["jobTemplate"]["spec"]["template"],
-            _ => &spec["template"],
-        };
+        let template = pod_template(&reference.kind, object);
         if template["spec"]["containers"].is_array() {
             let volumes = template["spec"]["volumes"].as_array().into_iter().flatten();
             let claims = volumes.filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());

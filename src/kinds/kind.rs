@@ -288,6 +288,23 @@ pub struct Ingredients {
     pub programs: Vec<String>,
     /// What is chosen anew whenever it is applied, and so cannot be frozen: what, and what to write instead.
     pub floating: Vec<(String, String)>,
+    /// Container images that its objects run, as far as they are known without rendering anything.
+    pub images: Vec<crate::kinds::Runs>,
+    /// What has to be rendered before its images are known.
+    pub renderings: Vec<Rendering>,
+    /// What rules look at, as far as it is known without rendering anything.
+    pub matters: Vec<crate::kinds::Matter>,
+}
+
+/// A chart to be rendered for the sake of what it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendering {
+    /// The chart with its values, in which [`NOT_KNOWN`](crate::kinds::NOT_KNOWN) stands for what is not known.
+    pub request: crate::world::ReleaseRequest,
+    /// The values that are not known, by their paths.
+    pub unknown: Vec<String>,
+    /// What no word of it may show.
+    pub hidden: crate::base::Hidden,
 }
 
 /// What is known when a change is computed.
@@ -644,6 +661,18 @@ pub trait Kind: Send + Sync {
     fn sole(&self, desired: &Desired) -> Vec<Sole> {
         let _ = desired;
         Vec::new()
+    }
+
+    /// What a thing of this kind is called in messages, where it bears a name that no other one may have: `stack`, `release`. Two
+    /// declarations with one identity would be one thing then.
+    fn noun(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What two colours of one declaration cannot both have, beside their names and their objects: by default what only one
+    /// declaration may have. Pure; what is not known yet is left out.
+    fn once(&self, desired: &Desired) -> Vec<Sole> {
+        self.sole(desired).into_iter().filter(|sole| sole.part.is_none()).collect()
     }
 
     /// Adds to a change that was made a replacement, since `--replace` or `replace_triggered_by` asked for it, what goes with

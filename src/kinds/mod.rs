@@ -18,9 +18,11 @@ mod footprint;
 mod former;
 mod graft;
 mod helm;
+mod images;
 mod kind;
 mod manifest;
 mod marks;
+mod matter;
 mod notation;
 mod objects;
 mod ownership;
@@ -39,17 +41,20 @@ pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
 pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at_drain, lost_with, named};
 pub use footprint::{Clash, Footprint, Port};
 pub use former::{Former, Sealing};
+pub use images::{Missing, NOT_KNOWN, Runs, of_objects as images_of_objects};
 pub use kind::{
     Ahead, Applied, BEING_DELETED, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference,
     FieldChange, FieldName, FieldOwner, Finding, GoesOn, Ingredients, Kind, Named, Observed, Outlook, Owner, Part,
-    Prepare, Preview, Prior, REVERT_DRIFT, REVERT_FIELDS, Recovered, Sole, Step, Undo, WrittenAt,
+    Prepare, Preview, Prior, REVERT_DRIFT, REVERT_FIELDS, Recovered, Rendering, Sole, Step, Undo, WrittenAt,
 };
 pub use marks::{Marks, address_of_tag, is_given_tag, is_mark, is_own_tag, physical_stack_name, release_name};
+pub use matter::{Matter, pods_of, without_secrets};
 pub use objects::sealed;
 pub use probe::{
     Measurement, compare, look_back, looks_back, probe, probe_aws, probe_cluster, probe_defaults, probe_needs_cluster,
     under_test,
 };
+pub use stack::of_template as template_document;
 pub use written::{Block, Written};
 
 use crate::{base::yaml, lang::schema::Schema};

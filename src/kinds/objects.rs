@@ -304,7 +304,7 @@ pub(super) fn three_ways(reference: &ObjectRef, ways: &ThreeWays<'_>) -> Option<
 
 /// A seal without a key: enough to tell that two secrets differ, replaced by a keyed one before anything is stored.
 fn hidden(json: &Json) -> Arc<str> {
-    crate::base::Digest::of(json.to_string().as_bytes()).as_str().into()
+    crate::base::Digest::of_value(json).as_str().into()
 }
 
 /// The same parts with what is secret sealed by the state's key.

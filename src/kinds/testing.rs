@@ -24,7 +24,7 @@ use std::{
 
 /// Seals by digest; good enough where no key matters.
 pub(in crate::kinds) fn seal(json: &Json) -> Arc<str> {
-    crate::base::Digest::of(json.to_string().as_bytes()).as_str().into()
+    crate::base::Digest::of_value(json).as_str().into()
 }
 
 /// Any value, with sensitive leaves, and with unknown ones where asked.

@@ -411,6 +411,23 @@ impl Declaration {
 }
 
 impl Configuration {
+    /// Calls of modules that have a `rollout` block, wherever they are written.
+    #[must_use]
+    pub fn rolled_out_calls(&self) -> Vec<(Declaration, &Call, &Rollout)> {
+        let mut found = Vec::new();
+        let mut todo: Vec<(Vec<Arc<str>>, &Module)> = vec![(Vec::new(), &self.root)];
+        while let Some((path, module)) = todo.pop() {
+            for call in module.calls.values() {
+                if let Some(rollout) = &call.rollout {
+                    let kind = Address::CALL.into();
+                    found.push((Declaration { path: path.clone(), kind, name: call.name.clone() }, call, rollout));
+                }
+                todo.push((path.iter().chain([&call.name]).cloned().collect(), &call.module));
+            }
+        }
+        found
+    }
+
     /// The `rollout` block of a resource, or of a module call.
     #[must_use]
     pub fn rollout(&self, declaration: &Declaration) -> Option<&Rollout> {
@@ -418,6 +435,15 @@ impl Configuration {
             return self.module(&declaration.path)?.calls.get(&declaration.name)?.rollout.as_ref();
         }
         self.resource(declaration)?.rollout.as_ref()
+    }
+
+    /// True where there is a block of it: a resource's, or a module's call.
+    #[must_use]
+    pub fn declares(&self, declaration: &Declaration) -> bool {
+        if declaration.is_call() {
+            return self.module(&declaration.path).is_some_and(|module| module.calls.contains_key(&declaration.name));
+        }
+        self.resource(declaration).is_some()
     }
 
     /// The module at a path of call names.

@@ -354,7 +354,8 @@ fn object_text(object: &Json) -> String {
 }
 
 /// What a person calls a live thing.
-fn name_of(identity: &Json) -> String {
+/// An identity as messages name it.
+pub(super) fn name_of(identity: &Json) -> String {
     format!("`{}`", identity_text(identity))
 }
 

@@ -1,7 +1,7 @@
 //! The saved plan file: content, digest, attachment, as one JSON document.
 
 use crate::{
-    base::Digest,
+    base::{Digest, canonical_json},
     plan::{Attachment, FORMAT, Plan, Saved},
 };
 
@@ -36,7 +36,7 @@ pub fn saved(content: Plan, attachment: Attachment) -> Result<Saved, serde_json:
 /// # Errors
 /// As [`saved`].
 pub fn write(saved: &Saved) -> Result<Vec<u8>, serde_json::Error> {
-    let mut bytes = serde_json::to_vec(&serde_json::json!({
+    let mut bytes = canonical_json(&serde_json::json!({
         "terrace_plan": FORMAT,
         "digest": saved.digest,
         "content": serde_json::to_value(&saved.content)?,

@@ -4,14 +4,21 @@
 //! meanwhile are the plan's, and each kind names what it is made of beside them.
 
 use crate::{
-    base::{Address, Color, Diagnostic, Diagnostics, Value},
+    base::{Address, Color, Diagnostic, Diagnostics, Span, Value},
     graph::Graph,
-    kinds::{Marks, Prepare, kind},
+    kinds::{Marks, Matter, Prepare, Rendering, Runs, kind, without_secrets},
     lang::{Configuration, Declaration, Evaluator, Given, Sources, schema::Role},
     plan::instance,
-    world::ChartRef,
+    world::{ChartRef, Charts, Outcome, Rendered},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use futures::{StreamExt as _, stream};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// How many charts are rendered at once.
+const RENDERED_AT_ONCE: usize = 4;
 
 /// What a plan is made of beside the files that were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +29,33 @@ pub struct Ingredients {
     pub folders: BTreeSet<String>,
     /// Files that are run or read by programs, where there are such.
     pub programs: BTreeSet<String>,
+    /// Container images that are known without rendering anything, by what declares them.
+    pub images: Vec<(Address, Runs)>,
+    /// Charts whose images are known once they are rendered.
+    pub renderings: Vec<(Address, Rendering)>,
+    /// What rules look at without rendering anything.
+    pub matters: Vec<(Address, Matter)>,
+    /// Where each is declared.
+    pub places: BTreeMap<Address, Span>,
+}
+
+/// Renders charts, several at once, in their order. Nothing but `charts` is asked.
+pub fn rendered(
+    charts: &dyn Charts,
+    renderings: Vec<(Address, Rendering)>,
+) -> impl stream::Stream<Item = (Address, Rendering, Outcome<Rendered>)> {
+    let jobs = renderings.into_iter().map(move |(address, rendering)| async move {
+        let rendered = charts.template(&rendering.request).await;
+        (address, rendering, rendered)
+    });
+    stream::iter(jobs).buffered(RENDERED_AT_ONCE)
+}
+
+/// Objects that a chart renders, hooks among them, as rules look at them. Definitions of types are no objects of anybody's.
+#[must_use]
+pub fn rendered_matter(rendering: &Rendering, rendered: Rendered) -> Matter {
+    let all = rendered.objects.into_iter().chain(rendered.hooks);
+    Matter::Objects(all.map(|object| without_secrets(object, &rendering.hidden)).collect())
 }
 
 /// What a plan is made of in an environment. What cannot be frozen is an error with its place.
@@ -54,20 +88,10 @@ pub fn ingredients(
 
 /// What is rolled out by colours is made of the same in each: the first one stands for both.
 fn paint(configuration: &Configuration, evaluator: &mut Evaluator) {
-    let mut todo = vec![(Vec::new(), &configuration.root)];
-    while let Some((path, module)) = todo.pop() {
-        for call in module.calls.values() {
-            let mut inner = path.clone();
-            inner.push(call.name.clone());
-            todo.push((inner, &call.module));
-            if call.rollout.is_none() {
-                continue;
-            }
-            let own = Declaration { path: path.clone(), kind: Address::CALL.into(), name: call.name.clone() };
-            for unit in evaluator.expand(&own).map(|found| found.instances).unwrap_or_default() {
-                if let Some(color) = first_color(evaluator, &unit) {
-                    evaluator.paint(unit, color);
-                }
+    for (call, ..) in configuration.rolled_out_calls() {
+        for unit in evaluator.expand(&call).map(|found| found.instances).unwrap_or_default() {
+            if let Some(color) = first_color(evaluator, &unit) {
+                evaluator.paint(unit, color);
             }
         }
     }
@@ -93,7 +117,14 @@ fn of_declaration(
     let Some(resource) = configuration.resource(declaration) else { return Ok(()) };
     let Some(kind) = kind(&resource.kind) else { return Ok(()) };
     let mut problems = Diagnostics::new();
-    for unit in evaluator.expand(declaration)?.instances {
+    let expansion = evaluator.expand(declaration)?;
+    if matches!(&*resource.kind, "helm" | "manifest") {
+        for later in expansion.unknown {
+            let why = "whether it is there, and how often, is not known before something is applied";
+            found.images.push((later.pattern, Runs::unknown("", why)));
+        }
+    }
+    for unit in expansion.instances {
         let address = match resource.rollout {
             Some(_) => unit.with_color(first_color(evaluator, &unit)),
             None => unit.clone(),
@@ -137,6 +168,10 @@ fn of_declaration(
                     .hint(instead),
             );
         }
+        found.images.extend(of_it.images.into_iter().map(|runs| (unit.clone(), runs)));
+        found.renderings.extend(of_it.renderings.into_iter().map(|rendering| (unit.clone(), rendering)));
+        found.matters.extend(of_it.matters.into_iter().map(|matter| (unit.clone(), matter)));
+        found.places.insert(unit.clone(), header);
         found.charts.extend(of_it.charts);
         found.folders.extend(of_it.folders);
         found.programs.extend(of_it.programs);

@@ -25,6 +25,7 @@ use std::{
 };
 
 /// An instance that is ready to be compared with the world.
+#[derive(Clone)]
 pub struct Instance {
     /// Which.
     pub address: Address,

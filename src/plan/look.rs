@@ -23,13 +23,24 @@ pub struct Look {
     pub gone_along: bool,
 }
 
+/// When to look ahead at what would change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookAhead {
+    /// Never.
+    Never,
+    /// Where anything may differ from what is wanted.
+    Differs,
+    /// Also where nothing does: what it comes to is asked for.
+    Always,
+}
+
 /// How to look.
 #[derive(Debug, Clone, Copy)]
 pub struct How {
     /// State stands in for reading.
     pub offline: bool,
-    /// Look ahead.
-    pub preview: bool,
+    /// When to look ahead.
+    pub ahead: LookAhead,
     /// In all.
     pub timeout: Duration,
     /// Whether a plan is made, and nothing done yet.
@@ -86,7 +97,11 @@ pub async fn look(
             seal: &|plain| subject.seal.seal(plain),
         })
     };
-    let preview = if !how.preview || !known || wanted.inputs.has_unknown() || !asks() {
+    let preview = if how.ahead == LookAhead::Never
+        || !known
+        || wanted.inputs.has_unknown()
+        || !(how.ahead == LookAhead::Always || asks())
+    {
         None
     } else {
         preview(subject, &context, kind, instance, wanted, observed.as_ref()).await?
@@ -172,8 +187,8 @@ struct Note {
 }
 
 fn note_name(left: &Left) -> String {
-    let named = left.attachment["name"].as_str().map(str::to_owned);
-    format!("{NOTES}{}.json", Digest::of(named.unwrap_or_else(|| left.attachment.to_string()).as_bytes()).short())
+    let named = left.attachment["name"].as_str().map(|name| Digest::of(name.as_bytes()));
+    format!("{NOTES}{}.json", named.unwrap_or_else(|| Digest::of_value(&left.attachment)).short())
 }
 
 async fn note(ledger: &dyn Ledger, address: &Address, left: &Left) -> Outcome<()> {

@@ -20,12 +20,14 @@ mod moves;
 pub mod removal;
 pub mod selection;
 mod subject;
+#[cfg(test)]
+pub(crate) mod testing;
 mod upgrade;
 
 pub use clusters::Clusters;
 pub use file::{ReadError, read, saved, write};
 pub use fresh::{Moved, moved, pinned, spent};
-pub use ingredients::{Ingredients, ingredients};
+pub use ingredients::{Ingredients, ingredients, rendered, rendered_matter};
 pub use look::discard;
 pub use make::{DRAIN, Made, accepted_part, make, remembered_connections};
 pub use model::{

@@ -102,6 +102,10 @@ pub enum Why {
     Off,
     /// It has no traffic any more, and was kept as long as its rollout asks for.
     Retired,
+    /// It has no traffic any more, and somebody asks for it to go before its time has passed.
+    RetiredEarly,
+    /// It is rolled out by colours no more, and the other one had the traffic.
+    Left,
     /// `destroy`.
     Destroy,
 }
@@ -113,6 +117,10 @@ impl Why {
             Self::KeyGone => Some("for_each no longer has its key"),
             Self::Off => Some("when is false"),
             Self::Retired => Some("its traffic is on the other colour, and it was kept as long as `keep` asks for"),
+            Self::RetiredEarly => Some(
+                "its traffic is on the other colour, and it is to go before it was kept as long as `keep` asks for",
+            ),
+            Self::Left => Some("it is rolled out by colours no more, and the other one has the traffic"),
             Self::Destroy => None,
         }
     }

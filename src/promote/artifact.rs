@@ -7,7 +7,7 @@
 
 use crate::{
     base::{Digest, canonical_json},
-    state::{Bundle, Making, RELEASE_FORMAT, Signature, release},
+    state::{Bundle, MAKING_FORMAT, Making, Signature, release},
     world::{Class, Failure, MANIFEST, Outcome, Registry},
 };
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -246,7 +246,7 @@ pub async fn pull(registry: &dyn Registry, reference: &str) -> Outcome<Pulled> {
         }
     }
     let newest = makings.iter().map(|m| m.format).chain(signatures.iter().map(|s| s.format)).max();
-    if newest.is_some_and(|format| format > RELEASE_FORMAT) {
+    if newest.is_some_and(|format| format > MAKING_FORMAT) {
         return Err(wrong(registry, "a newer terrace wrote what lies beside it; use that".to_owned()));
     }
     let name = name.clone();
@@ -298,8 +298,14 @@ mod tests {
         fn place(&self) -> String {
             "oci://memory/releases".to_owned()
         }
+        async fn digest(&self, tag: &str) -> Outcome<Option<Digest>> {
+            Ok(held(&self.manifests).get(tag).map(|manifest| Digest::of(manifest)))
+        }
         async fn manifest(&self, reference: &str) -> Outcome<Option<Vec<u8>>> {
             Ok(held(&self.manifests).get(reference).cloned())
+        }
+        async fn referrers(&self, _: &Digest, _: &str) -> Outcome<Option<Vec<u8>>> {
+            Ok(None)
         }
         async fn blob(&self, digest: &Digest) -> Outcome<Option<Vec<u8>>> {
             Ok(held(&self.blobs).get(digest).cloned())
@@ -324,7 +330,15 @@ mod tests {
 
     fn making(who: &str) -> Making {
         let by = Actor { arn: format!("arn:{who}"), id: String::new(), person: Some(who.to_owned()) };
-        Making { format: 1, at: jiff::Timestamp::UNIX_EPOCH, by, commit: None, ci: None, from: None }
+        Making {
+            format: 1,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            by,
+            commit: None,
+            ci: None,
+            from: None,
+            images: Vec::new(),
+        }
     }
 
     async fn pushed(bundle: &Bundle) -> (Memory, Pushed) {

@@ -1,8 +1,11 @@
 //! What differs between two releases, in the terms of what they are made of.
 
-use crate::state::{Bundle, LockedChart};
+use crate::{
+    base::Image,
+    state::{Bundle, ListedImage, LockedChart},
+};
 use similar::TextDiff;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -15,6 +18,19 @@ pub struct Difference {
     pub changed: Vec<(String, String)>,
     /// Charts, by where they come from: what it was and what it is.
     pub charts: Vec<ChartChange>,
+    /// Images, by their repositories: what was run of each and what is.
+    pub images: Vec<ImageChange>,
+}
+
+/// Other images of a repository in the place of some.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ImageChange {
+    /// Registry and repository.
+    pub image: String,
+    /// Tags and digests before; none where it is new.
+    pub before: Vec<String>,
+    /// Tags and digests after; none where it is gone.
+    pub after: Vec<String>,
 }
 
 /// Another chart in the place of one.
@@ -52,7 +68,38 @@ pub fn difference(before: &Bundle, after: &Bundle) -> Difference {
         removed: old.difference(&new).cloned().collect(),
         changed: changed.collect(),
         charts: charts(before, after),
+        images: Vec::new(),
     }
+}
+
+/// What differs between the images of two releases. What is not known cannot be compared.
+#[must_use]
+pub fn image_difference(before: &[ListedImage], after: &[ListedImage]) -> Vec<ImageChange> {
+    let of = |listed: &[ListedImage]| {
+        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for one in listed {
+            let Some(image) = one.image.as_deref().and_then(|text| Image::parse(text).ok()) else { continue };
+            let tag = image.tag.clone();
+            let said = match (tag, &one.digest) {
+                (Some(tag), Some(digest)) => format!("{tag} ({})", digest.short()),
+                (Some(tag), None) => format!("{tag} (floating)"),
+                (None, digest) => digest.as_ref().map(|d| d.short().to_owned()).unwrap_or_default(),
+            };
+            found.entry(image.name()).or_default().insert(said);
+        }
+        found
+    };
+    let (before, after) = (of(before), of(after));
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let side = |side: &BTreeMap<String, BTreeSet<String>>, name: &String| -> Vec<String> {
+        side.get(name).into_iter().flatten().cloned().collect()
+    };
+    let all = names.into_iter().map(|name| ImageChange {
+        image: name.clone(),
+        before: side(&before, name),
+        after: side(&after, name),
+    });
+    all.filter(|change| change.before != change.after).collect()
 }
 
 fn charts(before: &Bundle, after: &Bundle) -> Vec<ChartChange> {

@@ -6,7 +6,7 @@
 use crate::{
     base::{Diagnostics, Digest},
     lang::{is_plan_file, parse::parse_file},
-    state::{Bundle, LockedChart, RELEASE_FORMAT, Release},
+    state::{Bundle, LockedChart, RELEASE_FORMAT, Release, WITHOUT_IMAGES},
 };
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -20,6 +20,8 @@ pub struct Ingredients {
     pub files: BTreeMap<String, Arc<[u8]>>,
     /// Charts with their archives.
     pub charts: Vec<(LockedChart, Option<Vec<u8>>)>,
+    /// Tags of images with their digests, where they are to be part of it.
+    pub images: Option<BTreeMap<String, Digest>>,
 }
 
 /// Freezes a plan.
@@ -62,7 +64,9 @@ pub fn freeze(plan: &Arc<str>, folder: &Arc<str>, made_of: Ingredients) -> Resul
     }
     charts.sort();
     charts.dedup();
-    let release = Release { format: RELEASE_FORMAT, plan: plan.clone(), folder: folder.clone(), files, charts };
+    let format = if made_of.images.is_some() { RELEASE_FORMAT } else { WITHOUT_IMAGES };
+    let images = made_of.images.unwrap_or_default();
+    let release = Release { format, plan: plan.clone(), folder: folder.clone(), files, charts, images };
     Ok(Bundle { release, contents })
 }
 
@@ -141,6 +145,21 @@ mod tests {
         let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().into())).collect();
         let made_of = Ingredients { files, ..Ingredients::default() };
         freeze(&"p".into(), &"plans/p".into(), made_of).unwrap().release.digest().unwrap()
+    }
+
+    #[test]
+    fn digests_of_images_are_part_of_the_name_and_a_list_without_them_is_what_it_was() {
+        let with = |images: Option<&str>| {
+            let files = [("plans/p/plan.hcl".to_owned(), b"plan \"p\" {}\n".as_slice().into())].into();
+            let images = images.map(|content| [("a:1".to_owned(), Digest::of(content.as_bytes()))].into());
+            freeze(&"p".into(), &"plans/p".into(), Ingredients { files, images, ..Ingredients::default() })
+                .unwrap()
+                .release
+        };
+        assert_ne!(with(Some("a")).digest().unwrap(), with(Some("b")).digest().unwrap());
+        assert!(with(Some("a")).resolves_images() && !with(None).resolves_images());
+        let list = String::from_utf8(with(None).canonical().unwrap()).unwrap();
+        assert!(list.contains("\"format\":1") && !list.contains("images"), "{list}");
     }
 
     #[test]

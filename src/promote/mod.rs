@@ -4,8 +4,10 @@ pub mod artifact;
 mod back;
 mod difference;
 mod freeze;
+pub mod image_signatures;
+pub mod images;
 pub mod stored;
 
 pub use back::beyond_return;
-pub use difference::{Difference, difference};
+pub use difference::{Difference, ImageChange, difference, image_difference};
 pub use freeze::{ENVIRONMENTS, Ingredients, environment_blocks, freeze, without_environments};

@@ -5,7 +5,7 @@
 
 use crate::{
     base::{Color, Finding, elapsed, later},
-    rollout::{Limits, PROVED_WITHIN, Pause, Spec, Strategy, TARGETS_WITHIN, Tally, Verdict},
+    rollout::{Kept, Limits, PROVED_WITHIN, Pause, Spec, Strategy, TARGETS_WITHIN, Tally, Verdict},
 };
 use jiff::Timestamp;
 use std::{
@@ -192,6 +192,9 @@ pub struct Going {
     /// True where it undoes another one of the same run.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub undo: bool,
+    /// What the new version's colour was before, where it was kept warm.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before: Option<Kept>,
     /// When it began.
     pub began: Timestamp,
     /// How far it is.
@@ -275,6 +278,7 @@ impl Going {
             from,
             to,
             undo: false,
+            before: None,
             began: at,
             stage: Stage::Targets,
             entered: at,

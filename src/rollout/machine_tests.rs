@@ -225,6 +225,26 @@ fn a_bake_does_not_begin_again_and_time_away_does_not_count() {
 }
 
 #[test]
+fn a_machine_whose_clock_is_behind_bakes_no_shorter() {
+    let spec = Spec { analyses: BTreeMap::new(), ..spec(Strategy::BlueGreen) };
+    let mut going = Going::new("r".into(), spec.at_once(), Some(Color::Blue), Color::Green, at(0));
+    going.spec.bake = Duration::from_secs(900);
+    for (second, fact) in
+        [(0, Fact::TargetsHealthy), (0, Fact::Moved { share: 100 }), (0, Fact::Judged), (0, Fact::Baking)]
+    {
+        going.take(at(second), &fact);
+    }
+    going.take(at(300), &Fact::Looked);
+    // Another machine goes on with it, an hour behind.
+    for behind in [-3300, -3299, -1, 0, 899] {
+        going.take(at(behind), &Fact::Looked);
+        assert!(matches!(going.next(at(behind)), Next::Watch { .. }), "at {behind}");
+    }
+    assert_eq!(going.next(at(900)), Next::Finish);
+    assert_eq!(going.looked, at(899), "what was seen later is not unseen");
+}
+
+#[test]
 fn a_person_pauses_lets_go_and_skips() {
     let mut paused = spec(Strategy::BlueGreen);
     paused.steps[0].pause = Some(Pause::Person);

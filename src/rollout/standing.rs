@@ -58,6 +58,9 @@ pub struct Ended {
     pub to: Color,
     /// When.
     pub at: Timestamp,
+    /// What its colour was before, where it was warm: what undoing its phase brings back.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before: Option<Kept>,
     /// Why all traffic went back, and whose fault that was; `None` where it succeeded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub aborted: Option<(String, Fault)>,
@@ -68,11 +71,11 @@ impl Standing {
     pub fn take(&mut self, at: Timestamp, fact: &Fact) {
         if let Fact::Began { run, spec, from, to, undo } = fact {
             self.traffic = Some(spec.traffic.clone());
-            if self.kept.as_ref().is_some_and(|kept| kept.color == *to) {
-                self.kept = None; // it is no debt any more: it is what is rolled out
-            }
+            // It is no debt any more: it is what is rolled out.
+            let warm = self.kept.take_if(|kept| kept.color == *to);
+            let before = if *undo { self.last.take().and_then(|last| last.before) } else { warm };
             let going = Going::new(run.clone(), (**spec).clone(), *from, *to, at);
-            self.going = Some(Box::new(Going { undo: *undo, ..going }));
+            self.going = Some(Box::new(Going { undo: *undo, before, ..going }));
             return;
         }
         let Some(going) = &mut self.going else { return };
@@ -85,7 +88,8 @@ impl Standing {
         if going.stage != Stage::Over {
             return;
         }
-        let (from, to, run) = (going.from, going.to, going.run.clone());
+        let (from, to, run, before) = (going.from, going.to, going.run.clone(), going.before.take());
+        let undo = going.undo;
         let due = later(at, going.spec.keep);
         let aborted = back.filter(|_| *fact == Fact::Aborted);
         self.going = None;
@@ -94,13 +98,34 @@ impl Standing {
             (Some((why, _)), _) => Some(Kept { unused: !moved, ..kept(to, due, Some(why.clone())) }),
             // The stable version was updated to what the canary was: there is nothing to look at and nothing to go back to.
             (None, Some(Color::Stable)) if to == Color::Canary => Some(kept(Color::Canary, at, None)),
-            (None, Some(from)) => Some(kept(from, due, None)),
+            // What is undone is as long warm as it was to be before.
+            (None, Some(from)) => {
+                let was = before.as_ref().filter(|before| undo && before.color == from);
+                Some(kept(from, was.map_or(due, |was| was.due), None))
+            }
             (None, None) => None,
         };
         if aborted.is_none() {
             self.live = Some(if to == Color::Canary { Color::Stable } else { to });
         }
-        self.last = Some(Ended { run, from, to, at, aborted });
+        self.last = Some(Ended { run, from, to, at, before, aborted });
+    }
+
+    /// What a run did to a colour was undone: it is again what it was before its rollout, and no failure is held against it.
+    pub fn restored(&mut self, run: &str, color: Color) {
+        let last = self.last.as_ref().filter(|last| &*last.run == run);
+        let before = last.and_then(|last| last.before.clone()).filter(|before| before.color == color);
+        if let (Some(before), Some(kept)) = (before, self.kept.as_mut().filter(|kept| kept.color == color)) {
+            // Requests that it still has are those of the traffic that it lost just now.
+            (kept.due, kept.failed) = (before.due, before.failed);
+        }
+    }
+
+    /// The last moment that is known of it: no clock that it is told by is before that.
+    #[must_use]
+    pub fn known_at(&self) -> Option<Timestamp> {
+        let going = self.going.as_ref().map(|going| going.looked);
+        going.max(self.last.as_ref().map(|last| last.at)).max(self.kept.as_ref().map(|kept| kept.since))
     }
 
     /// One of the colours is there no more.

@@ -2,7 +2,11 @@
 
 use crate::{
     base::Digest,
-    state::{Actor, facts},
+    state::{
+        Actor,
+        audit::{self, Act, Deed},
+        facts,
+    },
     world::{Class, Entropy, Failure, Ledger, Outcome},
 };
 use jiff::Timestamp;
@@ -49,7 +53,10 @@ pub fn prefix_of(by: &Actor) -> String {
 ///
 /// # Errors
 /// A storage that fails.
-pub async fn approve(ledger: &dyn Ledger, entropy: &dyn Entropy, approval: &Approval) -> Outcome<()> {
+pub async fn approve(ledger: &dyn Ledger, entropy: &dyn Entropy, approval: &Approval, from: &str) -> Outcome<()> {
+    let act = Act::new(approval.at, approval.by.clone(), from, Deed::Approval, "approve");
+    let act = Act { plan: Some(approval.plan.clone()), reason: approval.reason.clone(), ..act };
+    audit::record(ledger, &act).await?;
     let content = serde_json::to_vec(approval)
         .map_err(|e| Failure::new(Class::Local, "write state", "approvals", e.to_string()))?;
     loop {

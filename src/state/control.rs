@@ -4,7 +4,8 @@
 use crate::{
     base::Address,
     state::{
-        Actor,
+        Actor, RunId,
+        audit::{self, Act, Deed},
         facts::{FORMAT, damaged, new_name},
     },
     world::{Entropy, Ledger, Outcome},
@@ -29,6 +30,20 @@ pub enum Verb {
     },
     /// All traffic back.
     Abort,
+}
+
+impl Verb {
+    /// The command that says it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Promote { full: false } => "promote",
+            Self::Promote { full: true } => "promote --full",
+            Self::Abort => "abort",
+        }
+    }
 }
 
 /// A word of a person.
@@ -63,7 +78,11 @@ impl Control {
     ///
     /// # Errors
     /// A storage that fails.
-    pub async fn record(&self, ledger: &dyn Ledger, entropy: &dyn Entropy) -> Outcome<()> {
+    pub async fn record(&self, ledger: &dyn Ledger, entropy: &dyn Entropy, from: &str) -> Outcome<()> {
+        let what = format!("rollout {} of {}", self.verb.word(), self.unit);
+        let act = Act::new(self.at, self.by.clone(), from, Deed::Rollout, what);
+        let act = Act { run: Some(RunId(self.run.as_str().into())), reason: self.reason.clone(), ..act };
+        audit::record(ledger, &act).await?;
         let content = serde_json::to_vec(self).map_err(|e| damaged("controls", &e.to_string()))?;
         while !ledger.put_new(&new_name(ledger, entropy, PREFIX, self.at).await?, &content).await? {}
         Ok(())

@@ -4,7 +4,10 @@
 
 use crate::{
     base::Digest,
-    state::RunId,
+    state::{
+        RunId,
+        audit::{self, Act, Deed},
+    },
     world::{Class, Entropy, Failure, Ledger, Outcome},
 };
 use jiff::Timestamp;
@@ -94,6 +97,22 @@ pub enum Decision {
     },
 }
 
+impl Decision {
+    /// In words, and the release that it is about.
+    fn spoken(&self) -> (String, Option<Digest>) {
+        match self {
+            Self::Hold => ("hold".to_owned(), None),
+            Self::ReleaseHold => ("release-hold".to_owned(), None),
+            Self::Freeze { until: None } => ("freeze".to_owned(), None),
+            Self::Freeze { until: Some(until) } => (format!("freeze until {until}"), None),
+            Self::Thaw => ("freeze --lift".to_owned(), None),
+            Self::Revoke { release } => ("revoke".to_owned(), Some(release.clone())),
+            Self::UndoRevoke { release } => ("revoke --undo".to_owned(), Some(release.clone())),
+            Self::Review { run } => (format!("review of the run {run}"), None),
+        }
+    }
+}
+
 /// What holds now, after all that was decided.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
@@ -137,7 +156,10 @@ impl Standing {
 ///
 /// # Errors
 /// A storage that fails.
-pub async fn record(ledger: &dyn Ledger, entropy: &dyn Entropy, fact: &Fact) -> Outcome<()> {
+pub async fn record(ledger: &dyn Ledger, entropy: &dyn Entropy, fact: &Fact, from: &str) -> Outcome<()> {
+    let (what, release) = fact.what.spoken();
+    let act = Act::new(fact.at, fact.by.clone(), from, Deed::Decision, what);
+    audit::record(ledger, &Act { release, reason: Some(fact.reason.clone()), ..act }).await?;
     let content = serde_json::to_vec(fact).map_err(|e| damaged("facts", &e.to_string()))?;
     while !ledger.put_new(&new_name(ledger, entropy, PREFIX, fact.at).await?, &content).await? {}
     Ok(())

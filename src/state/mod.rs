@@ -4,6 +4,7 @@
 //! only writer and commits in groups. The storage itself is behind [`crate::world::Ledger`].
 
 pub mod approval;
+pub mod audit;
 mod codec;
 mod control;
 mod delivery;
@@ -26,7 +27,10 @@ pub use record::{
     AcceptedDrift, IgnoredDrift, IgnoredField, Intent, Outcome, Purpose, Reading, Record, Resource, Run, RunId, Status,
     Verdict,
 };
-pub use release::{Bundle, LockedChart, Making, Mark, RELEASE_FORMAT, Release, Signature, StoredRelease};
+pub use release::{
+    Bundle, ImageStanding, ListedImage, LockedChart, MAKING_FORMAT, Making, Mark, RELEASE_FORMAT, Release, Signature,
+    StoredRelease, WITHOUT_IMAGES,
+};
 pub use seal::SealKey;
 pub use snapshot::{Entry, Journal, Snapshot};
 pub use store::{StateError, Store, fold, load, seal_key};

@@ -12,8 +12,12 @@ use crate::{
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The version of the list that this build writes, and the newest that it reads.
-pub const RELEASE_FORMAT: u32 = 1;
+/// The version of the list that is written where images are part of it, and the newest that this build reads.
+pub const RELEASE_FORMAT: u32 = 2;
+/// The version of a list without images. What is frozen without them keeps the name that it had before there were any.
+pub const WITHOUT_IMAGES: u32 = 1;
+/// The version of what lies beside a release: who made it, who signed it.
+pub const MAKING_FORMAT: u32 = 1;
 /// How many objects are written or read at once.
 const AT_ONCE: usize = 16;
 
@@ -56,6 +60,43 @@ pub struct Release {
     pub files: BTreeMap<String, Digest>,
     /// Charts, in order.
     pub charts: Vec<LockedChart>,
+    /// Tags of images, written in full, with the digests that they were resolved to; only in a list of format 2, which says that
+    /// all of them were.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub images: BTreeMap<String, Digest>,
+}
+
+/// Whether it is known what an image is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageStanding {
+    /// The plan itself names its digest.
+    Pinned,
+    /// Its tag was resolved to a digest.
+    Resolved,
+    /// A tag, which may name something else tomorrow.
+    Floating,
+    /// It is known only when something was applied, or not even then.
+    Unknown,
+}
+
+/// An image that a release runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct ListedImage {
+    /// Its reference in full; `None` where it is not known.
+    pub image: Option<String>,
+    /// Whether it is known what it is.
+    pub standing: ImageStanding,
+    /// The digest, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
+    /// What runs it, by address.
+    pub of: Vec<String>,
+    /// In which environments.
+    pub environments: Vec<String>,
+    /// Why it is not known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
 }
 
 /// Who made a release, when, and from what: beside it, not in it.
@@ -76,6 +117,9 @@ pub struct Making {
     /// Where it was pulled from, by whoever brought it to this store.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<String>,
+    /// The images that it runs, as they were found by whoever made it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub images: Vec<ListedImage>,
 }
 
 /// A signature of a release: of the bytes of its list, which its digest is of.
@@ -97,7 +141,7 @@ impl Signature {
     /// A signature, added now.
     #[must_use]
     pub const fn new(key: Digest, signature: String, at: Timestamp, by: Actor) -> Self {
-        Self { format: RELEASE_FORMAT, key, signature, at, by }
+        Self { format: MAKING_FORMAT, key, signature, at, by }
     }
 }
 
@@ -128,6 +172,13 @@ impl StoredRelease {
         self.makings.first().map_or(Timestamp::UNIX_EPOCH, |making| making.at)
     }
 
+    /// The images that it runs, as whoever made it last found them.
+    #[must_use]
+    pub fn images(&self) -> &[ListedImage] {
+        let listed = self.makings.iter().rev().find(|making| !making.images.is_empty());
+        listed.map(|making| making.images.as_slice()).unwrap_or_default()
+    }
+
     /// Everybody who made it.
     #[must_use]
     pub fn authors(&self) -> Vec<Actor> {
@@ -145,6 +196,12 @@ pub struct Bundle {
 }
 
 impl Release {
+    /// Whether the tags of all its images were resolved when it was made.
+    #[must_use]
+    pub const fn resolves_images(&self) -> bool {
+        self.format > WITHOUT_IMAGES
+    }
+
     /// The canonical form of this list, which its name and signatures are of.
     ///
     /// # Errors
@@ -418,13 +475,28 @@ mod tests {
         let content: Arc<[u8]> = text.as_bytes().into();
         let digest = Digest::of(&content);
         let files = [("plan.hcl".to_owned(), digest.clone())].into();
-        let release = Release { format: 1, plan: "p".into(), folder: ".".into(), files, charts: Vec::new() };
+        let release = Release {
+            format: 1,
+            plan: "p".into(),
+            folder: ".".into(),
+            files,
+            charts: Vec::new(),
+            images: BTreeMap::new(),
+        };
         Bundle { release, contents: [(digest, content)].into() }
     }
 
     fn making(second: i64) -> Making {
         let by = Actor { arn: "arn:ada".into(), id: String::new(), person: None };
-        Making { format: 1, at: Timestamp::from_second(second).unwrap(), by, commit: None, ci: None, from: None }
+        Making {
+            format: 1,
+            at: Timestamp::from_second(second).unwrap(),
+            by,
+            commit: None,
+            ci: None,
+            from: None,
+            images: Vec::new(),
+        }
     }
 
     #[tokio::test]

@@ -36,7 +36,7 @@ impl SealKey {
             // HMAC takes keys of any length, so this arm is never taken; an empty key keeps it total.
             <Hmac<Sha256> as hmac::KeyInit>::new(&hmac::digest::Key::<Hmac<Sha256>>::default())
         });
-        mac.update(plain.to_string().as_bytes());
+        mac.update(crate::base::canonical_text(plain).as_bytes());
         format!("hmac-sha256:{}", hex::encode(mac.finalize().into_bytes())).into()
     }
 

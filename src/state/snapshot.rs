@@ -5,7 +5,9 @@ use crate::{
     rollout,
     state::{
         Delivery,
-        record::{AcceptedDrift, IgnoredDrift, IgnoredField, Intent, Outcome, Record, Resource, Run, RunId, Verdict},
+        record::{
+            AcceptedDrift, IgnoredDrift, IgnoredField, Intent, Outcome, Purpose, Record, Resource, Run, RunId, Verdict,
+        },
     },
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -177,7 +179,13 @@ impl Snapshot {
             }
             Record::Outcome { intent, outcome } => {
                 if let Some(entry) = self.journal.index.get(&intent).and_then(|at| self.journal.entries.get_mut(*at)) {
+                    let undone = entry.intent.purpose == Purpose::Undo && matches!(outcome, Outcome::Done { .. });
                     entry.outcome = Some(outcome);
+                    if let Some((unit, color)) = entry.intent.address.unit().filter(|_| undone)
+                        && let Some(standing) = self.rollouts.get_mut(&unit)
+                    {
+                        standing.restored(&entry.intent.run.0, color);
+                    }
                 }
             }
             Record::PhasePassed { phase, .. } => self.journal.passed.push(phase),

@@ -127,6 +127,8 @@ pub trait Charts: Send + Sync {
     /// Finds a chart as [`Helm::resolve`] does, with its archive; `None` where the world keeps no archives, as the sandbox's
     /// catalogue does not.
     async fn archive(&self, chart: &ChartRef) -> Outcome<(Chart, Option<Vec<u8>>)>;
+    /// Renders as [`Helm::template`] does, for no cluster: the same Kubernetes version and types on every machine.
+    async fn template(&self, request: &ReleaseRequest) -> Outcome<Rendered>;
 }
 
 /// Helm against one cluster. Install and upgrade return when the program ends; with `wait`, that is when what was made is

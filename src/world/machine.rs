@@ -2,7 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the seam behind which programs and the network are used")]
 
+mod guard;
 mod terraform;
+
+pub use guard::{GUARD_AT, GuardProcess};
 
 use crate::{
     base::format_duration,

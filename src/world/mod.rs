@@ -6,6 +6,7 @@ mod clock;
 mod cloudformation;
 mod eks;
 mod failure;
+mod guard;
 mod helm;
 mod kubernetes;
 mod ledger;
@@ -30,6 +31,9 @@ pub use eks::{
     ResolveConflicts, UpdateOf,
 };
 pub use failure::{Class, Failure, Outcome};
+pub use guard::{
+    GUARD_DEADLINE, GUARD_MEMORY, Guard, GuardAnswer, GuardFault, GuardJob, GuardRequest, GuardText, Judged, Violation,
+};
 pub use helm::{Chart, ChartRef, Charts, Helm, Release, ReleaseRequest, Rendered, TOKEN_LABEL};
 pub use kubernetes::{
     ApplyOptions, Endpoint, HttpAnswer, Kubernetes, LogRequest, ObjectChange, ObjectRef, PodRequest, ResourceType,
@@ -37,7 +41,7 @@ pub use kubernetes::{
 };
 pub use ledger::{Broken, Ledger, Lock, LockOwner, Moved, Stored};
 pub use load_balancers::{Forward, ListenerRule, LoadBalancers, RuleChange, RuleRequest, TargetGroup, TargetState};
-pub use machine::Machine;
+pub use machine::{GUARD_AT, GuardProcess, Machine};
 pub use metrics::{Alarm, Datapoint, MetricQuery, Metrics};
 pub use registry::{MANIFEST, Registry};
 pub use services::{Caller, Command, Http, Identity, Objects, Parameter, Program, ProgramEnd, Secrets};
@@ -201,6 +205,11 @@ pub trait World: Send + Sync {
     fn cluster(&self, connection: &ClusterConnection) -> Outcome<ClusterHandle>;
     /// Charts.
     fn charts(&self) -> Arc<dyn Charts>;
+    /// A repository of images by its address, `oci://HOST/REPOSITORY`. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// An address that is none.
+    fn registry(&self, address: &str) -> Outcome<Arc<dyn Registry>>;
     /// Programs.
     fn command(&self) -> Arc<dyn Command>;
     /// Terraform roots.

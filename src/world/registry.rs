@@ -12,8 +12,12 @@ pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub trait Registry: Send + Sync {
     /// Where it is, for messages: `oci://HOST/REPOSITORY`.
     fn place(&self) -> String;
+    /// The digest of what a tag names: one image, or an index of several platforms, as it is. `None` where there is no such tag.
+    async fn digest(&self, tag: &str) -> Outcome<Option<Digest>>;
     /// A manifest by its tag or digest; `None` where there is none.
     async fn manifest(&self, reference: &str) -> Outcome<Option<Vec<u8>>>;
+    /// The index of what refers to a manifest and is of this type; `None` where nothing does.
+    async fn referrers(&self, digest: &Digest, artifact_type: &str) -> Outcome<Option<Vec<u8>>>;
     /// A blob; `None` where there is none.
     async fn blob(&self, digest: &Digest) -> Outcome<Option<Vec<u8>>>;
     /// Stores a blob where there is none of this digest; `false` where there was.

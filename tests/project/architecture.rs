@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kinds", &["base", "cfn", "world", "lang"]),
     ("plan", &["base", "cfn", "world", "lang", "rollout", "graph", "state", "kinds"]),
     ("policy", &["base", "cfn", "world", "lang", "kinds", "plan"]),
-    ("review", &["base", "world", "cfn", "lang", "graph", "state", "plan", "policy"]),
+    ("review", &["base", "world", "cfn", "lang", "graph", "state", "kinds", "plan", "policy"]),
     ("apply", &["base", "world", "lang", "rollout", "graph", "state", "gate", "kinds", "plan", "policy"]),
     ("promote", &["base", "world", "lang", "graph", "state", "gate", "kinds", "plan", "policy", "review", "apply"]),
     ("lsp", &["base", "cfn", "lang", "graph", "kinds"]),
@@ -44,6 +44,7 @@ const OUTSIDE_THE_CORE: &[&str] = &["world/live", "world/sandbox", "cli"];
 /// Files that both worlds share: programs, URLs and files are the machine's own in either.
 const SHARED_BY_THE_WORLDS: &[&str] = &[
     "src/world/machine.rs",
+    "src/world/machine/guard.rs",
     "src/world/machine/terraform.rs",
     "src/world/machine/terraform/process.rs",
     "src/world/machine/terraform/words.rs",

@@ -160,7 +160,7 @@ fn help_and_version_are_data_and_wrong_words_are_64() {
     project
         .run(&["--help"])
         .success()
-        .stdout(predicate::str::contains("validate").and(predicate::str::contains("\n  policy").not()));
+        .stdout(predicate::str::contains("validate").and(predicate::str::contains("\n  review").not()));
     project.run(&["--version"]).success().stdout(predicate::str::starts_with("terrace "));
     project.run(&["plna"]).code(64).stderr(predicate::str::contains("'plan'")); // spellchecker:disable-line
     project.run(&["plan", "--frobnicate"]).code(64);
@@ -173,7 +173,7 @@ fn help_and_version_are_data_and_wrong_words_are_64() {
 #[test]
 fn commands_of_later_versions_are_refused_by_name() {
     let project = Project::new("");
-    for words in [&["policy", "check", "x"][..], &["lsp"], &["reap"]] {
+    for words in [&["review", "check", "x"][..], &["lsp"], &["reap"]] {
         let said = project.stderr(words, 64);
         assert!(said.contains("not in this version") && said.contains(words[0]), "{said}");
     }

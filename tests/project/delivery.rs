@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "reads and damages what the program stored")]
 
 mod going;
+mod images;
 mod notices;
 mod registry;
 mod shown;

@@ -10,6 +10,8 @@ mod admission;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod aws;
 #[cfg(test)]
 mod cli;
@@ -36,9 +38,14 @@ mod ledgers;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod modules;
+#[cfg(test)]
 mod objects;
 #[cfg(test)]
 mod platform;
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "makes folders, starts the program")]
+mod policy;
 #[cfg(test)]
 mod proof;
 #[cfg(test)]
@@ -65,5 +72,7 @@ mod tour;
 mod traffic;
 #[cfg(test)]
 mod undone;
+#[cfg(test)]
+mod wholes;
 #[cfg(test)]
 mod workflows;

@@ -261,9 +261,9 @@ impl<'r> Executor<'r> {
         left.sort();
         for address in left {
             let action = self.planned.get(&address).map_or(ActionWord::Verify, |n| n.action);
-            let why = "stopped; how it ends is not known, and `terrace resume` finds out".to_owned();
+            let why = "how it ends is not known, and `terrace resume` finds out".to_owned();
             let phase = self.phase_of(&address);
-            self.end_node(&address, &phase, action, NodeEnd::Failed { why });
+            self.end_node(&address, &phase, action, NodeEnd::Left { why });
         }
         self.end_phases();
     }

@@ -207,8 +207,8 @@ impl<'r> Executor<'r> {
                 self.start_instance(id, &declaration, &unit.with_color(Some(Color::Stable)));
             }
             Ok(Turn::Left) => {
-                let why = "stopped where it is; `terrace resume` goes on with it".to_owned();
-                self.end_node(unit, phase, ActionWord::Shift, NodeEnd::Failed { why });
+                let why = "its traffic stays where it is; `terrace resume` goes on with it".to_owned();
+                self.end_node(unit, phase, ActionWord::Shift, NodeEnd::Left { why });
                 self.blocked.insert(id, unit.clone());
             }
             Err(end) => self.bad_end(Some(id), unit, phase, ActionWord::Shift, end),

@@ -12,7 +12,7 @@ use crate::{
     plan::{
         Planned,
         instance::{self, Instance, Prepared},
-        look::{How, look},
+        look::{How, LookAhead, look},
     },
     state::Status,
 };
@@ -269,7 +269,7 @@ impl<'r> Executor<'r> {
                 let slots = self.slots(instance.kind.service());
                 Box::pin(async move {
                     let _slot = slots.acquire().await;
-                    let how = How { offline: false, preview: false, timeout: READ_TIMEOUT, planning: false };
+                    let how = How { offline: false, ahead: LookAhead::Never, timeout: READ_TIMEOUT, planning: false };
                     let seen = look(desk.subject, &instance, None, None, how).await;
                     let seen = seen.map(|l| l.observed).map_err(|f| work::tell(&f));
                     Back::Read { id, instance, seen }

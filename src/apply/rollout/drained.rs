@@ -7,11 +7,10 @@ use crate::{
         journal::Desk,
         work::{End, tell},
     },
-    base::{Address, Event, format_duration},
+    base::{Address, Event, elapsed, format_duration, later},
     plan::{Mode, remembered_connections},
     state::Resource,
 };
-use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
 /// How often it is told how long it still takes.
@@ -43,10 +42,10 @@ pub(in crate::apply) async fn drained(desk: &Desk<'_>, address: &Address, rememb
     let behind = Behind::new(traffic, remembered_connections(desk.subject, remembered), BTreeMap::new());
     let route = behind.route(desk, &unit).await?;
     let delay = route.drain(color.side()).await.map_err(|failure| End::Failed(tell(&failure)))?;
-    let until = since.checked_add(delay).unwrap_or(Timestamp::MAX);
+    let until = later(since, delay);
     let clock = desk.subject.world.clock();
     loop {
-        let left = Duration::try_from(until.duration_since(clock.now())).unwrap_or_default();
+        let left = elapsed(clock.now(), until);
         if left.is_zero() {
             return Ok(Left::Nothing);
         }

@@ -3,16 +3,17 @@
 use super::{HEARD_WITHIN, Rollout};
 use crate::{
     apply::work::End,
+    base::Address,
     rollout::{Fact, Fault, Going, Stage},
     state::{Control, Verb},
 };
+use jiff::Timestamp;
 
 impl Rollout<'_> {
     /// Takes in what was asked for since.
     pub(super) async fn listen(&self, going: &mut Going) -> Result<(), End> {
         let back = matches!(going.stage, Stage::Back { .. } | Stage::Over);
-        let failing = self.failing.borrow().get(&self.phase).cloned();
-        if let Some(other) = failing.filter(|other| *other != self.unit && !back) {
+        if let Some(other) = self.failed_beside().filter(|_| !back) {
             return self.abort(going, format!("{other} failed in the same phase"), Fault::Sibling).await;
         }
         let (asked, unreadable) = self.asked(going).await;
@@ -41,6 +42,33 @@ impl Rollout<'_> {
             self.take_all(going, facts).await?;
         }
         Ok(())
+    }
+
+    /// What failed in the same phase.
+    fn failed_beside(&self) -> Option<Address> {
+        self.failing.borrow().get(&self.phase).filter(|other| **other != self.unit).cloned()
+    }
+
+    /// Waits until then; false where there is something to be taken in by [`Self::listen`] before.
+    pub(super) async fn unless_heard(&self, going: &Going, until: Timestamp) -> bool {
+        self.wait(until.min(self.later(HEARD_WITHIN))).await;
+        if self.failed_beside().is_some() {
+            return false;
+        }
+        let (asked, unreadable) = self.asked(going).await;
+        asked.is_empty() && unreadable.is_empty()
+    }
+
+    /// Waits until then; false where all traffic is to go back before.
+    pub(super) async fn unless_called_back(&self, going: &Going, until: Timestamp) -> bool {
+        self.wait(until.min(self.later(HEARD_WITHIN))).await;
+        let aborts = |(_, control): &(String, Control)| control.verb == Verb::Abort;
+        self.failed_beside().is_none() && !self.asked(going).await.0.iter().any(aborts)
+    }
+
+    /// Returns once there is something to be taken in.
+    pub(super) async fn heard(&self, going: &Going) {
+        while self.unless_heard(going, self.later(HEARD_WITHIN)).await {}
     }
 
     /// What people said that was not heard yet. A storage that does not answer is asked again next time.

@@ -12,7 +12,7 @@ mod route;
 pub(super) use drained::{Left, drained};
 pub(super) use measure::Judge;
 pub(super) use retire::first as before_removal;
-use route::{ASKED_EVERY, Route};
+use route::{ASKED_EVERY, Proof, Route};
 pub(super) use route::{Behind, connections_of_color, switch_back};
 
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
     state::Record,
     world::{Class, Outcome, TargetHealth, Weights},
 };
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -223,8 +224,13 @@ impl Rollout<'_> {
             }
         }
         self.take(going, Fact::Moving { share }).await?;
-        match self.move_to(route, weights, within).await {
-            Ok(()) => {
+        let heard: &Going = going;
+        let proved =
+            route.prove(weights, self.later(within), |until| Box::pin(self.unless_called_back(heard, until))).await;
+        match proved {
+            // Somebody wants it back by now: that is taken in first. Any other word is heard once the weights are in force.
+            Ok(Proof::Left) => Ok(()),
+            Ok(Proof::InForce) => {
                 self.tell(&format!("{share} % of the traffic is on {to}"));
                 self.take(going, Fact::Moved { share }).await
             }
@@ -232,11 +238,6 @@ impl Rollout<'_> {
                 self.abort(going, format!("{share} % for {to} could not be proved: {why}"), Fault::Platform).await
             }
         }
-    }
-
-    /// One call, then read back until it is in force.
-    async fn move_to(&self, route: &Route, weights: Weights, within: Duration) -> Result<(), String> {
-        route.prove(weights, self.later(within), |until| Box::pin(self.wait(until))).await
     }
 
     async fn watch(&self, going: &mut Going, due: &[Arc<str>], until: Timestamp) -> Result<(), End> {
@@ -252,7 +253,12 @@ impl Rollout<'_> {
             }
             return Ok(());
         }
-        let facts = self.measure(going, due).await;
+        let facts = tokio::select! {
+            biased;
+            facts = self.measure(going, due) => facts,
+            // What is measured is measured again once that was taken in.
+            () = self.heard(going) => return Ok(()),
+        };
         for fact in &facts {
             if let Fact::Measured { analysis, said, .. } = fact {
                 self.say(&format!("{}: {analysis}: {said}", stage(going)));
@@ -283,9 +289,15 @@ impl Rollout<'_> {
                 }
                 let until = self.later(BACK_WITHIN);
                 let weights = Weights::to(from.side(), 100);
+                let patient = |until| {
+                    Box::pin(async move {
+                        self.wait(until).await;
+                        true
+                    }) as BoxFuture<'_, bool>
+                };
                 loop {
-                    match self.move_to(route, weights, PROVED_WITHIN).await {
-                        Ok(()) => break,
+                    match route.prove(weights, self.later(PROVED_WITHIN), patient).await {
+                        Ok(_) => break,
                         Err(last) if self.now() >= until => {
                             let command = "terrace resume".to_owned();
                             let why = format!("{why}; and its traffic could not be brought back to {from}: {last}");

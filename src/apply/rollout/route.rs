@@ -69,6 +69,15 @@ impl Behind {
     }
 }
 
+/// How far moving traffic came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// It was read back, and is in force.
+    InForce,
+    /// It was asked for, and nobody waited for it any longer.
+    Left,
+}
+
 /// A route that is open. Each call is made again while it fails in a way that may pass, for a minute.
 pub(super) struct Route {
     traffic: Box<dyn Traffic>,
@@ -127,18 +136,18 @@ impl Route {
         }
     }
 
-    /// Moves traffic by one call, then reads it back until it is in force; `wait` passes the time between two looks. In words where it is not
-    /// by then.
+    /// Moves traffic by one call, then reads it back until it is in force; `wait` passes the time between two looks, and says whether it is to be
+    /// looked at again. In words where it is not in force by then.
     pub(super) async fn prove<'a>(
         &self,
         weights: Weights,
         until: Timestamp,
-        wait: impl Fn(Timestamp) -> BoxFuture<'a, ()> + Send + Sync,
-    ) -> Result<(), String> {
+        wait: impl Fn(Timestamp) -> BoxFuture<'a, bool> + Send + Sync,
+    ) -> Result<Proof, String> {
         self.patiently(|| self.traffic.shift(weights)).await.map_err(|failure| tell(&failure))?;
         loop {
             let said = match self.read().await {
-                Ok(routed) if routed.weights == weights && routed.unproved.is_none() => return Ok(()),
+                Ok(routed) if routed.weights == weights && routed.unproved.is_none() => return Ok(Proof::InForce),
                 Ok(routed) => routed.unproved.unwrap_or_else(|| {
                     let (blue, green) = (routed.weights.of(Side::Blue), routed.weights.of(Side::Green));
                     format!("it says {blue} % blue, {green} % green")
@@ -149,7 +158,9 @@ impl Route {
             if now >= until {
                 return Err(said);
             }
-            wait(later(now, ASKED_EVERY).min(until)).await;
+            if !wait(later(now, ASKED_EVERY).min(until)).await {
+                return Ok(Proof::Left);
+            }
         }
     }
 
@@ -188,7 +199,11 @@ enum Way {
 
 /// Undoes a rollout of this run, however far it came: the switch back to what had the traffic before. Returns what was done; `None` where there was
 /// nothing to undo.
-pub(in crate::apply) async fn switch_back(desk: &Desk<'_>, unit: &Address) -> Result<Option<String>, End> {
+pub(in crate::apply) async fn switch_back(
+    desk: &Desk<'_>,
+    unit: &Address,
+    fault: Fault,
+) -> Result<Option<String>, End> {
     let standing = desk.store.with(|state| state.rollouts.get(unit).cloned()).unwrap_or_default();
     let run: Arc<str> = desk.run.0.clone();
     let going = standing.going.as_deref().filter(|going| going.run == run);
@@ -216,14 +231,21 @@ pub(in crate::apply) async fn switch_back(desk: &Desk<'_>, unit: &Address) -> Re
     };
     let stays = |why: String| End::Failed(format!("its traffic could not be brought back to {back}: {why}"));
     let wait = |until| clock.sleep(elapsed(clock.now(), until));
+    let patient = |until| {
+        let passed = wait(until);
+        Box::pin(async move {
+            passed.await;
+            true
+        }) as BoxFuture<'_, bool>
+    };
     if let Some(why) = route.would_go_dark(back, later(clock.now(), PROVED_WITHIN), wait).await {
         return Err(stays(why));
     }
     match way {
         Way::Resumed => {}
         Way::Aborted => {
-            let why = "its phase is undone".to_owned();
-            note(vec![Fact::Aborting { why, fault: Fault::Sibling }]).await?;
+            let why = if fault == Fault::Person { "a person lets its phase be undone" } else { "its phase is undone" };
+            note(vec![Fact::Aborting { why: why.to_owned(), fault }]).await?;
         }
         Way::Undone => {
             let spec = Spec {
@@ -239,7 +261,7 @@ pub(in crate::apply) async fn switch_back(desk: &Desk<'_>, unit: &Address) -> Re
             note(vec![began, Fact::TargetsHealthy, Fact::Moving { share: 100 }]).await?;
         }
     }
-    let proved = route.prove(Weights::to(back.side(), 100), later(clock.now(), PROVED_WITHIN), wait).await;
+    let proved = route.prove(Weights::to(back.side(), 100), later(clock.now(), PROVED_WITHIN), patient).await;
     proved.map_err(stays)?;
     let facts = match way {
         Way::Aborted => vec![Fact::Aborted],

@@ -1,5 +1,6 @@
 //! What the executor must hold, as lives of plans on the sandbox.
 
+mod aborts;
 mod adoption;
 mod backends;
 mod clusters;

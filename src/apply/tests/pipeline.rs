@@ -183,7 +183,7 @@ impl Pipeline {
         let plan = self.waiting[at].saved.digest.clone();
         for by in [by, too].map(actor) {
             let approval = Approval::new(plan.clone(), by.clone(), now, None);
-            approval::approve(&*ledger, &OsRandom, &approval).await.unwrap();
+            approval::approve(&*ledger, &OsRandom, &approval, "a test").await.unwrap();
             self.given.entry(plan.clone()).or_default().push((by, now));
         }
     }
@@ -198,7 +198,7 @@ impl Pipeline {
         let of = release.clone();
         let decision = if again { Decision::UndoRevoke { release: of } } else { Decision::Revoke { release: of } };
         let fact = Fact::new(self.now(), actor(0), "because".to_owned(), decision);
-        facts::record(&*self.ledger(env), &OsRandom, &fact).await.unwrap();
+        facts::record(&*self.ledger(env), &OsRandom, &fact, "a test").await.unwrap();
         self.revoked.insert((env, release), !again);
         // The next word is later than this one.
         self.lab.world.advance(Duration::from_secs(1)).unwrap();

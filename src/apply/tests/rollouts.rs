@@ -4,9 +4,8 @@ use crate::{
     apply::{Report, testing::Lab},
     base::{ActionWord, Address, Color, NoEvents, RunEnd},
     plan::{self, Made, Mode, Request},
-    rollout::{Fault, Stage},
-    state::{Actor, Control, Verb},
-    world::{Forward, World as _, live::OsRandom, sandbox},
+    rollout::{Going, Stage},
+    world::{Forward, World as _, sandbox},
 };
 
 /// What varies from one version of the plan to the next.
@@ -148,16 +147,24 @@ pub(super) fn releases(lab: &Lab) -> Vec<String> {
     rows.into_iter().filter_map(|row| row.name.strip_prefix("web/").map(str::to_owned)).collect()
 }
 
-fn aborted(state: &crate::state::Snapshot) -> (String, Fault) {
-    state.rollouts[&unit()].last.clone().unwrap().aborted.unwrap()
-}
-
 pub(super) fn failure(report: &Report) -> String {
     report.failures.iter().map(|(address, why)| format!("{address}: {why}")).collect::<Vec<_>>().join("\n")
 }
 
+/// Waits for a rollout that runs beside this to be somewhere.
+pub(super) async fn until(lab: &Lab, there: impl Fn(&Going) -> bool) -> Going {
+    loop {
+        let state = crate::state::load(&*lab.ledger()).await.unwrap();
+        let going = state.rollouts.get(&unit()).and_then(|standing| standing.going.as_deref()).cloned();
+        if let Some(going) = going.filter(&there) {
+            return going;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A second version comes up beside the first, whatever became of the run.
-async fn second(lab: &mut Lab, version: Version<'_>) -> Report {
+pub(super) async fn second(lab: &mut Lab, version: Version<'_>) -> Report {
     lab.write(&text(version));
     lab.apply().await
 }
@@ -210,75 +217,6 @@ async fn a_new_version_goes_from_blue_to_green_and_blue_stays_warm_until_it_is_d
     // And the next one is blue again.
     second(&mut lab, Version { tag: "three", ..ONE }).await;
     assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bad_one_gives_all_traffic_back_and_is_kept_to_be_looked_at() {
-    let mut lab = lab(ONE);
-    lab.applied().await;
-    alarm(&lab, "green", "ALARM");
-    let moves = lab.calls_of("elasticloadbalancing:ModifyRule");
-    let report = second(&mut lab, TWO).await;
-    assert_eq!(report.end, RunEnd::RolledBack, "{}", failure(&report));
-    assert!(failure(&report).contains("all traffic is back on blue"), "{}", failure(&report));
-    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0));
-    assert_eq!(lab.calls_of("elasticloadbalancing:ModifyRule") - moves, 2, "one call there, one call back");
-    assert_eq!(aborted(&lab.subject().await.state).1, Fault::Release);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unclear_alarm_waits_for_a_person_whose_word_is_taken_in() {
-    let mut lab = lab(ONE);
-    lab.applied().await;
-    alarm(&lab, "green", "INSUFFICIENT_DATA");
-    lab.write(&text(TWO));
-    let made = lab.plan().await;
-    let saved = plan::saved(made.plan, made.attachment).unwrap();
-    let options = Lab::options();
-    let (subject, store) = (lab.subject().await, lab.store().await);
-    let run = crate::apply::run(subject, saved, store, options, std::sync::Arc::new(NoEvents));
-    let person = async {
-        let going = loop {
-            let state = crate::state::load(&*lab.ledger()).await.unwrap();
-            if let Some(going) = state.rollouts.get(&unit()).and_then(|s| s.going.clone())
-                && going.paused.is_some()
-            {
-                break going;
-            }
-            tokio::task::yield_now().await;
-        };
-        assert_eq!(going.share, 10, "traffic stays where it was");
-        let arn = "arn:aws:sts::1:assumed-role/x/ann".to_owned();
-        let by = Actor { arn, id: String::new(), person: Some("ann".to_owned()) };
-        let now = lab.world.clock().now();
-        let word = Control::new(unit(), going.run.to_string(), now, by, Some("not today".to_owned()), Verb::Abort);
-        word.record(&*lab.ledger(), &OsRandom).await.unwrap();
-    };
-    let (report, ()) = futures::join!(Box::pin(run), person);
-    let report = report.unwrap();
-    assert!(failure(&report).contains("ann aborted it: not today"), "{}", failure(&report));
-    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0));
-    assert_eq!(aborted(&lab.subject().await.state).1, Fault::Person);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_fails_beside_it_takes_its_traffic_back() {
-    let mut lab = lab(ONE);
-    lab.applied().await;
-    let beside = r#"
-check "bad" {
-  phase = phase.services
-  expression {
-    condition     = self_is_bad
-    error_message = "no"
-  }
-}
-"#
-    .replace("self_is_bad", "1 == 2");
-    let report = second(&mut lab, Version { beside: &beside, ..TWO }).await;
-    assert_eq!(report.end, RunEnd::RolledBack, "{}", failure(&report));
-    assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0));
-    assert_eq!(releases(&lab), ["web-blue"], "what this run made is undone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,7 +275,12 @@ async fn what_went_back_to_rolling_as_green_is_green_again_and_a_stable_one_is_b
     let mut lab = lab(ONE);
     lab.applied().await;
     assert_eq!(second(&mut lab, TWO).await.end, RunEnd::Succeeded);
-    let report = second(&mut lab, Version { strategy: "rolling", ..TWO }).await;
+    let rolling = Version { strategy: "rolling", ..TWO };
+    lab.write(&text(rolling));
+    let plan = lab.plan().await.plan;
+    let gone = plan.node(&unit().with_color(Some(Color::Blue))).unwrap();
+    assert!(gone.reasons.iter().any(|why| why.contains("rolled out by colours no more")), "{:?}", gone.reasons);
+    let report = second(&mut lab, rolling).await;
     assert_eq!(report.end, RunEnd::Succeeded, "{}", failure(&report));
     // Its traffic is on the green side, and so is it.
     lab.write(&text(Version { tag: "three", strategy: "canary", ..ONE }));
@@ -365,38 +308,6 @@ async fn what_went_back_to_rolling_as_green_is_green_again_and_a_stable_one_is_b
     assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Stable), 0));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn traffic_does_not_go_back_to_where_nobody_answers() {
-    let mut lab = lab(ONE);
-    lab.applied().await;
-    // Blue loses its pods while green is tried, and then green is found to be bad.
-    lab.write(&text(Version { steps: "[{ weight = 10, pause = true }, 100]", ..TWO }));
-    let made = lab.plan().await;
-    let saved = plan::saved(made.plan, made.attachment).unwrap();
-    let (subject, store) = (lab.subject().await, lab.store().await);
-    let run = crate::apply::run(subject, saved, store, Lab::options(), std::sync::Arc::new(NoEvents));
-    let meanwhile = async {
-        loop {
-            let state = crate::state::load(&*lab.ledger()).await.unwrap();
-            let going = state.rollouts.get(&unit()).and_then(|s| s.going.clone());
-            if going.is_some_and(|going| going.paused.is_some()) {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        let target = "object/web/Deployment/web-blue-headlamp".to_owned();
-        let set = vec![("spec.replicas".to_owned(), "0".to_owned())];
-        lab.world.drift(&sandbox::Drift { target, set, ..sandbox::Drift::default() }).unwrap();
-        alarm(&lab, "green", "ALARM");
-    };
-    let (report, ()) = futures::join!(Box::pin(run), meanwhile);
-    let report = report.unwrap();
-    assert_eq!(report.end, RunEnd::Stuck, "{}", failure(&report));
-    assert!(failure(&report).contains("blue has no healthy target"), "{}", failure(&report));
-    assert_eq!(green(&lab).await, 10, "it stays where it was");
-    assert_eq!(releases(&lab), ["web-blue", "web-green"]);
-}
-
 /// The plan with another block in the place of what judges the rollout.
 fn judged_by(version: Version<'_>, verify: &str) -> String {
     let text = text(version);
@@ -416,17 +327,11 @@ async fn stopped_in_the_bake(lab: &mut Lab, verify: &str) -> jiff::Timestamp {
     let interrupt = options.interrupt.clone();
     let run = crate::apply::run(subject, saved, store, options, std::sync::Arc::new(NoEvents));
     let person = async {
-        loop {
-            let state = crate::state::load(&*lab.ledger()).await.unwrap();
-            let going = state.rollouts.get(&unit()).and_then(|s| s.going.clone());
-            if let Some(going) = going.filter(|going| going.stage == Stage::Bake)
-                && going.in_stage(lab.world.clock().now()) > std::time::Duration::from_secs(10 * 60)
-            {
-                interrupt.ask();
-                return going.entered;
-            }
-            tokio::task::yield_now().await;
-        }
+        let long = std::time::Duration::from_secs(10 * 60);
+        let baked = |going: &Going| going.stage == Stage::Bake && going.in_stage(lab.world.clock().now()) > long;
+        let going = until(lab, baked).await;
+        interrupt.ask();
+        going.entered
     };
     let (report, began) = futures::join!(Box::pin(run), person);
     assert_eq!(report.unwrap().end, RunEnd::Interrupted);
@@ -610,6 +515,7 @@ async fn a_colour_is_retired_by_name_before_it_is_due() {
     let request = Request { mode: Mode::Retire, retire, ..Request::default() };
     let made = plan::make(&lab.subject().await, &request, &NoEvents).await.unwrap();
     assert_eq!(made.plan.nodes.len(), 1);
+    assert!(made.plan.nodes[0].reasons.iter().any(|why| why.contains("before")), "{:?}", made.plan.nodes[0].reasons);
     assert_eq!(lab.apply_made(made).await.unwrap().end, RunEnd::Succeeded);
     assert_eq!(releases(&lab), ["web-green"]);
     assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Green), 100));
@@ -659,51 +565,6 @@ async fn killed_at_any_call_it_goes_on_where_it_was() {
         }
     }
     assert!(baked > 3, "it was hardly ever killed in the bake: {baked}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn undoing_a_rollout_that_was_cut_off_takes_its_traffic_back_first() {
-    let mut lab = lab(ONE);
-    lab.applied().await;
-    lab.write(&text(TWO));
-    let kept = lab.keep();
-    let mut shares = std::collections::BTreeSet::new();
-    for nth in (60..140).step_by(4) {
-        lab.restore(&kept);
-        lab.crash(nth, true);
-        let Some(Ok(made)) = lab.until_crash(lab.try_plan()).await else { continue };
-        if lab.until_crash(lab.apply_made(made)).await.is_some() {
-            continue;
-        }
-        lab.reopen();
-        let going = lab.subject().await.state.rollouts.get(&unit()).and_then(|s| s.going.clone());
-        let Some(going) = going else { continue };
-        shares.insert(going.share);
-        let events = std::sync::Arc::new(NoEvents);
-        let report = crate::apply::resume(lab.subject().await, lab.store().await, Lab::options(), events, true).await;
-        let report = report.unwrap();
-        assert_eq!(report.end, RunEnd::RolledBack, "at {nth}: {:?}", report.stuck);
-        assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Blue), 0), "at {nth}");
-        assert_eq!(releases(&lab), ["web-blue"], "at {nth}");
-    }
-    assert!(shares.contains(&50) && shares.len() > 2, "{shares:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_canary_whose_stable_one_cannot_be_updated_gives_its_traffic_back() {
-    for on_failure in ["rollback", "halt"] {
-        let first = Version { strategy: "canary", steps: "[20, 60]", bake: "1m", ..ONE };
-        let plan = |version| text(version).replace("\"rollback\"", &format!("\"{on_failure}\""));
-        let mut lab = lab(first);
-        lab.write(&plan(first));
-        lab.applied().await;
-        lab.write(&plan(Version { tag: "two", ..first }));
-        lab.fail("helm:Upgrade");
-        let report = lab.apply().await;
-        assert_ne!(report.end, RunEnd::Succeeded);
-        assert_eq!((live(&lab).await, green(&lab).await), (Some(Color::Stable), 0), "{on_failure}");
-        assert!(lab.subject().await.state.rollouts[&unit()].going.is_none(), "{on_failure}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use crate::{
     base::{ActionWord, Data, Digest, Value},
     plan::{
         decide::{self, Facts},
-        look::{How, look},
+        look::{How, LookAhead, look},
     },
     state::{Record, Resource},
 };
@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 impl Task<'_> {
     /// Takes it over.
     pub(super) async fn adopt(&self) -> Result<End, End> {
-        let how = How { offline: false, preview: false, timeout: self.read_timeout, planning: false };
+        let how = How { offline: false, ahead: LookAhead::Never, timeout: self.read_timeout, planning: false };
         let import = self.planned.import.as_ref();
         let seen = look(self.desk.subject, &self.instance, self.remembered.as_ref(), import, how).await;
         let seen = seen.map_err(|f| End::Failed(tell(&f)))?;

@@ -32,7 +32,7 @@ use crate::{
         decide::{self, Facts},
         envelope::{self, Found},
         instance::Instance,
-        look::{How, look},
+        look::{How, LookAhead, look},
         selection,
     },
     state::{Intent, Record, Resource, Status},
@@ -114,7 +114,12 @@ impl Task<'_> {
         }
         let planned = self.planned;
         let again = self.looks_again() || lost;
-        let how = How { offline: false, preview: again, timeout: self.read_timeout, planning: false };
+        let how = How {
+            offline: false,
+            ahead: if again { LookAhead::Differs } else { LookAhead::Never },
+            timeout: self.read_timeout,
+            planning: false,
+        };
         let subject = self.desk.subject;
         let mut seen = look(subject, &self.instance, self.remembered.as_ref(), planned.import.as_ref(), how)
             .await

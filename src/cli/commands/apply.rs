@@ -9,6 +9,7 @@ use crate::{
         delivery,
         error::{Error, Result},
         exit::Exit,
+        images,
         loaded::{self, load_meant},
         place,
         project::Project,
@@ -108,6 +109,7 @@ pub(crate) async fn plan_and_apply(fresh: Fresh<'_>, consent: &Consent, context:
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let project = loaded.place.project.clone();
     let mut stage = stage::set(context, loaded, chosen, variables).await?;
+    Box::pin(images::hold(&stage, false, context)).await?;
     plan_and_apply_on(&mut stage, &project, fresh, consent, context).await
 }
 
@@ -186,6 +188,14 @@ pub(crate) async fn drive(
         },
     };
     let rollback = warrant.passage.rollback;
+    // What a tag names may have moved while somebody read the plan.
+    if !rollback && let Err(error) = Box::pin(images::hold(stage, false, context)).await {
+        let _ = store.close().await;
+        if !how.check_fresh {
+            stage.discard(&saved.attachment, context).await;
+        }
+        return Err(error);
+    }
     let options = running::options(context, stage, how.command, how.reason, how.check_fresh, warrant).await;
     let view = Arc::new(View::new(&context.terminal));
     let listener = running::listen(&options.interrupt, &view);

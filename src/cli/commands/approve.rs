@@ -99,7 +99,7 @@ async fn approve(desk: &Desk, saved: &Saved, reason: Option<String>, context: &C
     let now = desk.world.clock().now();
     let digest: Digest = saved.digest.clone();
     let approval = Approval::new(digest.clone(), desk.by.clone(), now, reason);
-    approval::approve(&*desk.ledger, &OsRandom, &approval).await?;
+    approval::approve(&*desk.ledger, &OsRandom, &approval, &context.surroundings.origin()).await?;
     let (env, short) = (&desk.env, digest.short());
     let who = desk.by.spoken();
     context.terminal.status(&format!("{who} approves the plan {} for {env}", bold(short)));
@@ -138,7 +138,7 @@ async fn review(desk: &Desk, run: &str, reason: Option<String>, context: &Contex
     let reason = reason.unwrap_or_else(|| "reviewed".to_owned());
     let decision = Decision::Review { run: RunId(run.into()) };
     let fact = Fact::new(desk.world.clock().now(), desk.by.clone(), reason, decision);
-    facts::record(&*desk.ledger, &OsRandom, &fact).await?;
+    facts::record(&*desk.ledger, &OsRandom, &fact, &context.surroundings.origin()).await?;
     context.terminal.status(&format!("{} has reviewed the run {run}", desk.by.spoken()));
     Ok(Exit::Done)
 }

@@ -102,7 +102,7 @@ async fn record(
     let by = delivery::actor(context, loaded, &chosen, &*world).await?;
     let ledger = place::ledger(context, loaded, &chosen)?;
     let fact = Fact::new(world.clock().now(), by, reason.to_owned(), decision);
-    Ok(facts::record(&*ledger, &OsRandom, &fact).await?)
+    Ok(facts::record(&*ledger, &OsRandom, &fact, &context.surroundings.origin()).await?)
 }
 
 /// Revokes a release in the environment that is named, or wherever it was.

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod approve;
+pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod console;
 pub(crate) mod decide;
@@ -11,12 +12,14 @@ pub(crate) mod drift;
 pub(crate) mod explain;
 pub(crate) mod fmt;
 pub(crate) mod graph;
+pub(crate) mod guard;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod output;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod promote;
 pub(crate) mod release;
 pub(crate) mod resume;

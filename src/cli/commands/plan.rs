@@ -7,9 +7,11 @@ use crate::{
     base::ActionWord,
     cli::{
         args::{PlanArg, Selection},
+        audited,
         context::Context,
         error::{Error, Result, defect},
         exit::Exit,
+        images,
         loaded::load_meant,
         notify::{self, Happening, What},
         place,
@@ -104,6 +106,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     } else {
         stage::set(context, loaded, chosen, variables).await?
     };
+    if !args.offline {
+        Box::pin(images::hold(&stage, false, context)).await?;
+    }
     // What a run that was cut off has begun would be told as somebody else's doing.
     place::no_open_run(&stage.subject.state)?;
     let request = Request {
@@ -132,6 +137,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
             return Err(error);
         }
     }
+    audited::planned(context, &stage, &saved).await;
     tell(&saved, What::Planned, &stage, context).await;
     if !context.terminal.json && saved.content.has_changes() {
         if let Some(file) = &args.out {

@@ -121,7 +121,9 @@ async fn status(watched: &Watched, context: &Context) -> Result<Exit> {
             Some(_) => vec![only(&snapshot, &watched.which, |_| true, "is rolled out by colours")?],
             None => snapshot.rollouts.iter().collect(),
         };
-        let now = here.world.clock().now();
+        // A clock that runs only while a process does may be behind that of whoever drives it.
+        let known = units.iter().filter_map(|(_, standing)| standing.known_at()).max();
+        let now = known.map_or(here.world.clock().now(), |known| known.max(here.world.clock().now()));
         let going = units.iter().any(|(_, standing)| standing.going.is_some());
         if context.terminal.json {
             for (unit, standing) in &units {
@@ -183,7 +185,7 @@ async fn say(word: &Word, verb: Verb, said: &str, context: &Context) -> Result<E
     let by = delivery::actor(context, &here.loaded, &here.chosen, &*here.world).await?;
     let now = here.world.clock().now();
     let control = Control::new(unit.clone(), going.run.to_string(), now, by, word.reason.clone(), verb);
-    control.record(&*here.ledger, &OsRandom).await?;
+    control.record(&*here.ledger, &OsRandom, &context.surroundings.origin()).await?;
     context.terminal.status(&format!("{unit} {said}"));
     if here.ledger.holder().await?.is_none() {
         context.terminal.status("No process drives it now: `terrace resume` takes the word in.");

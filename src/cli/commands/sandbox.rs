@@ -27,7 +27,7 @@ pub(crate) struct Args {
 enum What {
     /// What there is in it
     Show {
-        /// Only this: stack, resource, loose, cluster, addon, release, object, secret, parameter
+        /// Only this: stack, resource, loose, cluster, addon, release, object, rule, target-group, secret, parameter, image
         #[arg(value_name = "KIND")]
         kind: Option<String>,
         /// Also how often each operation was called
@@ -38,7 +38,7 @@ enum What {
     Reset,
     /// Change or delete a thing, as somebody with a console would
     Drift {
-        /// stack/NAME/LOGICAL, loose/TYPE/ID, object/NAMESPACE/KIND/NAME, addon/CLUSTER/NAME, insight/CLUSTER/NAME, metric/TEXT, alarm/NAME, secret/NAME or parameter/NAME
+        /// stack/NAME/LOGICAL, loose/TYPE/ID, object/NAMESPACE/KIND/NAME, addon/CLUSTER/NAME, insight/CLUSTER/NAME, metric/TEXT, alarm/NAME, secret/NAME, parameter/NAME or image/REFERENCE
         target: String,
         /// What to set, by dotted path; may be repeated
         #[arg(long, value_name = "PATH=VALUE", value_parser = key_value)]

@@ -1,12 +1,14 @@
 //! `terrace unlock`: breaks the lock of a state whose owner is gone.
 
 use crate::cli::{
+    audited,
     context::Context,
     error::{Error, Result},
     exit::Exit,
     loaded::load,
     place,
 };
+use crate::state::audit::Deed;
 
 /// Arguments of `unlock`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +31,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     match ledger.holder().await? {
         None => Err(Error::new("not_locked", "nobody holds the lock of this state")),
         Some(holder) if holder.id == *id => {
+            let what = format!("unlock {id}, held by {} on {}", holder.who, holder.host);
+            audited::record(context, &loaded, &chosen, &ledger, (Deed::Unlock, what)).await?;
             ledger.break_lock(id).await?;
             let (who, host, pid) = (&holder.who, &holder.host, holder.pid);
             context.terminal.status(&format!("broke the lock of {who} on {host} (process {pid})"));

@@ -73,7 +73,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         let (env, short) = (&environment.name, digest.short().to_owned());
         let reason = format!("its verification failed: {why}");
         let fact = Fact::new(stage.subject.world.clock().now(), by, reason, Decision::Revoke { release: digest });
-        facts::record(&*stage.ledger, &OsRandom, &fact).await?;
+        facts::record(&*stage.ledger, &OsRandom, &fact, &context.surroundings.origin()).await?;
         context.terminal.status(&format!("{short} goes no further from {env}: its verification failed"));
     }
     Ok(exit)

@@ -1,7 +1,11 @@
 //! terrace.toml: the project's settings, typed. Whatever is unknown or wrong is a diagnostic with its place.
 
+mod images;
+mod policy;
 mod state;
 
+pub(crate) use images::{ImageSettings, SignedImages};
+pub(crate) use policy::PolicySettings;
 pub(crate) use state::{Backend, Sse, StateSettings};
 
 use crate::{
@@ -42,6 +46,12 @@ pub(crate) struct Settings {
     pub(crate) releases: Option<StateSettings>,
     /// `[signatures] releases`: files of public keys, of which one must have signed a release.
     pub(crate) release_keys: Vec<String>,
+    /// `[images]`.
+    pub(crate) images: ImageSettings,
+    /// `[[signatures.images]]`: whose signature images of which repositories must have.
+    pub(crate) signed_images: Vec<SignedImages>,
+    /// `[policy]`.
+    pub(crate) policy: PolicySettings,
     /// `[environment.NAME.state]`, by environment.
     pub(crate) states: BTreeMap<String, StateSettings>,
 }
@@ -146,7 +156,9 @@ impl Reader {
             "mirror",
             "helm",
             "environment",
+            "images",
             "people",
+            "policy",
             "releases",
             "signatures",
             "state",
@@ -174,6 +186,8 @@ impl Reader {
                     settings.releases = Some(releases);
                 }
                 "people" => settings.people = self.people(value),
+                "policy" => settings.policy = self.policy(value),
+                "images" => settings.images = self.images(value),
                 "signatures" => self.signatures(value, &mut settings),
                 name @ ("helm" | "terraform" | "tofu") => {
                     settings.programs.extend(self.program(value, name).map(|path| (name.to_owned(), path)));
@@ -289,7 +303,8 @@ impl Reader {
         for entry @ (key, value) in self.table(value) {
             match &**key.get_ref() {
                 "releases" => settings.release_keys = self.keys(value),
-                _ => self.unknown(entry, "[signatures]", &["releases"]),
+                "images" => settings.signed_images = self.signed_images(value),
+                _ => self.unknown(entry, "[signatures]", &["images", "releases"]),
             }
         }
     }
@@ -422,7 +437,6 @@ mod tests {
         let (settings, problems) = parse("[signatures]\nreleases = [\"keys/a.pub\", \"b.pub\"]\n");
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(settings.release_keys, ["keys/a.pub", "b.pub"]);
-        // Of images nothing is verified, so that is no setting.
         for bad in ["releases = []", "releases = \"a.pub\"", "releases = [1]", "images = [\"a.pub\"]"] {
             assert!(parse(&format!("[signatures]\n{bad}\n")).1.has_errors(), "{bad}");
         }

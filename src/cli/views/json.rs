@@ -72,6 +72,7 @@ mod tests {
             end: NodeEnd::Failed { why: "no".to_owned() },
             elapsed: std::time::Duration::from_millis(1500),
         };
+        insta::with_settings!({ sort_maps => true }, {
         insta::assert_json_snapshot!(of_event(&event), @r#"
         {
           "action": "create",
@@ -85,5 +86,6 @@ mod tests {
           "why": "no"
         }
         "#);
+        });
     }
 }

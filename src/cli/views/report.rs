@@ -20,6 +20,8 @@ pub(crate) fn render(report: &Report, rest: Option<&str>, width: usize) -> Strin
         .collect();
     // What was cut off in its middle is in no count, and may have changed something.
     let nothing = match report.end {
+        RunEnd::RolledBack if !report.undone.is_empty() => "what it had done was undone",
+        RunEnd::RolledBack if !report.failures.is_empty() => "what failed was taken back",
         RunEnd::Succeeded | RunEnd::RolledBack => "nothing was changed",
         _ if report.failures.is_empty() && report.stuck.is_empty() => "nothing was finished",
         _ => "nothing was finished, and what had begun may have changed a part",

@@ -41,6 +41,7 @@ pub(crate) fn of(event: &Event, drawn: bool) -> Option<String> {
             match end {
                 NodeEnd::Done => format!("{lead} {} {}", green(done(*action)), dim(format!("in {time}"))),
                 NodeEnd::Failed { why } => format!("{lead} {} after {time}: {}", red("failed"), clean(why)),
+                NodeEnd::Left { why } => format!("{lead} {} after {time}: {}", yellow("stopped"), clean(why)),
                 NodeEnd::Skipped { because } => format!("{lead} {} because {because} failed", yellow("skipped")),
                 NodeEnd::NotStarted => format!("{lead} {}", yellow("not started")),
                 NodeEnd::BeyondPlan { why } => {

@@ -96,12 +96,13 @@ fn expected(kind: &Kind, at: &Json, parent: Option<&Json>) -> (String, Option<St
     };
     match kind {
         Kind::AdditionalProperties { unexpected } => {
-            let known: Vec<&str> = parent
+            let mut known: Vec<&str> = parent
                 .and_then(|p| p["properties"].as_object())
                 .into_iter()
                 .flatten()
                 .map(|(k, _)| k.as_str())
                 .collect();
+            known.sort_unstable();
             let near = unexpected.first().and_then(|word| crate::lang::suggest::hint(word, known.iter().copied()));
             let takes = if known.is_empty() {
                 "nothing is expected there".to_owned()

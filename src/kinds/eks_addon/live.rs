@@ -74,19 +74,15 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         ("configuration", addon.configuration.as_str().into()),
         ("service_account_role_arn", addon.service_account_role_arn.as_deref().map_or(Value::NULL, Value::from)),
     ]);
-    let fingerprint = Digest::of(
-        json!([
-            addon.arn,
-            addon.status,
-            addon.version,
-            addon.configuration,
-            addon.service_account_role_arn,
-            pods,
-            addon.tags
-        ])
-        .to_string()
-        .as_bytes(),
-    );
+    let fingerprint = Digest::of_value(&json!([
+        addon.arn,
+        addon.status,
+        addon.version,
+        addon.configuration,
+        addon.service_account_role_arn,
+        pods,
+        addon.tags
+    ]));
     Ok(Some(Observed {
         identity: full_identity(&addon, identity),
         inputs: Value::object(inputs),

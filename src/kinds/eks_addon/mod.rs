@@ -39,6 +39,10 @@ impl Kind for AddonKind {
         "eks"
     }
 
+    fn noun(&self) -> Option<&'static str> {
+        Some("add-on")
+    }
+
     fn default_timeout(&self, action: ActionWord) -> Duration {
         Duration::from_secs(if action == ActionWord::Read { 2 * 60 } else { 20 * 60 })
     }

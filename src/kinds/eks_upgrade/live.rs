@@ -61,7 +61,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         identity: full,
         inputs: Value::UNKNOWN,
         documents: BTreeMap::new(),
-        fingerprint: Digest::of(shown.to_json_lossy().to_string().as_bytes()),
+        fingerprint: Digest::of_value(&shown.to_json_lossy()),
         exports,
         owner: Owner::Nobody,
         condition: None,

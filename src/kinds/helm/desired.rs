@@ -1,8 +1,8 @@
 //! From what is written in a `helm` block to what Helm is asked for: names checked, values merged as `helm -f` does.
 
 use crate::{
-    base::{ActionWord, Data, Diagnostic, Diagnostics, Path, Value, parse_duration},
-    kinds::{Context, Desired, Prepare, release_name, yaml},
+    base::{ActionWord, Data, Diagnostic, Diagnostics, Hidden, Path, Value, parse_duration},
+    kinds::{Context, Desired, NOT_KNOWN, Prepare, Rendering, Runs, images::with_placeholders, release_name, yaml},
     lang::normalize,
     world::{Chart, ChartRef, Class, Failure, Outcome, Release, ReleaseRequest},
 };
@@ -37,14 +37,6 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
         let fixed = request.fixed.and_then(|f| f["name"].as_str()).map(str::to_owned);
         fixed.unwrap_or_else(|| release_name(request.address)).into()
     });
-    if let (Some(color), Some(name)) = (request.address.color(), text("name"))
-        && !name.contains(color.word())
-    {
-        let problem = Diagnostic::error("rollout_name", format!("the release is called `{name}` in every colour"))
-            .because("two colours stand side by side, and need a name each")
-            .hint("write self.color into `name`, or leave it out");
-        problems.push(at(request, "name", problem));
-    }
     let namespace = given("namespace").cloned().unwrap_or_else(|| "default".into());
     for (attribute, value, limit) in [("name", &name, 53), ("namespace", &namespace, 63)] {
         if let Some(text) = value.as_str().filter(|text| !is_dns_label(text, limit)) {
@@ -78,7 +70,34 @@ pub(super) fn ingredients(desired: &Desired) -> crate::kinds::Ingredients {
             "name the chart by what is known: variables, locals, env".to_owned(),
         )),
     }
+    match rendering(desired) {
+        Ok(rendering) => found.renderings.push(rendering),
+        Err(why) => found.images.push(Runs::unknown("", why)),
+    }
     found
+}
+
+/// What has to be rendered before it is known which images the chart runs.
+fn rendering(desired: &Desired) -> Result<Rendering, String> {
+    let inputs = &desired.inputs;
+    let later = |what: &str| format!("its {what} are not known before something is applied");
+    let values = inputs.get("values").filter(|values| !values.is_unknown()).ok_or_else(|| later("values"))?;
+    if inputs.get("chart").and_then(Value::as_str).is_none() {
+        return Err(later("templates"));
+    }
+    let (values, mut unknown) = with_placeholders(values);
+    let mut text = |name: &str| {
+        inputs.get(name).and_then(Value::as_str).map_or_else(
+            || {
+                unknown.push(name.to_owned());
+                NOT_KNOWN.to_owned()
+            },
+            str::to_owned,
+        )
+    };
+    let (name, namespace) = (text("name"), text("namespace"));
+    let request = ReleaseRequest { name, namespace, chart: chart_of(inputs), values, ..ReleaseRequest::default() };
+    Ok(Rendering { request, unknown, hidden: Hidden::of([inputs]) })
 }
 
 /// The chart: a name in a repository, an `oci://` URL, or a folder of the project.

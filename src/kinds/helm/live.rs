@@ -63,7 +63,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     };
     // Values may hold secrets, and none of them changes without a new revision.
     let marks = json!([newest.revision, newest.status, newest.version, newest.labels, drifted]);
-    let fingerprint = Digest::of(marks.to_string().as_bytes());
+    let fingerprint = Digest::of_value(&marks);
     Ok(Some(Observed {
         identity: json!({ "namespace": newest.namespace, "name": newest.name }),
         inputs,

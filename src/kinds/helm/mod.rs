@@ -40,6 +40,10 @@ impl Kind for HelmKind {
         "helm"
     }
 
+    fn noun(&self) -> Option<&'static str> {
+        Some("release")
+    }
+
     fn default_timeout(&self, action: ActionWord) -> Duration {
         Duration::from_secs(if action == ActionWord::Read { 5 * 60 } else { 20 * 60 })
     }

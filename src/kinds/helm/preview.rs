@@ -76,7 +76,7 @@ pub(super) async fn preview(
     };
     let mut footprint = Footprint::of(&next);
     let mut standing = None;
-    if context.address.color().is_some() {
+    if context.address.unit().is_some() {
         footprint = footprint.with_live_claims(context).await?;
         standing = Some(Footprint::of(&last).with_live_claims(context).await?);
     }

@@ -1,8 +1,11 @@
 //! From what is written in a `manifest` block to objects by name.
 
 use crate::{
-    base::{Data, Diagnostic, Diagnostics, Digest, Path, Value},
-    kinds::{Desired, Footprint, Part, Prepare, Sole, yaml},
+    base::{Data, Diagnostic, Diagnostics, Digest, Hidden, Path, Value},
+    kinds::{
+        Desired, Footprint, Matter, Part, Prepare, Runs, Sole, images::with_placeholders, images_of_objects,
+        without_secrets, yaml,
+    },
     lang::{Sources, normalize},
     world::ObjectRef,
 };
@@ -155,6 +158,23 @@ pub(super) fn footprint(inputs: &Value) -> Footprint {
     Footprint::of(known.iter().map(|(reference, object)| (reference, object)))
 }
 
+/// The images that the objects run.
+pub(super) fn images(inputs: &Value) -> Vec<Runs> {
+    let Some(objects) = inputs.get("objects").and_then(Value::as_map) else {
+        return vec![Runs::unknown("", "its objects are not known before something is applied")];
+    };
+    let plain: Vec<Json> = objects.values().map(|object| with_placeholders(object).0).collect();
+    images_of_objects(&plain, &Hidden::of([inputs]))
+}
+
+/// The objects as rules look at them: what is not known stands as a placeholder, and no secret does.
+pub(super) fn matters(inputs: &Value) -> Vec<Matter> {
+    let hidden = Hidden::of([inputs]);
+    let objects = inputs.get("objects").and_then(Value::as_map).into_iter().flat_map(|m| m.values());
+    let seen: Vec<Json> = objects.map(|object| without_secrets(with_placeholders(object).0, &hidden)).collect();
+    if seen.is_empty() { Vec::new() } else { vec![Matter::Objects(seen)] }
+}
+
 /// Each object whose name is known: of one group and kind, in whatever version.
 pub(super) fn soles(inputs: &Value) -> Vec<Sole> {
     let namespace = inputs.get("namespace").cloned().unwrap_or_else(|| DEFAULT_NAMESPACE.into());
@@ -164,7 +184,7 @@ pub(super) fn soles(inputs: &Value) -> Vec<Sole> {
         let group = reference.api_version.rsplit_once('/').map_or("", |(group, _)| group);
         let key = json!([group, reference.kind, reference.namespace, reference.name]);
         Some(Sole {
-            key: Digest::of(key.to_string().as_bytes()),
+            key: Digest::of_value(&key),
             part: Some(Part { group: group.to_owned(), name: reference.to_string() }),
             problem: Diagnostic::error("object_twice", format!("declare {reference}"))
                 .because(

@@ -124,7 +124,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         documents: BTreeMap::new(),
         exports: exports(&there, first, &hidden),
         owner: whose,
-        fingerprint: Digest::of(json!(contents).to_string().as_bytes()),
+        fingerprint: Digest::of_value(&json!(contents)),
         condition: going(&there),
         image,
     };

@@ -51,6 +51,14 @@ impl Kind for ManifestKind {
         desired::prepare(request)
     }
 
+    fn ingredients(&self, desired: &Desired) -> crate::kinds::Ingredients {
+        crate::kinds::Ingredients {
+            images: desired::images(&desired.inputs),
+            matters: desired::matters(&desired.inputs),
+            ..crate::kinds::Ingredients::default()
+        }
+    }
+
     async fn read(&self, context: &Context, identity: &Json, desired: Option<&Desired>) -> Outcome<Option<Observed>> {
         live::read(context, identity, desired).await
     }

@@ -109,7 +109,7 @@ pub(super) async fn preview(
     };
     let placed: Vec<(ObjectRef, Json)> = wanted.iter().map(resolved).collect();
     let mut footprint = Footprint::of(placed.iter().map(|(reference, object)| (reference, object)));
-    if context.address.color().is_some() {
+    if context.address.unit().is_some() {
         footprint = footprint.with_live_claims(context).await?;
     }
     remarks.extend(scaled::remarks(context, &children).await?);

@@ -105,10 +105,10 @@ pub(super) fn prepare(request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
     }
     let desired =
         Desired { inputs: Value::object(inputs), documents, identity: name.map(|name| json!({ "name": name })) };
-    match request.address.unit() {
-        Some((_, color)) => colored::check(request, color, &desired).map(|()| desired),
-        None => Ok(desired),
+    if request.address.unit().is_some() {
+        colored::check(request, &desired)?;
     }
+    Ok(desired)
 }
 
 /// The template among the documents of a desired or live stack.

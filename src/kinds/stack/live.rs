@@ -81,24 +81,20 @@ pub(super) fn observed(stack: &Stack, text: &str, owner: Owner) -> Observed {
         ("stack_policy", Value::UNKNOWN),
     ];
     inputs.extend(stack.role_arn.as_ref().map(|arn| ("role_arn", Value::from(arn.as_str()))));
-    let fingerprint = Digest::of(
-        json!([
-            stack.id,
-            stack.status.0,
-            stack
-                .parameters
-                .iter()
-                .filter(|(name, _)| !template.parameters.get(*name).is_some_and(|p| p.no_echo))
-                .collect::<BTreeMap<_, _>>(),
-            stack.tags,
-            stack.outputs.iter().map(|(k, o)| (k, &o.value)).collect::<BTreeMap<_, _>>(),
-            stack.role_arn,
-            stack.termination_protection,
-            Digest::of(text.as_bytes()),
-        ])
-        .to_string()
-        .as_bytes(),
-    );
+    let fingerprint = Digest::of_value(&json!([
+        stack.id,
+        stack.status.0,
+        stack
+            .parameters
+            .iter()
+            .filter(|(name, _)| !template.parameters.get(*name).is_some_and(|p| p.no_echo))
+            .collect::<BTreeMap<_, _>>(),
+        stack.tags,
+        stack.outputs.iter().map(|(k, o)| (k, &o.value)).collect::<BTreeMap<_, _>>(),
+        stack.role_arn,
+        stack.termination_protection,
+        Digest::of(text.as_bytes()),
+    ]));
     let own_exports = stack
         .outputs
         .values()

@@ -13,6 +13,7 @@ mod failure;
 mod generate;
 mod import;
 mod live;
+mod matter;
 mod nested;
 mod operation;
 mod parameter;
@@ -21,6 +22,7 @@ mod revert;
 mod schema;
 mod touch;
 
+pub use matter::of_template;
 pub(super) use parameter::set_parameter;
 pub(super) use schema::SCHEMA;
 
@@ -28,7 +30,7 @@ use crate::{
     base::{ActionWord, Diagnostics, Value},
     kinds::{
         Applied, Change, ChildChange, Context, Desired, Difference, Finding, Kind, Named, Observed, Prepare, Preview,
-        Prior, Recovered, Step, Written,
+        Prior, Recovered, Sole, Step, Written,
     },
     lang::schema::KindSchema,
     world::Outcome,
@@ -50,12 +52,24 @@ impl Kind for StackKind {
         "cloudformation"
     }
 
+    fn once(&self, desired: &Desired) -> Vec<Sole> {
+        colored::exports(desired)
+    }
+
+    fn noun(&self) -> Option<&'static str> {
+        Some("stack")
+    }
+
     fn default_timeout(&self, action: ActionWord) -> Duration {
         Duration::from_secs(if action == ActionWord::Read { 5 * 60 } else { 60 * 60 })
     }
 
     fn prepare(&self, request: &Prepare<'_>) -> Result<Desired, Diagnostics> {
         desired::prepare(request)
+    }
+
+    fn ingredients(&self, desired: &Desired) -> crate::kinds::Ingredients {
+        crate::kinds::Ingredients { matters: matter::of(desired), ..crate::kinds::Ingredients::default() }
     }
 
     async fn read(&self, context: &Context, identity: &Json, _desired: Option<&Desired>) -> Outcome<Option<Observed>> {

@@ -119,7 +119,7 @@ fn default_workspace(marks: &Marks) -> String {
 fn key(request: &Prepare<'_>) -> String {
     let marks = request.marks;
     let whole = json!([marks.project, marks.plan, marks.env, marks.world, marks.account, request.address.as_str()]);
-    let digest = Digest::of(whole.to_string().as_bytes());
+    let digest = Digest::of_value(&whole);
     format!("{}-{}", marks.physical_name(request.address, KEY_LIMIT), digest.short())
 }
 
@@ -132,7 +132,7 @@ pub(super) fn state_of(desired: &Desired) -> Option<(Digest, String)> {
         Some(backend) => backend.to_json()?,
         None => json!({}),
     };
-    let key = Digest::of(json!([root, workspace, backend]).to_string().as_bytes());
+    let key = Digest::of_value(&json!([root, workspace, backend]));
     Some((key, format!("the state of `{root}` in the workspace `{workspace}`")))
 }
 

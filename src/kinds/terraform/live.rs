@@ -79,7 +79,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
             }
         },
         owner: Owner::Nobody,
-        fingerprint: Digest::of(json!([state.lineage, state.serial]).to_string().as_bytes()),
+        fingerprint: Digest::of_value(&json!([state.lineage, state.serial])),
         condition: None,
         image: image(&state),
         identity,

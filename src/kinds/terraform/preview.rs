@@ -137,7 +137,7 @@ fn digest(told: &children::Told) -> Digest {
         .into_iter()
         .flat_map(|m| m.iter().map(|(k, v)| (k.to_string(), shown(&Some(v.clone())))))
         .collect();
-    Digest::of(json!([children, outputs]).to_string().as_bytes())
+    Digest::of_value(&json!([children, outputs]))
 }
 
 /// Whether the saved plan lies on this machine.

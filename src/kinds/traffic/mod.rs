@@ -54,6 +54,12 @@ pub fn open(
     Err(Failure::new(Class::Invalid, "open", context.address.to_string(), what))
 }
 
+/// The target groups of the two sides, blue first, of a `traffic` block with `alb` whose inputs are known.
+#[must_use]
+pub fn target_groups(inputs: &Value) -> Option<[&str; 2]> {
+    alb::target_groups(inputs)
+}
+
 /// Where a `traffic` block says that it takes no weights: a service's traffic goes from one side to the other in one switch.
 #[must_use]
 pub fn one_switch(body: &Body) -> Option<&Span> {

@@ -61,7 +61,7 @@ impl Kind for ValueKind {
             documents: BTreeMap::new(),
             exports: Value::object([("id", Value::from_json(&identity["id"])), ("output", Value::UNKNOWN)]),
             owner: Owner::Nobody,
-            fingerprint: Digest::of(identity.to_string().as_bytes()),
+            fingerprint: Digest::of_value(identity),
             condition: None,
             image: Value::NULL,
         }))

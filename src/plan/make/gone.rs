@@ -3,6 +3,7 @@
 use crate::plan::make::{Maker, Seen, Work, blank, observe_remembered, remembered_connections};
 use crate::{
     base::{ActionWord, Address, Diagnostic, Event},
+    graph::means,
     kinds::BEING_DELETED,
     lang::Declaration,
     plan::{Moment, Planned, Subject, connect, gone, look::Look, removal},
@@ -23,7 +24,7 @@ impl<'s> Maker<'s> {
             if self.declared.contains(address) || self.patterns.contains(&declaration) {
                 continue;
             }
-            if self.targets.is_some() && !self.request.targets.iter().any(|t| Declaration::from(t) == declaration) {
+            if self.targets.is_some() && !self.request.targets.iter().any(|t| means(t, address)) {
                 continue;
             }
             if self.starts_module(address, true) {
@@ -41,6 +42,8 @@ impl<'s> Maker<'s> {
                 removal::Why::Off
             } else if self.subject.configuration.resource(&declaration).is_some() && address.unit().is_none() {
                 removal::Why::KeyGone
+            } else if address.unit().is_some_and(|(unit, _)| self.subject.configuration.declares(&(&unit).into())) {
+                removal::Why::Left
             } else if let_go.contains(&declaration) {
                 let mut planned = blank(address, self.state.resources[address].phase.clone(), ActionWord::Forget);
                 planned.moment = Moment::Removal;
@@ -57,10 +60,7 @@ impl<'s> Maker<'s> {
     }
 
     pub(super) async fn destroy(&mut self) {
-        let meant = |a: &Address| {
-            self.request.targets.is_empty()
-                || self.request.targets.iter().any(|t| Declaration::from(t) == Declaration::from(a))
-        };
+        let meant = |a: &Address| self.request.targets.is_empty() || self.request.targets.iter().any(|t| means(t, a));
         let all: Vec<_> =
             self.state.resources.keys().filter(|a| meant(a)).map(|a| (a.clone(), removal::Why::Destroy)).collect();
         self.events.emit(Event::ObserveStarted { total: all.len() });

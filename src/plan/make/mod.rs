@@ -16,6 +16,7 @@ mod needs;
 mod refresh;
 mod replaced;
 mod revert;
+mod rolling;
 mod rollouts;
 mod routes;
 mod seen;
@@ -23,6 +24,7 @@ mod shared;
 mod silent;
 mod sole;
 mod teardown;
+mod twins;
 
 pub use drift::accepted_part;
 pub use teardown::DRAIN;
@@ -40,7 +42,7 @@ use crate::{
         Attachment, Debt, DeferReason, Drift, Error, Mode, Moment, Plan, Planned, Request, Subject, connect,
         decide::{self},
         instance::{self, Instance, Prepared},
-        look::{self, How, Look, look},
+        look::{self, How, Look, LookAhead, look},
         moves::Moves,
         removal,
     },
@@ -106,11 +108,8 @@ enum Work {
         id: Id,
         instance: Box<Instance>,
         import: Option<Json>,
-    },
-    /// The colour that a first installation does not start, rendered to see whether it could ever stand beside it.
-    Beside {
-        id: Id,
-        instance: Box<Instance>,
+        /// Its other colour, where it is to come up beside that.
+        beside: Option<Box<twins::Beside>>,
     },
     Removal {
         address: Address,
@@ -165,6 +164,10 @@ struct Maker<'s> {
     units: BTreeMap<Address, rollouts::Unit>,
     /// What colours take up in their clusters.
     prints: BTreeMap<Address, shared::Prints>,
+    /// What leaves its colours for the rolling strategy, by its address without one.
+    leaving: BTreeSet<Address>,
+    /// What of that was told already, by what is rolled out.
+    told: BTreeSet<(Address, String)>,
     /// Modules whose other colour is looked at.
     starting: BTreeSet<Address>,
     /// Modules of which this walk found that their other colour is to be looked at.
@@ -241,6 +244,8 @@ impl<'s> Maker<'s> {
             needs: needs::Needs::default(),
             units: BTreeMap::new(),
             prints: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            told: BTreeSet::new(),
             starting,
             starts: BTreeSet::new(),
             backends: backends::Backends::default(),
@@ -368,12 +373,16 @@ impl<'s> Maker<'s> {
         }
         let import = self.imports.get(address).cloned();
         let fixed = self.state.resources.get(address).map(|r| r.identity.clone()).or_else(|| import.clone());
-        match instance::prepare(subject, &mut self.evaluator, address, fixed.as_ref()) {
+        let prepared = match instance::prepare(subject, &mut self.evaluator, address, fixed.as_ref()) {
+            Ok(prepared) => prepared,
             Err(problems) => {
                 self.problems.extend(problems);
-                None
+                return None;
             }
-            Ok(Prepared::Waits { reason, waits_for, evaluated, desired }) => {
+        };
+        let Ok(twin) = self.twin(address, &prepared) else { return None };
+        match prepared {
+            Prepared::Waits { reason, waits_for, evaluated, desired } => {
                 if let (Some(kind), DeferReason::Connection { connection }) = (kind(address.kind()), &reason)
                     && let Err(problems) = self.alone(address, kind, &desired, connection)
                 {
@@ -383,13 +392,16 @@ impl<'s> Maker<'s> {
                 self.defer(address, reason, waits_for, &evaluated.inputs, evaluated.controls.clone());
                 None
             }
-            Ok(Prepared::Ready(mut instance)) => {
+            Prepared::Ready(mut instance) => {
                 let place = sole::place(&instance.connections);
                 if let Err(problems) = self.alone(address, instance.kind, &instance.desired, &place) {
                     self.problems.extend(problems);
                     return None;
                 }
-                if fixed.is_none() && self.is_of_both(address, instance.desired.identity.as_ref()) {
+                if self.leaves_its_traffic(&instance, fixed.as_ref()) {
+                    return None;
+                }
+                if fixed.is_none() && self.is_of_both(&instance) {
                     return None;
                 }
                 instance.outlook.clusters = self.clusters_ahead(address);
@@ -407,21 +419,35 @@ impl<'s> Maker<'s> {
                         return None;
                     }
                 }
+                // Nothing of what a change set would tell is done by a mere take-over.
+                let taken_over = self.request.mode == Mode::Import && instance.kind.drifts_inside();
+                let asks = self.request.change_sets && !self.request.offline && !taken_over;
                 let how = How {
                     offline: self.request.offline,
-                    // Nothing of what a change set would tell is done by a mere take-over.
-                    preview: self.request.change_sets
-                        && !self.request.offline
-                        && !(self.request.mode == Mode::Import && instance.kind.drifts_inside()),
+                    ahead: if asks { LookAhead::Differs } else { LookAhead::Never },
                     timeout: self.request.read_timeout,
                     planning: true,
                 };
+                let former = twin.as_ref().and_then(|twin| self.state.resources.get(&twin.address).cloned());
+                let renders = twin.as_ref().is_some_and(|twin| self.renders(twin));
                 let remembered = self.state.resources.get(address).cloned();
                 let slots = self.slots.clone();
                 Some(Box::pin(async move {
                     let _slot = slots.acquire().await;
                     let look = look(subject, &instance, remembered.as_ref(), import.as_ref(), how).await;
-                    Seen { what: Work::Instance { id, instance, import }, look }
+                    let mut beside = twin.map(|instance| Box::new(twins::Beside { instance, look: None, guess: None }));
+                    if let Some(beside) = beside.as_mut() {
+                        let how = How { ahead: if asks { LookAhead::Always } else { LookAhead::Never }, ..how };
+                        if let Some(guess) = twins::guessed(&instance) {
+                            beside.guess = Some(look::look(subject, &guess, remembered.as_ref(), None, how).await);
+                        }
+                        if renders {
+                            let guess = twins::guessed(&beside.instance);
+                            let twin = guess.as_ref().unwrap_or(&beside.instance);
+                            beside.look = Some(look::look(subject, twin, former.as_ref(), None, how).await);
+                        }
+                    }
+                    Seen { what: Work::Instance { id, instance, import, beside }, look }
                 }))
             }
         }
@@ -430,12 +456,8 @@ impl<'s> Maker<'s> {
     /// Takes in what a look came back with; the node it was for.
     fn seen(&mut self, seen: Seen) -> Option<Id> {
         match seen.what {
-            Work::Instance { id, instance, import } => {
-                self.seen_instance(&instance, import.as_ref(), seen.look);
-                Some(id)
-            }
-            Work::Beside { id, instance } => {
-                self.seen_beside(&instance, seen.look);
+            Work::Instance { id, instance, import, beside } => {
+                self.seen_instance(&instance, import.as_ref(), beside.as_deref(), seen.look);
                 Some(id)
             }
             Work::Removal { address, why } => {

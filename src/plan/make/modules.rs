@@ -5,18 +5,18 @@
 //! first; where something in it is no longer what is declared, the plan is made anew, and looks at the other colour instead. So nothing in
 //! a colour ever changes while it has the traffic, and no walk has to look at both.
 
-use super::rollouts::Unit;
+use super::{rollouts::Unit, twins::write_the_color};
 use crate::plan::make::{Maker, blank};
 use crate::{
     base::{ActionWord, Address, Color, Diagnostic, Span},
-    graph::{Id, Node},
+    graph::Id,
     lang::{
         Declaration,
         configuration::{Call, Module, Rollout},
         references, references_of_body,
         scope::{Reference, Target},
     },
-    plan::{Debt, Mode, Planned, decide::Decided},
+    plan::{Mode, Planned, decide::Decided, instance::Instance},
     rollout::{Spec, Strategy},
     state::Status,
 };
@@ -27,22 +27,13 @@ impl Maker<'_> {
     /// Before anything is expanded: every call that is rolled out by colours, and the colour that is meant.
     pub(super) fn paint_modules(&mut self) {
         let configuration = self.subject.configuration.clone();
-        let mut todo: Vec<(Vec<Arc<str>>, &Module)> = vec![(Vec::new(), &configuration.root)];
-        while let Some((path, module)) = todo.pop() {
-            for call in module.calls.values() {
-                let mut inner = path.clone();
-                inner.push(call.name.clone());
-                if let Some(rollout) = &call.rollout {
-                    self.paint_call(&path, &inner, call, rollout);
-                }
-                todo.push((inner, &call.module));
-            }
+        for (declaration, call, rollout) in configuration.rolled_out_calls() {
+            self.paint_call(&declaration, call, rollout);
         }
     }
 
-    fn paint_call(&mut self, path: &[Arc<str>], inner: &[Arc<str>], call: &Call, rollout: &Rollout) {
-        let declaration = Declaration { path: path.to_vec(), kind: Address::CALL.into(), name: call.name.clone() };
-        let expansion = match self.evaluator.expand(&declaration) {
+    fn paint_call(&mut self, declaration: &Declaration, call: &Call, rollout: &Rollout) {
+        let expansion = match self.evaluator.expand(declaration) {
             Ok(expansion) => expansion,
             Err(problems) => return self.problems.extend(problems),
         };
@@ -54,15 +45,21 @@ impl Maker<'_> {
                 .hint("make `for_each` and `when` of the call depend on variables only");
             return self.problems.push(problem);
         }
-        let Some(id) = self.subject.graph.id(&Node::CallEnd(inner.to_vec())) else { return };
+        let Some(id) = self.subject.graph.declaration(declaration) else { return };
+        let inner: Vec<Arc<str>> = declaration.path.iter().chain([&declaration.name]).cloned().collect();
         for unit in expansion.instances {
-            self.paint(&unit, id, inner, call, rollout);
+            self.paint(&unit, id, &inner, call, rollout);
         }
     }
 
     fn paint(&mut self, unit: &Address, id: Id, inner: &[Arc<str>], call: &Call, rollout: &Rollout) {
-        let Some(spec) = self.spec(unit, rollout) else { return };
-        let Some(spec) = spec else { return self.leave_module(unit) };
+        let spec = self.spec(unit, rollout);
+        if matches!(spec, Some(None)) {
+            return self.leave_colors(unit);
+        }
+        // Whatever is refused, what is in it is looked at as a colour: nothing else is wrong with it for that.
+        self.evaluator.paint(unit.clone(), self.state.live_color(unit).unwrap_or(Color::Blue));
+        let Some(Some(spec)) = spec else { return };
         if !self.may_be_painted(unit, inner, call, rollout, &spec)
             || self.shares_a_route(unit, &spec, &rollout.block.header)
         {
@@ -81,7 +78,7 @@ impl Maker<'_> {
         };
         let Some(meant) = next.or(live) else { return };
         self.evaluator.paint(unit.clone(), meant);
-        self.keep_module_warm(unit, next);
+        self.keep_warm(unit, next);
         if let (Some(live), Some(next)) = (live, next) {
             self.stays(unit, live, next);
         }
@@ -169,11 +166,15 @@ impl Maker<'_> {
         if let Some(targets) = &self.targets {
             let graph = &self.subject.graph;
             let inside = |id: &Id| graph.inner[*id].declaration().is_some_and(|d| d.path.starts_with(inner));
-            if graph.inner.node_indices().filter(inside).any(|id| targets.has(id)) {
+            // Whoever means the end of a call means all that is in it.
+            let end = graph.declaration(&Declaration::from(unit)).is_some_and(|end| targets.has(end));
+            let some = !end && graph.inner.node_indices().filter(inside).any(|id| targets.has(id));
+            let color = |target: &Address| target.unit().is_some_and(|(of, _)| of == *unit);
+            if some || targets.names_some_in(inner) || self.request.targets.iter().any(color) {
                 let problem = Diagnostic::error("rollout_module", format!("--target names a part of {unit}"))
                     .at(header, "rolled out as a whole")
                     .because("its traffic moves only when all of it is there")
-                    .hint("plan without --target");
+                    .hint(format!("name all of it: --target {unit}"));
                 self.problems.push(problem);
                 fine = false;
             }
@@ -185,30 +186,6 @@ impl Maker<'_> {
     fn parts_without_color(&self, unit: &Address) -> Vec<Address> {
         let of_it = |address: &&Address| address.unit().is_none() && address.painted(unit, None).is_some();
         self.state.resources.keys().filter(of_it).cloned().collect()
-    }
-
-    /// Under the rolling strategy what has the traffic is the module, and the other colour goes.
-    fn leave_module(&mut self, unit: &Address) {
-        let Some(live) = self.state.live_color(unit) else { return };
-        let parts: Vec<Address> = self.state.parts(unit, live).map(|resource| resource.address.clone()).collect();
-        for part in parts {
-            if let Some(to) = part.painted(unit, None) {
-                self.rename(part, to);
-            }
-        }
-    }
-
-    /// The other colour stays as long as it is kept warm, unless it is what is rolled out now.
-    fn keep_module_warm(&mut self, unit: &Address, next: Option<Color>) {
-        let Some(kept) = self.state.rollouts.get(unit).and_then(|standing| standing.kept.clone()) else { return };
-        let now = self.subject.world.clock().now();
-        let pays = self.request.mode == Mode::Normal && kept.due <= now;
-        if pays || next == Some(kept.color) {
-            return;
-        }
-        let parts = self.state.parts(unit, kept.color).map(|resource| resource.address.clone());
-        self.declared.extend(parts.collect::<Vec<_>>());
-        self.debts.push(Debt { address: unit.with_color(Some(kept.color)), due: kept.due, failed: kept.failed });
     }
 
     /// What has the traffic is not looked at while the other colour is made.
@@ -225,10 +202,14 @@ impl Maker<'_> {
     }
 
     /// Refuses a thing that the other colour has already: it would be changed while it has the traffic.
-    pub(super) fn is_of_both(&mut self, address: &Address, identity: Option<&Json>) -> bool {
-        let (Some((unit, color)), Some(identity)) = (address.unit(), identity.filter(|id| id.is_object())) else {
+    pub(super) fn is_of_both(&mut self, instance: &Instance) -> bool {
+        let address = &instance.address;
+        let identity = instance.desired.identity.as_ref().filter(|id| id.is_object());
+        let (Some((unit, color)), Some(identity)) = (address.unit(), identity) else { return false };
+        // What two colours share of objects is told by name.
+        if instance.kind.footprint(&instance.desired.inputs).is_some() {
             return false;
-        };
+        }
         let there = self.state.parts(&unit, color.other()).find(|other| {
             other.address.painted(&unit, None) == address.painted(&unit, None) && is_same(identity, &other.identity)
         });
@@ -236,11 +217,7 @@ impl Maker<'_> {
         let mut problem =
             Diagnostic::error("rollout_name", format!("{address} and {other} would be one and the same thing"))
                 .because("two colours stand side by side, and need a name each")
-                .hint(if unit.is_call() {
-                    "give the module a variable for the colour (color = self.color), and write it into the name"
-                } else {
-                    "write self.color into the name, or leave it out"
-                });
+                .hint(write_the_color(&unit, "the name, or leave it out"));
         if let Some(resource) = self.subject.configuration.resource(&Declaration::from(address)) {
             problem = problem.at(&resource.span, "");
         }
@@ -268,10 +245,13 @@ impl Maker<'_> {
 
     /// Everything in a module had its turn: the nodes that move the traffic of its instances.
     pub(super) fn shift_modules(&mut self, id: Id) {
-        let here = |(_, of): &(&Address, &Unit)| of.id == id && of.next.is_some();
+        let here = |(unit, of): &(&Address, &Unit)| {
+            of.id == id && of.next.is_some() && self.targets.as_ref().is_none_or(|targets| targets.has_instance(unit))
+        };
         let units: Vec<Address> =
             self.units.iter().filter(here).map(|(unit, _)| unit.clone()).filter(Address::is_call).collect();
         for unit in units {
+            self.keep_apart(&unit);
             let switch = self.is_module_proved(&unit);
             self.shift(&unit, switch);
         }
@@ -286,14 +266,14 @@ impl Maker<'_> {
             |planned: &&Planned| planned.address.unit().is_some_and(|(of, color)| of == *unit && color == *next);
         let idle = |planned: &Planned| {
             let verified = self.state.resources.get(&planned.address).is_none_or(|r| r.status == Status::Verified);
-            matches!(planned.action, ActionWord::NoOp | ActionWord::Read) && verified
+            matches!(planned.action, ActionWord::NoOp | ActionWord::Read | ActionWord::Verify) && verified
         };
         kept && self.nodes.iter().filter(of_it).all(idle)
     }
 }
 
 /// Whether what is wanted is what another identity tells: all that the first one says is in the second.
-fn is_same(wanted: &Json, known: &Json) -> bool {
+pub(super) fn is_same(wanted: &Json, known: &Json) -> bool {
     match (wanted, known) {
         (Json::Object(wanted), Json::Object(known)) => {
             !wanted.is_empty()

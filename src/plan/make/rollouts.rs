@@ -58,7 +58,7 @@ impl<'s> Maker<'s> {
         self.units.insert(unit.clone(), Unit { id, spec, live, next: live.is_none().then_some(first) });
         let colored = unit.with_color(Some(live.unwrap_or(first)));
         self.declared.insert(colored.clone());
-        self.keep_warm(unit);
+        self.keep_warm(unit, None);
         let job = self.start_instance(id, &colored);
         if job.is_none() && live.is_none() {
             self.shift(unit, false);
@@ -79,10 +79,23 @@ impl<'s> Maker<'s> {
         let what = format!("{unit} and {other} are rolled out over {}", spec.traffic);
         let problem = Diagnostic::error("rollout_shared_route", what)
             .at(header, "")
-            .because("a route has two sides, and the second would take the traffic of the first")
-            .hint("give each a `traffic` block of its own; where it is the same thing under another address, write `moved`");
-        self.problems.push(problem);
+            .because("a route has two sides, and the second would take the traffic of the first");
+        let own = "give each a `traffic` block of its own";
+        self.problems.push(if self.is_declared(&other) {
+            problem.hint(own)
+        } else {
+            problem.hint(format!("{own}; where it is the same thing under another address, write `moved`"))
+        });
         true
+    }
+
+    /// Whether a resource or a module call is declared that this is an instance of.
+    fn is_declared(&self, unit: &Address) -> bool {
+        let (configuration, declaration) = (&self.subject.configuration, Declaration::from(unit));
+        if unit.is_call() {
+            return configuration.module(&declaration.path).is_some_and(|m| m.calls.contains_key(&declaration.name));
+        }
+        configuration.resource(&declaration).is_some()
     }
 
     /// What a `rollout` block asks for; inside, `None` under the rolling strategy. Nothing where it is wrong.
@@ -163,11 +176,14 @@ impl<'s> Maker<'s> {
     }
 
     /// Under the rolling strategy what has the traffic is the thing, and the other colour goes.
-    fn leave_colors(&mut self, unit: &Address) {
-        if let Some(live) = self.state.live_color(unit)
-            && !self.state.resources.contains_key(unit)
-        {
-            self.rename(unit.with_color(Some(live)), unit.clone());
+    pub(super) fn leave_colors(&mut self, unit: &Address) {
+        let Some(live) = self.state.live_color(unit) else { return };
+        let parts: Vec<Address> = self.state.parts(unit, live).map(|part| part.address.clone()).collect();
+        for part in parts {
+            if let Some(to) = part.painted(unit, None).filter(|to| !self.state.resources.contains_key(to)) {
+                self.leaving.insert(to.clone());
+                self.rename(part, to);
+            }
         }
     }
 
@@ -176,19 +192,16 @@ impl<'s> Maker<'s> {
         self.moves.add(from, to);
     }
 
-    /// The other colour stays as long as it is kept warm.
-    fn keep_warm(&mut self, unit: &Address) {
+    /// The other colour stays as long as it is kept warm, unless it is what is rolled out now.
+    pub(super) fn keep_warm(&mut self, unit: &Address, next: Option<Color>) {
         let Some(kept) = self.state.rollouts.get(unit).and_then(|standing| standing.kept.clone()) else { return };
-        let address = unit.with_color(Some(kept.color));
-        if !self.state.resources.contains_key(&address) {
+        let parts: Vec<Address> = self.state.parts(unit, kept.color).map(|part| part.address.clone()).collect();
+        let pays = self.request.mode == Mode::Normal && kept.due <= self.subject.world.clock().now();
+        if pays || parts.is_empty() || next == Some(kept.color) {
             return;
         }
-        let now = self.subject.world.clock().now();
-        let pays = self.request.mode == Mode::Normal && kept.due <= now;
-        if !pays {
-            self.declared.insert(address.clone());
-            self.debts.push(Debt { address, due: kept.due, failed: kept.failed });
-        }
+        self.declared.extend(parts);
+        self.debts.push(Debt { address: unit.with_color(Some(kept.color)), due: kept.due, failed: kept.failed });
     }
 
     /// Only what was kept warm, and has no traffic: what is named, else what is due.
@@ -198,9 +211,11 @@ impl<'s> Maker<'s> {
         for (unit, standing) in &self.state.rollouts {
             let Some(kept) = standing.kept.as_ref().filter(|_| standing.going.is_none()) else { continue };
             let named = self.request.retire.contains(&unit.with_color(Some(kept.color)));
-            if named || self.request.retire.is_empty() && kept.due <= now {
+            let due = kept.due <= now;
+            if named || self.request.retire.is_empty() && due {
+                let why = if due { removal::Why::Retired } else { removal::Why::RetiredEarly };
                 let parts = self.state.parts(unit, kept.color);
-                owed.extend(parts.map(|resource| (resource.address.clone(), removal::Why::Retired)));
+                owed.extend(parts.map(|resource| (resource.address.clone(), why.clone())));
             }
         }
         self.events.emit(Event::ObserveStarted { total: owed.len() });
@@ -208,7 +223,7 @@ impl<'s> Maker<'s> {
     }
 
     /// What an address is a colour of, where that is rolled out by colours.
-    pub(super) fn unit_of(&self, address: &Address) -> Option<Address> {
+    pub(super) fn color_of(&self, address: &Address) -> Option<Address> {
         address.color()?;
         Some(address.with_color(None)).filter(|unit| self.units.contains_key(unit))
     }
@@ -229,9 +244,6 @@ impl<'s> Maker<'s> {
             self.push(decided.planned);
             if next.is_some() {
                 self.shift(unit, switch);
-            }
-            if live.is_none() {
-                self.render_beside(unit);
             }
             return;
         };
@@ -260,9 +272,6 @@ impl<'s> Maker<'s> {
 
     /// Starts the colour that a change asks for.
     pub(super) fn start_beside(&mut self, id: Id, colored: &Address) -> Option<BoxFuture<'s, Seen>> {
-        if self.units.get(&colored.with_color(None)).is_some_and(|unit| unit.next != colored.color()) {
-            return self.look_beside(id, colored);
-        }
         let job = self.start_instance(id, colored);
         if job.is_none() {
             self.shift(&colored.with_color(None), false);
@@ -270,12 +279,12 @@ impl<'s> Maker<'s> {
         job
     }
 
-    /// True where a colour needs nothing, and had all the traffic before: it only has to get it back.
+    /// True where a colour needs nothing, or only to be verified again, and had all the traffic before: it only has to get it back.
     fn is_proved(&self, unit: &Address, planned: &Planned) -> bool {
         let kept = self.state.rollouts.get(unit).and_then(|standing| standing.kept.as_ref());
         let verified = self.state.resources.get(&planned.address).is_some_and(|r| r.status == Status::Verified);
         let kept = kept.is_some_and(|kept| Some(kept.color) == planned.address.color() && kept.failed.is_none());
-        planned.action == ActionWord::NoOp && verified && kept
+        matches!(planned.action, ActionWord::NoOp | ActionWord::Verify) && verified && kept
     }
 
     /// The node that moves the traffic.

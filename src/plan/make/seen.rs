@@ -1,5 +1,6 @@
 //! What a look came back with, taken in: an instance, a data source, a world that does not answer.
 
+use super::twins::Beside;
 use crate::plan::make::{Maker, blank};
 use crate::{
     base::{ActionWord, Address, Diagnostic, Path},
@@ -18,14 +19,20 @@ use serde_json::Value as Json;
 use std::sync::Arc;
 
 impl Maker<'_> {
-    pub(super) fn seen_instance(&mut self, instance: &Instance, import: Option<&Json>, look: Outcome<Look>) {
+    pub(super) fn seen_instance(
+        &mut self,
+        instance: &Instance,
+        import: Option<&Json>,
+        beside: Option<&Beside>,
+        look: Outcome<Look>,
+    ) {
         let address = &instance.address;
         let look = match look {
             Ok(look) => look,
             Err(failure) => return self.unreadable(instance, &failure),
         };
         if instance.role == Role::Data {
-            return self.seen_data(instance, look);
+            return self.seen_data(instance, beside, look);
         }
         if import.is_some() && look.observed.is_none() && !self.state.resources.contains_key(address) {
             self.problems.push(
@@ -68,7 +75,7 @@ impl Maker<'_> {
         };
         self.needs.note(address, &resource.span, cluster, look.preview.as_ref(), &place);
         let decided = decide::decide(&facts);
-        let clashes = self.clashes(instance, look.preview.as_ref());
+        let clashes = self.clashes(instance, look.preview.as_ref(), beside);
         // What was left in the world is known before anything is refused, so that a refusal takes it away.
         if let Some(attachment) = look.preview.and_then(|p| p.attachment) {
             let left = Left { connections: instance.connections.clone(), attachment };
@@ -84,7 +91,7 @@ impl Maker<'_> {
                 planned.place = connect::elsewhere(self.subject, &instance.connections);
                 let changes = self.changes_module(&decided);
                 self.starts_module(address, changes);
-                if let Some(unit) = self.unit_of(address) {
+                if let Some(unit) = self.color_of(address) {
                     return self.seen_color(instance, &unit, Decided { planned, ..decided });
                 }
                 let exports = decided.exports.waiting_for(address);
@@ -96,7 +103,7 @@ impl Maker<'_> {
         }
     }
 
-    pub(super) fn seen_data(&mut self, instance: &Instance, look: Look) {
+    fn seen_data(&mut self, instance: &Instance, beside: Option<&Beside>, look: Look) {
         let address = &instance.address;
         let Some(observed) = look.observed else {
             if let Some(pending) = self.pending_upstream(address) {
@@ -114,7 +121,15 @@ impl Maker<'_> {
             self.problems.push(problem.hint("check the name, the account and the region"));
             return;
         };
-        self.evaluator.set(address, instance::attributes(&instance.evaluated.inputs, &observed.exports));
+        let attributes = instance::attributes(&instance.evaluated.inputs, &observed.exports);
+        // What reads the same in both colours is asked once.
+        if let Some(twin) = beside.map(|beside| &beside.instance)
+            && twin.desired.inputs == instance.desired.inputs
+            && twin.connections == instance.connections
+        {
+            self.evaluator.set(&twin.address, attributes.clone());
+        }
+        self.evaluator.set(address, attributes);
         let mut planned = blank(address, instance.phase.clone(), ActionWord::Read);
         planned.inputs = self.subject.seal.seal_value(&instance.desired.inputs);
         planned.fingerprint = Some(observed.fingerprint);

@@ -33,8 +33,12 @@ impl Maker<'_> {
             }
             let first = self.sole.entry((place.to_owned(), sole.key)).or_insert_with(|| address.clone()).clone();
             // Of two colours it is told apart, once what stands there now is known too.
-            let colors = first.color().is_some() && address.color().is_some();
-            if first == *address || colors && first.with_color(None) == address.with_color(None) {
+            let of_both = || {
+                let (unit, _) = address.unit()?;
+                first.unit().filter(|(other, _)| *other == unit)?;
+                Some(first.painted(&unit, None) == address.painted(&unit, None))
+            };
+            if first == *address || of_both() == Some(true) {
                 continue;
             }
             if problems.0.len() >= TOLD {

@@ -10,12 +10,12 @@ mod s3;
 pub use aws::AskMfa;
 pub use helm::{ChartMirror, HelmSettings, LockedArchive};
 pub use ledger::FileLedger;
-pub use registry::repository;
+pub use registry::{is_here, repository};
 pub use s3::{Encryption, S3Ledger, S3Place};
 
 use crate::world::{
     Aws, AwsConnection, Charts, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, Machine, Outcome,
-    Terraform, World,
+    Registry, Terraform, World,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
 use std::{
@@ -98,6 +98,10 @@ impl World for Live {
 
     fn charts(&self) -> Arc<dyn Charts> {
         self.helm.clone()
+    }
+
+    fn registry(&self, address: &str) -> Outcome<Arc<dyn Registry>> {
+        repository("read image", address, &self.helm.settings().mirrors)
     }
 
     fn command(&self) -> Arc<dyn Command> {

@@ -19,10 +19,18 @@ use serde_json::Value as Json;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 /// How many pages of tags are read.
 const PAGES: usize = 20;
+/// What a tag may name: one image, or an index of several platforms, in OCI's form or in Docker's.
+const IMAGES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, \
+                      application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+/// What refers to a manifest.
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// How long reading one tag may take, however often it is tried.
+const TAG_LIMIT: Duration = Duration::from_secs(60);
 /// The media type of bytes.
 const BYTES: &str = "application/octet-stream";
 
@@ -39,6 +47,13 @@ pub(super) fn is_loopback(host: &str) -> bool {
     name == "localhost" || name == "[::1]" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Whether an `oci://` address, by the mirrors, leads to a registry of this machine.
+#[must_use]
+pub fn is_here(address: &str, mirrors: &[ChartMirror]) -> bool {
+    let instead = mirrored(mirrors, address);
+    parts(instead.as_deref().unwrap_or(address)).is_some_and(|(host, _)| is_loopback(&host))
+}
+
 /// A repository by its `oci://` address, with the logins of `helm registry login` and `docker login`. Nothing is asked yet.
 ///
 /// # Errors
@@ -52,6 +67,8 @@ pub fn repository(operation: &'static str, address: &str, mirrors: &[ChartMirror
         return Err(Failure::new(Class::Invalid, operation, "", what).hint("write oci://HOST/REPOSITORY"));
     };
     let plain = used.starts_with("oci+http://") || is_loopback(&host);
+    // Images are named by Docker's name, and kept under another.
+    let host = if host == "docker.io" { "registry-1.docker.io".to_owned() } else { host };
     let host = Host::open(operation, host, plain, Credentials::of_registries())?;
     Ok(Arc::new(Repository { host, path }))
 }
@@ -223,6 +240,24 @@ struct Repository {
 }
 
 impl Repository {
+    /// By a HEAD, which registries that count requests do not count; by the manifest where that tells no digest.
+    async fn digest_of(&self, tag: &str) -> Outcome<Option<Digest>> {
+        let url = self.host.url(&self.path, &format!("manifests/{tag}"));
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(IMAGES));
+        let answer = self.host.call(&self.path, Ask { method: Method::HEAD, url: &url, headers, body: &[] }).await?;
+        match answer.status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(None),
+            status => return Err(self.host.refused(&self.place(), status)),
+        }
+        let told = answer.headers.get("docker-content-digest").and_then(|digest| digest.to_str().ok());
+        if let Some(digest) = told.filter(|t| t.starts_with("sha256:")).and_then(Digest::parse_hex) {
+            return Ok(Some(digest));
+        }
+        Ok(self.read(&format!("manifests/{tag}"), IMAGES).await?.map(|manifest| Digest::of(&manifest)))
+    }
+
     async fn read(&self, what: &str, accept: &str) -> Outcome<Option<Vec<u8>>> {
         let answer = self.host.get(&self.path, what, accept).await?;
         match answer.status {
@@ -258,8 +293,29 @@ impl Registry for Repository {
         self.host.place(&self.path)
     }
 
+    async fn digest(&self, tag: &str) -> Outcome<Option<Digest>> {
+        let read = tokio::time::timeout(TAG_LIMIT, self.digest_of(tag)).await;
+        read.unwrap_or_else(|_| {
+            let what = format!("{} does not answer within {} s", self.place(), TAG_LIMIT.as_secs());
+            Err(Failure::new(Class::TimedOut, self.host.operation, "", what))
+        })
+    }
+
     async fn manifest(&self, reference: &str) -> Outcome<Option<Vec<u8>>> {
         self.read(&format!("manifests/{reference}"), MANIFEST).await
+    }
+
+    async fn referrers(&self, digest: &Digest, artifact_type: &str) -> Outcome<Option<Vec<u8>>> {
+        let kind: String = form_urlencoded::byte_serialize(artifact_type.as_bytes()).collect();
+        let answer = self.host.get(&self.path, &format!("referrers/{digest}?artifactType={kind}"), INDEX).await?;
+        match answer.status {
+            StatusCode::OK => Ok(Some(answer.body)),
+            // Registries that do not know that keep the index under a tag.
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED => {
+                self.read(&format!("manifests/sha256-{}", digest.hex()), INDEX).await
+            }
+            status => Err(self.host.refused(&self.place(), status)),
+        }
     }
 
     async fn blob(&self, digest: &Digest) -> Outcome<Option<Vec<u8>>> {

@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 const TURNS: u32 = 24;
 /// A jump of more virtual milliseconds than this first gives the machine's disk a moment.
 const LEAP: i64 = 20_000;
+/// So do jumps that came to more than this since the last moment: whoever looks every second must not run out the deadline of what is at work.
+const HURRY: i64 = 5_000;
 /// That moment.
 const MOMENT: Duration = Duration::from_millis(3);
 /// A jump of more than this gives it many: only deadlines are so far away, and they must not strike what is at work.
@@ -48,6 +50,8 @@ struct State {
     next_id: u64,
     activity: u64,
     busy: usize,
+    /// What jumps came to since the machine's disk had a moment.
+    hurried: i64,
 }
 
 impl VirtualClock {
@@ -60,6 +64,7 @@ impl VirtualClock {
             next_id: 0,
             activity: 0,
             busy: 0,
+            hurried: 0,
         };
         let speed = if speed.is_nan() || speed <= 0.0 { 1.0 } else { speed };
         Self { speed, state: Mutex::new(state), paced: Notify::new(), sync: std::sync::OnceLock::new() }
@@ -169,10 +174,12 @@ impl VirtualClock {
                     (quiet, patient) = if still { (quiet + 1, patient) } else { (0, 0) };
                     seen = state.activity;
                     let ahead = deadline.saturating_sub(state.base);
-                    let needed = if ahead > FAR { MOMENTS } else { u32::from(ahead > LEAP) };
+                    let hurried = state.hurried.saturating_add(ahead);
+                    let needed = if ahead > FAR { MOMENTS } else { u32::from(ahead > LEAP || hurried > HURRY) };
                     if quiet >= TURNS && patient >= needed {
                         state.base = deadline;
                         state.activity += 1;
+                        state.hurried = if patient > 0 { 0 } else { hurried };
                         return;
                     }
                     false

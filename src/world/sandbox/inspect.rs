@@ -1,6 +1,10 @@
 //! What `terrace sandbox show`, `drift`, `fault` and `advance` do: looking into the world and meddling with it.
 
-use super::{Fault, Sandbox, aws, cluster};
+use super::{
+    Fault, Sandbox,
+    aws::{self, Rule, TargetGroup},
+    cluster, registry,
+};
 use crate::world::{Class, Clock as _, Failure, Outcome};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -8,7 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 /// One thing in the world.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Row {
-    /// `stack`, `resource`, `export`, `cluster`, `addon`, `release`, `object`, `secret`, `parameter`.
+    /// `stack`, `resource`, `export`, `cluster`, `addon`, `release`, `object`, `rule`, `target-group`, `secret`, `parameter`, `image`.
     pub kind: String,
     /// Where: `ACCOUNT/REGION`, or the cluster's key `ACCOUNT/REGION/NAME`.
     pub place: String,
@@ -31,6 +35,10 @@ pub struct Show {
     pub rows: Vec<Row>,
     /// The faults that wait, and those that are spent.
     pub faults: Vec<Fault>,
+    /// The rules of listeners, with the weights of their target groups.
+    pub rules: Vec<Rule>,
+    /// Target groups, with the health of their targets.
+    pub target_groups: Vec<TargetGroup>,
     /// How often each operation was called.
     pub calls: BTreeMap<String, u64>,
 }
@@ -41,7 +49,7 @@ pub struct Drift {
     /// `stack/NAME/LOGICAL`, `object/NAMESPACE/KIND/NAME` (`-` for no namespace), `release/NAMESPACE/NAME`,
     /// `metric/TEXT` (the `value` that queries of Prometheus and metrics of CloudWatch with this text in them get from now on; an
     /// empty one is no data), `alarm/NAME` (`state` and `reason`), `addon/CLUSTER/NAME`,
-    /// `insight/CLUSTER/NAME`, `secret/NAME`, `parameter/NAME`.
+    /// `insight/CLUSTER/NAME`, `secret/NAME`, `parameter/NAME`, `image/REFERENCE` (`content`: what its tag holds from now on).
     pub target: String,
     /// Dotted paths and what to set there; a value that reads as JSON is taken as JSON, any other as a string.
     pub set: Vec<(String, String)>,
@@ -60,12 +68,24 @@ impl Sandbox {
         self.transact(|tx| {
             let mut rows = aws::show(tx);
             rows.extend(cluster::show(tx));
+            rows.extend(registry::show(tx));
+            let (mut rules, mut target_groups) = aws::routes(tx);
+            rows.extend(rules.iter().map(Rule::row));
+            rows.extend(target_groups.iter().map(TargetGroup::row));
+            if kind.is_some_and(|kind| kind != "rule") {
+                rules.clear();
+            }
+            if kind.is_some_and(|kind| kind != "target-group") {
+                target_groups.clear();
+            }
             rows.retain(|row| kind.is_none_or(|kind| row.kind == kind));
             rows.sort_by(|a, b| (&a.kind, &a.place, &a.name).cmp(&(&b.kind, &b.place, &b.name)));
             Show {
                 format: 1,
                 now: tx.now(),
                 rows,
+                rules,
+                target_groups,
                 faults: tx.scan("fault", "").into_iter().map(|(_, fault)| fault).collect(),
                 calls: tx.scan("calls", "").into_iter().collect(),
             }
@@ -87,10 +107,11 @@ impl Sandbox {
     pub fn drift(&self, drift: &Drift) -> Outcome<()> {
         self.transact(|tx| {
             let mark = tx.savepoint();
-            let done = aws::drift(tx, drift).or_else(|| cluster::drift(tx, drift)).unwrap_or_else(|| {
+            let known = registry::drift(tx, drift).or_else(|| aws::drift(tx, drift)).or_else(|| cluster::drift(tx, drift));
+            let done = known.unwrap_or_else(|| {
                 let message = format!("`{}` is no target", drift.target);
                 let hint = "targets are stack/NAME/LOGICAL, object/NAMESPACE/KIND/NAME, release/NAMESPACE/NAME, metric/TEXT, alarm/NAME, \
-                            addon/CLUSTER/NAME, insight/CLUSTER/NAME, secret/NAME and parameter/NAME; `terrace sandbox show` lists them";
+                            addon/CLUSTER/NAME, insight/CLUSTER/NAME, secret/NAME, parameter/NAME and image/REFERENCE; `terrace sandbox show` lists them";
                 Err(Failure::new(Class::Invalid, "sandbox:Drift", &drift.target, message).hint(hint))
             });
             if done.is_err() {

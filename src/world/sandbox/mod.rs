@@ -10,11 +10,13 @@ mod clock;
 mod cluster;
 mod fault;
 mod inspect;
+mod registry;
 mod roots;
 mod series;
 mod store;
 mod tx;
 
+pub use aws::{Rule, Target, TargetGroup};
 pub use fault::{Fault, FaultKind, Halfway};
 pub use inspect::{Drift, Row, Show};
 
@@ -22,7 +24,7 @@ pub(in crate::world::sandbox) use tx::Tx;
 
 use crate::world::{
     Aws, AwsConnection, Charts, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, HttpAnswer, Machine,
-    Outcome, Program, ProgramEnd, Terraform, World,
+    Outcome, Program, ProgramEnd, Registry, Terraform, World,
 };
 use clock::VirtualClock;
 use jiff::Timestamp;
@@ -197,6 +199,11 @@ impl World for Sandbox {
 
     fn charts(&self) -> Arc<dyn Charts> {
         cluster::charts(self.arc())
+    }
+
+    fn registry(&self, address: &str) -> Outcome<Arc<dyn Registry>> {
+        let name = address.strip_prefix("oci://").unwrap_or(address).to_owned();
+        Ok(Arc::new(registry::Repository { sandbox: self.arc(), name }))
     }
 
     fn command(&self) -> Arc<dyn Command> {

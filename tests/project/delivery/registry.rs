@@ -18,7 +18,10 @@ use std::{
 };
 
 /// Someone in front of a registry who may change what it says.
-fn between(registry: &Registry, change: impl Fn(&Message, Message) -> Message + Send + Sync + 'static) -> Web {
+pub(super) fn between(
+    registry: &Registry,
+    change: impl Fn(&Message, Message) -> Message + Send + Sync + 'static,
+) -> Web {
     let host = registry.host.clone();
     Web::new(move |request| {
         let stream = TcpStream::connect(&host).unwrap();
@@ -40,7 +43,7 @@ fn between(registry: &Registry, change: impl Fn(&Message, Message) -> Message + 
     })
 }
 
-fn host(web: &Web) -> String {
+pub(super) fn host(web: &Web) -> String {
     format!("127.0.0.1:{}", web.port())
 }
 

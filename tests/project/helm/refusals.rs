@@ -142,3 +142,54 @@ helm "web" {
         releases.project.ends(&["plan"], 0);
     }
 }
+
+#[test]
+fn a_chart_in_a_module_is_held_against_its_other_colour_though_a_value_is_not_known_yet() {
+    let declared = r#"
+traffic "web" {
+  service {
+    namespace = "NAMESPACE"
+    name      = "web"
+  }
+}
+module "shop" {
+  source    = "./shop"
+  color     = self.color
+  namespace = "NAMESPACE"
+  rollout {
+    strategy = "blue_green"
+    traffic  = traffic.web
+    verify "there" {
+      expression {
+        condition     = self.color != null
+        error_message = "no"
+      }
+    }
+  }
+}
+"#;
+    let inside = r#"
+variable "color" { type = string }
+variable "namespace" { type = string }
+value "made" { input = var.color }
+helm "web" {
+  chart     = "./charts/web"
+  namespace = var.namespace
+  values    = { replicas = 1, text = value.made.id, config = CONFIG }
+}
+"#;
+    for helm in ["helm3", "helm4"] {
+        let Some(releases) = Releases::new(helm, WEB) else { return };
+        let shop = |config: &str| releases.project.write("plans/app/shop/main.hcl", &inside.replace("CONFIG", config));
+        shop("\"settings\"");
+        let text = refused(&releases, declared);
+        let said = format!("module.shop.helm.web: both colours would have ConfigMap {}/settings", releases.namespace);
+        assert!(text.contains("rollout_shared_object") && text.contains(&said), "{text}");
+        assert!(text.contains("color = self.color") && text.contains("main.hcl"), "{text}");
+        shop("\"settings-${var.color}\"");
+        releases.project.ends(&["plan"], 0);
+        // Of the value that is not known yet only what differs may come.
+        shop("value.made.id");
+        releases.project.ends(&["plan"], 0);
+    }
+}

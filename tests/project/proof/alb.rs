@@ -1,9 +1,11 @@
 //! Over a rule of a load balancer.
 
-use super::{TWO, a_person_aborts, aborted, fails, goes_on_after_kills, steps};
+use super::{
+    CANARY, TWO, a_canary_fails, a_canary_settles, a_person_aborts, aborted, fails, goes_on_after_kills, steps,
+};
 use crate::support::{
     Trouble, cluster, moto,
-    proof::{Route as _, Scene, Version, alb::Alb},
+    proof::{ONE, Route as _, Scene, Version, alb::Alb},
     trouble::What,
 };
 use std::{thread, time::Duration};
@@ -14,10 +16,14 @@ const DRAINS: Duration = Duration::from_secs(4);
 const SLOW: &str = "/slow/3000";
 
 fn scene(name: &str) -> Option<Scene<Alb>> {
+    of(name, ONE)
+}
+
+fn of(name: &str, version: Version<'_>) -> Option<Scene<Alb>> {
     let (server, cluster) = (moto()?, cluster()?);
     let account = server.account();
     let make = Alb::new(&account, cluster, name, DRAINS);
-    Scene::new(&account, cluster, make)
+    Scene::new(&account, cluster, version, make)
 }
 
 #[test]
@@ -54,7 +60,7 @@ fn traffic_goes_from_blue_to_green_and_back_to_a_new_blue_and_no_request_fails()
 
     // The next version is blue again, while the old blue's targets still drain.
     scene.route.drains(Duration::from_secs(60));
-    let run = scene.begins(Version { text: "three", bake: "0s", keep: "1s" });
+    let run = scene.begins(Version { text: "three", bake: "0s", keep: "1s", ..TWO });
     scene.ends(run, 0);
     let told = scene.route.told(Side::Blue);
     let last = |word: &str| told.iter().rposition(|state| state == word);
@@ -97,7 +103,7 @@ fn a_person_aborts_the_bake_from_another_process() {
 #[test]
 fn killed_in_a_step_and_in_the_bake_a_rollout_goes_on_where_it_was() {
     let Some(scene) = scene("proof-kills") else { return };
-    goes_on_after_kills(&scene);
+    goes_on_after_kills(&scene, TWO);
 }
 
 #[test]
@@ -174,4 +180,16 @@ fn killed_between_a_shift_and_its_answer_a_rollout_goes_on_and_can_still_go_back
     scene.reached(&mut run);
     scene.shows(Side::Green, 50);
     fails(&scene, run);
+}
+
+#[test]
+fn a_canary_takes_its_share_and_the_stable_one_gets_all_traffic_back_once_it_is_updated() {
+    let Some(scene) = of("proof-canary", CANARY) else { return };
+    a_canary_settles(&scene);
+}
+
+#[test]
+fn a_canary_that_fails_loses_its_share_and_the_stable_one_was_never_touched() {
+    let Some(scene) = of("proof-bird", CANARY) else { return };
+    a_canary_fails(&scene);
 }

@@ -1,13 +1,13 @@
 //! Rollouts with traffic: while a chart goes from one colour to the other, or back, visitors come all the time, and a thousand at each step. None of
 //! them is left without an answer, and each step's share is its weight's. The route is a rule on moto (`alb`) or an object of the control
-//! plane (`gateway`).
+//! plane (`objects`).
 
 #![expect(clippy::disallowed_methods, reason = "takes the time of what processes do")]
 
 mod alb;
-mod gateway;
+mod objects;
 
-use crate::support::proof::{Route, Scene, Version};
+use crate::support::proof::{ONE, Route, Scene, Version};
 use serde_json::Value;
 use std::{
     process::Child,
@@ -18,7 +18,8 @@ use terrace::base::Side;
 /// How long it may take at most from the failing measurement until all traffic is back.
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 
-const TWO: Version<'_> = Version { text: "two", bake: "1s", keep: "1h" };
+const TWO: Version<'_> = Version { text: "two", bake: "1s", ..ONE };
+const CANARY: Version<'_> = Version { strategy: "canary", steps: "steps = [10, 50]", ..ONE };
 
 /// Through these steps, each proved by a thousand requests; what asks at the last one is still held.
 fn steps<R: Route>(scene: &Scene<R>, run: &mut Child, to: Side, steps: &[usize]) {
@@ -59,8 +60,8 @@ fn aborted<R: Route>(scene: &Scene<R>) {
 }
 
 /// Killed in a step and in the bake, it goes on where it was: nothing is moved twice, and the bake does not begin again.
-fn goes_on_after_kills<R: Route>(scene: &Scene<R>) {
-    let mut run = scene.begins(Version { bake: "4s", ..TWO });
+fn goes_on_after_kills<R: Route>(scene: &Scene<R>, version: Version<'_>) {
+    let mut run = scene.begins(Version { bake: "4s", ..version });
     steps(scene, &mut run, Side::Green, &[10, 50]);
     let moves = scene.route.moves();
     scene.kills(run);
@@ -107,4 +108,36 @@ fn a_person_aborts<R: Route>(scene: &Scene<R>) {
     assert_eq!(scene.route.moves() - moves, 1);
     aborted(scene);
     assert_eq!(scene.standing()["last"]["aborted"][1], "person");
+}
+
+/// The canary goes through its steps, then the stable one is updated beside it, gets all traffic back by one call, and the canary goes.
+fn a_canary_settles<R: Route>(scene: &Scene<R>) {
+    let mut run = scene.begins(Version { text: "two", ..CANARY });
+    steps(scene, &mut run, Side::Green, &[10, 50]);
+    assert_eq!(scene.text(Side::Blue), "one", "the stable one is not touched before the canary has proved itself");
+    let moves = scene.route.moves();
+    scene.gate.open();
+    scene.ends(run, 0);
+    assert_eq!(scene.route.moves() - moves, 1);
+    scene.shows(Side::Blue, 100);
+    assert_eq!(scene.text(Side::Blue), "two");
+    assert_eq!(scene.standing()["live"], "stable");
+    scene.project.ends(&["apply", "--auto-approve"], 0);
+    scene.retired(Side::Green);
+    scene.shows(Side::Blue, 100);
+}
+
+/// The canary fails at its second step: all traffic is on the stable one again, which is what it was.
+fn a_canary_fails<R: Route>(scene: &Scene<R>) {
+    let mut run = scene.begins(Version { text: "two", ..CANARY });
+    steps(scene, &mut run, Side::Green, &[10, 50]);
+    let moves = scene.route.moves();
+    let (back, proved, said) = scene.aborts(run);
+    assert!(back < BACK_WITHIN && proved < BACK_WITHIN, "{back:?}, proved after {proved:?}");
+    assert!(said.words().contains("all traffic is back on stable"), "{}", said.words());
+    assert_eq!(scene.route.moves() - moves, 1);
+    scene.shows(Side::Blue, 100);
+    assert_eq!(scene.text(Side::Blue), "one");
+    let standing = scene.standing();
+    assert_eq!((&standing["live"], &standing["kept"]["color"]), (&"stable".into(), &"canary".into()), "{standing}");
 }

@@ -191,7 +191,7 @@ impl Route for Alb {
             }
             let group = binding["spec"]["targetGroupARN"].as_str().unwrap();
             let service = binding["spec"]["serviceRef"]["name"].as_str();
-            let side = [Side::Blue, Side::Green].into_iter().find(|side| service == Some(&*format!("web-{side}")));
+            let side = service.and_then(super::side_of_name);
             let pods = side.map_or(&[][..], |side| &ready[side as usize]);
             wanted.extend(pods.iter().map(|ip| (group.to_owned(), ip.clone())));
         }

@@ -2,14 +2,14 @@
 //! ready, and visitors reach them through a proxy that goes by the weights of the route. Nothing of it knows what Terrace means to do.
 //!
 //! [`Scene`] is all of it together. What the route is, is behind [`Route`]: a rule of a load balancer ([`alb`]) or an object of the cluster
-//! ([`gateway`]), each with the controllers that a cluster on AWS would have.
+//! ([`object`]), each with the controllers that a cluster on AWS would have.
 
 mod again;
 pub(crate) mod alb;
 mod colors;
 mod entrance;
 mod gate;
-pub(crate) mod gateway;
+pub(crate) mod object;
 
 use super::{Account, Project, Said, cluster::ControlPlane, server::built};
 use again::Again;
@@ -90,13 +90,29 @@ pub(crate) struct Version<'a> {
     pub(crate) text: &'a str,
     pub(crate) bake: &'a str,
     pub(crate) keep: &'a str,
+    pub(crate) strategy: &'a str,
+    /// The line that says the steps, where there are any.
+    pub(crate) steps: &'a str,
+    /// The chart is in a module that is rolled out as a whole.
+    pub(crate) whole: bool,
 }
 
+/// What is there first.
+pub(crate) const ONE: Version<'_> = Version {
+    text: "one",
+    bake: "0s",
+    keep: "1h",
+    strategy: "blue_green",
+    steps: "steps = [10, 50, 100]",
+    whole: false,
+};
+
 impl<R: Route> Scene<R> {
-    /// A scene whose plan goes to this account; its first version, blue, has all traffic. `None` where something is not built, which is said.
+    /// A scene whose plan goes to this account; its first version, on the blue side, has all traffic. `None` where something is not built, which is said.
     pub(crate) fn new(
         account: &Account,
         cluster: &'static ControlPlane,
+        version: Version<'_>,
         route: impl FnOnce(&str, &Arc<Colors>) -> R,
     ) -> Option<Self> {
         let helm = built("helm4")?;
@@ -119,7 +135,7 @@ impl<R: Route> Scene<R> {
         let entrance = Entrance::new(Arc::clone(&route) as Arc<dyn Route>, Arc::clone(&colors));
         let gate = Gate::new();
         let mut scene = Self { trickle: None, entrance, controllers, gate, route, colors, project, cluster, namespace };
-        scene.declare(Version { text: "one", bake: "0s", keep: "1h" });
+        scene.declare(version);
         let first = scene.project.start(&["apply", "--auto-approve"]);
         scene.ends(first, 0);
         scene.shows(Side::Blue, 100);
@@ -129,30 +145,23 @@ impl<R: Route> Scene<R> {
 
     /// Another version of the plan.
     pub(crate) fn declare(&self, version: Version<'_>) {
-        let Version { text, bake, keep } = version;
+        let Version { text, bake, keep, strategy, steps, whole } = version;
         let (namespace, kubeconfig) = (&self.namespace, self.cluster.kubeconfig());
         let (route, judge) = (self.route.declared(), self.gate.url());
-        let text = format!(
+        let connection =
+            format!("kubernetes \"main\" {{\n  kubeconfig {{\n    path = \"{}\"\n  }}\n}}\n", kubeconfig.display());
+        let rollout = format!(
             r#"
-kubernetes "main" {{
-  kubeconfig {{
-    path = "{}"
-  }}
-}}
-{route}
-helm "web" {{
-  chart     = "./charts/web"
-  namespace = "{namespace}"
-  values    = {{ replicas = 2, service = true, text = "{text}" }}
   rollout {{
-    strategy = "blue_green"
+    strategy = "{strategy}"
     traffic  = traffic.web
-    steps    = [10, 50, 100]
+    {steps}
     bake     = "{bake}"
     keep     = "{keep}"
     backend {{
       service = "web-${{self.color}}"
       port    = 80
+      {place}
     }}
     verify "judge" {{
       http {{
@@ -163,11 +172,26 @@ helm "web" {{
       within = "50s"
     }}
   }}
-}}
 "#,
-            kubeconfig.display()
+            place = if whole { format!("namespace = \"{namespace}\"") } else { String::new() }
         );
-        self.project.write("plans/app/app.hcl", &text);
+        let chart = |more: &str| {
+            format!(
+                "helm \"web\" {{\n  chart     = \"./charts/web\"\n  namespace = \"{namespace}\"\n  \
+                 values    = {{ replicas = 2, service = true, text = \"{text}\" }}\n  {more}\n}}\n"
+            )
+        };
+        let (unit, module) = if whole {
+            let call = format!("module \"web\" {{\n  source = \"./web\"\n  color  = self.color\n{rollout}}}\n");
+            let variable = "variable \"color\" {\n  type    = string\n  default = null\n}\n";
+            (call, format!("{variable}{}", chart("name = \"web-${var.color}\"")))
+        } else {
+            (chart(&rollout), String::new())
+        };
+        if whole {
+            self.project.write("plans/app/web/web.hcl", &module);
+        }
+        self.project.write("plans/app/app.hcl", &format!("{connection}{route}{unit}"));
     }
 
     /// Starts to apply another version.
@@ -275,6 +299,14 @@ helm "web" {{
         serde_json::from_str::<Value>(line).unwrap()["standing"].clone()
     }
 
+    /// What the release on a side says: its config map's text.
+    pub(crate) fn text(&self, side: Side) -> String {
+        let path = format!("/api/v1/namespaces/{}/configmaps", self.namespace);
+        let maps = self.cluster.get(&path).ok()["items"].as_array().cloned().unwrap_or_default();
+        let own = maps.iter().find(|map| map["metadata"]["name"].as_str().and_then(side_of_name) == Some(side));
+        own.and_then(|map| map["data"]["text"].as_str()).unwrap_or_default().to_owned()
+    }
+
     /// How many pods of a colour there are, ready or not.
     pub(crate) fn pods(&self, side: Side) -> usize {
         let pods = pods(self.cluster, &self.namespace);
@@ -297,8 +329,16 @@ fn pods(cluster: &ControlPlane, namespace: &str) -> Vec<Value> {
 }
 
 fn side_of(pod: &Value) -> Option<Side> {
-    let release = pod["metadata"]["labels"]["app.kubernetes.io/instance"].as_str();
-    [Side::Blue, Side::Green].into_iter().find(|side| release == Some(&*format!("web-{side}")))
+    pod["metadata"]["labels"]["app.kubernetes.io/instance"].as_str().and_then(side_of_name)
+}
+
+/// The side of a release or of its service, by its name.
+fn side_of_name(name: &str) -> Option<Side> {
+    match name.strip_prefix("web-")? {
+        "blue" | "stable" => Some(Side::Blue),
+        "green" | "canary" => Some(Side::Green),
+        _ => None,
+    }
 }
 
 /// The addresses of the pods that are ready, by side, by the API server's word.

@@ -5,16 +5,18 @@ use super::{not_drifted, of_plan, picked};
 use crate::{
     base::{ActionWord, Address},
     cli::{
+        audited,
         context::Context,
         error::{Error, Result},
         exit::Exit,
         place,
         stage::Stage,
         surroundings::Surroundings,
+        views::diagnostics::plural,
     },
     kinds::{Cause, ChildChange, FieldChange, FieldName, Kind, kind},
     plan::{Drift, Request, Selection, accepted_part, selection},
-    state::{IgnoredDrift, IgnoredField, Record, Snapshot},
+    state::{IgnoredDrift, IgnoredField, Record, Snapshot, audit::Deed},
 };
 use std::collections::BTreeMap;
 
@@ -202,6 +204,9 @@ pub(super) async fn heed(selections: &[Selection], stage: &Stage, context: &Cont
 
 /// Writes the decisions, unless somebody else wrote meanwhile.
 pub(super) async fn write(records: Vec<Record>, stage: &Stage, context: &Context) -> Result<()> {
+    let chosen = stage.loaded.choose(context).await?;
+    let what = format!("drift: {}", plural(records.len(), "decision"));
+    audited::record(context, &stage.loaded, &chosen, &stage.ledger, (Deed::Decision, what)).await?;
     let store = place::open_store(context, &stage.loaded.place.project, &stage.ledger, "drift").await?;
     let checked = store.with(|snapshot| {
         place::no_open_run(snapshot)?;

@@ -182,6 +182,9 @@ impl Look {
             },
         };
         let mut notes: Vec<String> = Vec::new();
+        // Where a release would come next, a freeze is among the reasons that keep it.
+        let frozen = place.standing.freeze.iter().filter(|_| next.is_none());
+        notes.extend(frozen.map(|f| format!("frozen by {}: {}", f.by.spoken(), f.reason)));
         notes.extend(place.standing.hold.iter().map(|f| format!("on hold by {}: {}", f.by.spoken(), f.reason)));
         notes.extend(
             place

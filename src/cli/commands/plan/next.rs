@@ -32,7 +32,9 @@ pub(super) fn command(header: &Header, args: &Args, loaded: &Loaded, context: &C
             Mode::RefreshOnly | Mode::Verify | Mode::Retire => "plan",
         };
         words.push(verb.to_owned());
-        if loaded.place.spoken != "." {
+        if let Some(release) = &args.release {
+            words.extend(["--release".to_owned(), release.clone()]);
+        } else if loaded.place.spoken != "." {
             words.push(loaded.place.spoken.clone());
         }
         if header.mode == Mode::RefreshOnly {

@@ -11,6 +11,7 @@ use crate::{
         delivery,
         error::{Error, Result, not_eligible},
         exit::Exit,
+        images,
         notify::What,
         place, releases,
         stage::{self, Stage},
@@ -21,7 +22,7 @@ use crate::{
     lang::gates::AfterFailure,
     plan::{self, Request, Saved},
     promote::stored,
-    state::{Actor, Decision, Fact, Passage, Store, StoredRelease, Verdict, approval, facts, release},
+    state::{Actor, Decision, Fact, Held, Passage, Store, StoredRelease, Verdict, approval, facts, release},
     world::live::OsRandom,
 };
 
@@ -101,9 +102,18 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
     if !reasons.is_empty() {
         return Err(not_eligible(&environment.name, found.digest.short(), &reasons));
     }
+    let held = match target.current.as_ref().map(|current| &current.held) {
+        Some(Held::Release(digest)) => format!("release {}", digest.short()),
+        Some(Held::Unreleased) => "what is no release".to_owned(),
+        Some(Held::Nothing) | None => "nothing".to_owned(),
+    };
+    let comes = if way.rollback { "goes back to" } else { "is to get" };
+    let (env, short, made) = (&environment.name, found.digest.short(), found.created().strftime("%Y-%m-%d %H:%M:%SZ"));
+    context.terminal.status(&format!("{env} {comes} release {short}, made {made}; it holds {held} now"));
     let of_plan = all.iter().filter(|r| r.release.plan == found.release.plan);
     let candidates = of_plan.map(|r| Candidate { release: &r.digest, created: r.created() });
     let candidate = gate::candidate(candidates, &target, &above, now).map(|c| c.release.clone());
+    Box::pin(images::hold(&stage, promotion.passage.rollback, context)).await?;
     let because = because(&found.digest, target.nearest(&above), now);
     let warrant = Warrant {
         after: environment.after.clone(),
@@ -294,7 +304,13 @@ impl Job<'_> {
         if let Some((decision, reason)) = decision {
             let said = if decision == Decision::Hold { "is held" } else { "is no longer held" };
             context.terminal.status(&format!("{env} {said}: {reason}"));
-            facts::record(&*stage.ledger, &OsRandom, &Fact::new(now, by, reason, decision)).await?;
+            facts::record(
+                &*stage.ledger,
+                &OsRandom,
+                &Fact::new(now, by, reason, decision),
+                &context.surroundings.origin(),
+            )
+            .await?;
         }
         if goes_back && matches!(exit, Exit::Error | Exit::RolledBack) {
             return go_back(&stage, &found, consent, exit, context).await;

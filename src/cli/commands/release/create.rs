@@ -1,36 +1,28 @@
 //! `terrace release create`: every environment is evaluated, and whatever any of them is made of is frozen (rule 26).
 
 use crate::{
-    base::{Digest, Value},
+    base::Digest,
     cli::{
         context::Context,
         delivery,
         error::{Error, Result, defect},
         exit::Exit,
-        loaded::{Loaded, choose, load},
-        place, releases, running,
+        images::{self, OfEnvironment},
+        loaded::{choose, load},
+        made_of, place, releases, running,
         sources::RecordingSources,
-        style::bold,
+        style::{bold, clean},
         surroundings::Surroundings,
-        variables,
         views::json::answer,
     },
-    graph,
-    kinds::{self, Marks},
-    lang::{SourceError, Sources, configuration::Environment},
+    lang::{SourceError, Sources as _, configuration::Environment},
     plan,
     promote::{self, Ingredients},
-    state::{LockedChart, Making, release},
+    state::{ImageStanding, ListedImage, LockedChart, MAKING_FORMAT, Making, release},
     world::{ChartRef, World, live::OsRandom},
 };
 use serde_json::json;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
-
-/// The version of the record of who made a release.
-const MAKING: u32 = 1;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Freezes a plan.
 pub(super) async fn run(plan: Option<&str>, context: &Context) -> Result<Exit> {
@@ -44,78 +36,77 @@ pub(super) async fn run(plan: Option<&str>, context: &Context) -> Result<Exit> {
         .because("a release holds what some environment is made of")
         .hint("write environment \"dev\" { sandbox {} }"));
     };
-    let ledger = releases::store(context, &loaded.place.project)?;
+    let project = &loaded.place.project;
+    // Charts of the project are rendered from where they are declared.
+    Surroundings::enter(&project.work)
+        .map_err(|e| Error::new("file_unreadable", format!("{}: {e}", project.work.display())))?;
+    let ledger = releases::store(context, project)?;
+    let mut images = Vec::new();
     let mut found = plan::Ingredients::default();
     let mut charts: BTreeMap<LockedChart, Option<Vec<u8>>> = BTreeMap::new();
     for environment in &environments {
-        let of_it = of_environment(context, &loaded, environment)?;
-        let world = place::open_world(context, &loaded.place.project, &choose(environment, context.global.sandbox))?;
+        let of_it = made_of::of_environment(context, &loaded, environment)?;
+        let world = place::open_world(context, project, &choose(environment, context.global.sandbox))?;
         for chart in &of_it.charts {
             let (locked, archive) = locked(&*world, chart).await.map_err(|e| e.with_sources(loaded.texts()))?;
             charts.insert(locked, archive);
         }
-        found.folders.extend(of_it.folders);
-        found.programs.extend(of_it.programs);
+        found.folders.extend(of_it.folders.iter().cloned());
+        found.programs.extend(of_it.programs.iter().cloned());
+        let runs = promote::images::found(&*world.charts(), of_it).await;
+        images.push(OfEnvironment { environment: environment.name.clone(), world, found: runs });
     }
+    let images = images::of_release(project, images).await?;
     read_beside(&loaded.sources, &found)?;
     let files = loaded.sources.recorded().files;
-    let made_of = Ingredients { files, charts: charts.into_iter().collect() };
+    let made_of = Ingredients { files, charts: charts.into_iter().collect(), images: images.resolved };
     let configuration = &loaded.configuration;
     let bundle = promote::freeze(&configuration.label, &configuration.folder, made_of)?;
     let chosen = choose(first, context.global.sandbox);
-    let world = place::open_world(context, &loaded.place.project, &chosen)?;
+    let world = place::open_world(context, project, &chosen)?;
     let making = Making {
-        format: MAKING,
+        format: MAKING_FORMAT,
         // The machine's own time, on the sandbox too: what is made later is newer, and the sandbox's time stands still between.
         at: Surroundings::now(),
         by: delivery::actor(context, &loaded, &chosen, &*world).await?,
-        commit: running::commit(&loaded.place.project.folder).await,
+        commit: running::commit(&project.folder).await,
         ci: context.surroundings.ci(),
         from: None,
+        images: images.listed,
     };
     let name = bundle.release.digest().map_err(|e| defect(&e))?;
     let known = release::is_known(&*ledger, &name).await?;
     let digest = release::store(&*ledger, &OsRandom, &bundle, &making).await?;
-    told(context, &digest, &bundle, known);
+    told(context, &digest, &bundle, &making.images, known);
     Ok(Exit::Done)
 }
 
-fn told(context: &Context, digest: &Digest, bundle: &crate::state::Bundle, known: bool) {
+fn told(context: &Context, digest: &Digest, bundle: &crate::state::Bundle, images: &[ListedImage], known: bool) {
     let (files, charts) = (bundle.release.files.len(), bundle.release.charts.len());
     if context.terminal.json {
-        let said = json!({ "digest": digest, "known": known, "files": files, "charts": charts });
+        let said = json!({ "digest": digest, "known": known, "files": files, "charts": charts, "images": images });
         context.terminal.json_line(&answer("release_created", said));
         return;
     }
     context.terminal.data(&format!("{digest}\n"));
     let what = if known { "is known already: nothing differs" } else { "made" };
-    context.terminal.status(&format!("Release {} {what} ({files} files, {charts} charts)", bold(digest.short())));
+    let count = images.iter().filter(|image| image.image.is_some()).count();
+    context
+        .terminal
+        .status(&format!("Release {} {what} ({files} files, {charts} charts, {count} images)", bold(digest.short())));
+    for (standing, words) in [
+        (ImageStanding::Floating, "float: what runs may be another image tomorrow"),
+        (ImageStanding::Unknown, "are not known"),
+    ] {
+        let lines: Vec<String> = images.iter().filter(|i| i.standing == standing).map(super::image_line).collect();
+        if !lines.is_empty() {
+            context.terminal.status(&format!("Images that {words}:"));
+            for line in lines {
+                context.terminal.status(&format!("  {}", clean(&line)));
+            }
+        }
+    }
     context.terminal.status(&format!("Next: terrace promote {} --to ENV", digest.short()));
-}
-
-/// What a plan is made of in an environment. A variable without a value is unknown: no file may hang on it.
-fn of_environment(context: &Context, loaded: &Loaded, environment: &Environment) -> Result<plan::Ingredients> {
-    let mut given = variables::gather(context, loaded, &environment.name)?;
-    for (name, variable) in loaded.configuration.root.variables.iter().filter(|(_, v)| v.default.is_none()) {
-        given.entry(name.clone()).or_insert_with(|| Value::UNKNOWN.with_mark(variable.sensitive));
-    }
-    let chosen = choose(environment, context.global.sandbox);
-    let (graph, problems) = graph::build(&loaded.configuration, kinds::schema());
-    if problems.has_errors() {
-        return Err(Error::from(problems).with_sources(loaded.texts()));
-    }
-    let marks = Marks {
-        project: loaded.place.project.name.clone(),
-        plan: loaded.configuration.label.clone(),
-        env: environment.name.clone(),
-        world: if chosen.sandbox { "sandbox" } else { "aws" }.into(),
-        account: chosen.connection.account_id.as_str().into(),
-        region: chosen.connection.region.as_str().into(),
-    };
-    let given = variables::given(&chosen, given, Surroundings::now());
-    let sources: Arc<dyn Sources> = loaded.sources.clone();
-    plan::ingredients(&loaded.configuration, &graph, given, &sources, &marks)
-        .map_err(|problems| Error::from(problems).with_sources(loaded.texts()))
 }
 
 /// A chart by the digest that it has now, with its archive.

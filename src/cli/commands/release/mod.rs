@@ -11,11 +11,11 @@ use crate::{
         error::{Error, Result, defect},
         exit::Exit,
         releases, signatures,
-        style::{bold, dim, green, red},
+        style::{bold, clean, dim, green, red},
         views::{json::answer, table},
     },
-    promote::{Difference, difference},
-    state::{StoredRelease, release},
+    promote::{Difference, difference, image_difference},
+    state::{ImageStanding, ListedImage, StoredRelease, release},
 };
 use serde_json::{Value as Json, json};
 use std::{fmt::Write as _, path::PathBuf};
@@ -123,6 +123,7 @@ fn as_json(found: &StoredRelease) -> Json {
         "made": found.makings,
         "files": found.release.files,
         "charts": found.release.charts,
+        "images": found.images(),
     })
 }
 
@@ -173,12 +174,40 @@ pub(crate) async fn show(word: &str, list: bool, context: &Context) -> Result<Ex
         let rows: Vec<Vec<String>> = rows.collect();
         let _ = write!(out, "\n{}", table::render(&["chart", "version", "repository", "digest", "archive"], &rows));
     }
+    if !found.images().is_empty() {
+        let rows: Vec<Vec<String>> = found.images().iter().map(image_row).collect();
+        let _ = write!(out, "\n{}", table::render(&["image", "digest", "run by", "in"], &rows));
+    }
     let archives: Vec<&str> = found.release.charts.iter().filter_map(|c| c.archive.as_deref()).collect();
     let files = found.release.files.iter().filter(|(path, _)| !archives.contains(&path.as_str()));
     let rows: Vec<Vec<String>> = files.map(|(path, digest)| vec![path.clone(), digest.short().to_owned()]).collect();
     let _ = write!(out, "\n{}", table::render(&["file", "digest"], &rows));
     context.terminal.data(&out);
     Ok(Exit::Done)
+}
+
+/// An image as a row: what it is, and of what that is sure.
+fn image_row(image: &ListedImage) -> Vec<String> {
+    let digest = match (image.standing, &image.digest) {
+        (ImageStanding::Floating, _) => "floating".to_owned(),
+        (ImageStanding::Unknown, _) => "not known".to_owned(),
+        (_, digest) => digest.as_ref().map(|d| d.short().to_owned()).unwrap_or_default(),
+    };
+    let name = match (&image.image, &image.why) {
+        // The digest has a column of its own.
+        (Some(name), _) => name.split_once('@').map_or(name.as_str(), |(name, _)| name).to_owned(),
+        (None, why) => clean(why.as_deref().unwrap_or("?")).into_owned(),
+    };
+    vec![name, digest, image.of.join(", "), image.environments.join(", ")]
+}
+
+/// An image in a line: `docker.io/library/nginx:1 (helm.web in dev, prd)`.
+fn image_line(image: &ListedImage) -> String {
+    let (of, environments) = (image.of.join(", "), image.environments.join(", "));
+    match (&image.image, &image.why) {
+        (Some(name), _) => format!("{name} ({of} in {environments})"),
+        (None, why) => format!("{of} in {environments}: {}", why.as_deref().unwrap_or("it is not said why")),
+    }
 }
 
 async fn diff(before: &str, after: &str, context: &Context) -> Result<Exit> {
@@ -189,7 +218,7 @@ async fn diff(before: &str, after: &str, context: &Context) -> Result<Exit> {
         return Err(Error::usage("release_of_other_plan", message).hint("compare two releases of one plan"));
     }
     let (old, new) = (release::bundle(&*ledger, &one.digest).await?, release::bundle(&*ledger, &other.digest).await?);
-    let found = difference(&old, &new);
+    let found = Difference { images: image_difference(one.images(), other.images()), ..difference(&old, &new) };
     if context.terminal.json {
         let both = json!({ "before": one.digest, "after": other.digest, "difference": found });
         context.terminal.json_line(&answer("release_diff", both));
@@ -203,9 +232,12 @@ async fn diff(before: &str, after: &str, context: &Context) -> Result<Exit> {
 
 fn rendered(before: &Digest, after: &Digest, found: &Difference) -> String {
     let mut out = format!("{} {} to {}\n", bold("Release"), before.short(), after.short());
+    let side = |versions: &[String]| if versions.is_empty() { "none".to_owned() } else { versions.join(", ") };
     for change in &found.charts {
-        let side = |versions: &[String]| if versions.is_empty() { "none".to_owned() } else { versions.join(", ") };
         let _ = write!(out, "\nchart {}: {} to {}\n", change.chart, side(&change.before), side(&change.after));
+    }
+    for change in &found.images {
+        let _ = write!(out, "\nimage {}: {} to {}\n", change.image, side(&change.before), side(&change.after));
     }
     for path in &found.added {
         let _ = write!(out, "\n{} {path}\n", green("+"));
@@ -219,7 +251,7 @@ fn rendered(before: &Digest, after: &Digest, found: &Difference) -> String {
             let _ = writeln!(out, "    {}", dim("no text"));
         }
         for line in lines.lines() {
-            let line = crate::cli::style::clean(line);
+            let line = clean(line);
             let shown = match line.chars().next() {
                 Some('+') => green(line),
                 Some('-') => red(line),

@@ -101,12 +101,13 @@ pub(super) async fn pull(from: &str, context: &Context) -> Result<Exit> {
     let plan = pulled.bundle.release.plan.clone();
     // Whoever brings a release is one of those who answer for it: what a registry says of others proves nothing.
     let making = Making {
-        format: crate::state::RELEASE_FORMAT,
+        format: crate::state::MAKING_FORMAT,
         at: Surroundings::now(),
         by: whoever(context, &project, &pulled.bundle.release.folder).await?,
         commit: None,
         ci: context.surroundings.ci(),
         from: Some(registry.place()),
+        images: Vec::new(),
     };
     release::store(&*ledger, &live::OsRandom, &pulled.bundle, &making).await?;
     for making in &pulled.makings {

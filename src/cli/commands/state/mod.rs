@@ -7,6 +7,7 @@ use crate::{
     base::Address,
     cli::{
         args::PlanArg,
+        audited,
         context::Context,
         error::{Error, Result},
         exit::Exit,
@@ -20,7 +21,7 @@ use crate::{
     },
     lang::suggest,
     plan::Selection,
-    state::{Record, Resource, Snapshot, Status},
+    state::{Record, Resource, Snapshot, Status, audit::Deed},
     world::Ledger,
 };
 use serde_json::json;
@@ -248,7 +249,7 @@ pub(crate) const fn status(status: Status) -> &'static str {
 }
 
 async fn rename(context: &Context, plan: Option<&str>, from: Address, to: Address) -> Result<()> {
-    let (loaded, _, ledger, _) = look(context, plan).await?;
+    let (loaded, chosen, ledger, _) = look(context, plan).await?;
     let store = place::open_store(context, &loaded.place.project, &ledger, "state mv").await?;
     let checked = store.with(|snapshot| {
         place::no_open_run(snapshot)?;
@@ -262,6 +263,8 @@ async fn rename(context: &Context, plan: Option<&str>, from: Address, to: Addres
         Ok(())
     });
     if checked.is_ok() {
+        let what = format!("state mv {from} {to}");
+        audited::record(context, &loaded, &chosen, &ledger, (Deed::StateSurgery, what)).await?;
         store.commit(vec![Record::Moved { from: from.clone(), to: to.clone() }]).await?;
     }
     store.close().await?;
@@ -272,13 +275,16 @@ async fn rename(context: &Context, plan: Option<&str>, from: Address, to: Addres
 }
 
 async fn forget(context: &Context, plan: Option<&str>, addresses: &[Address]) -> Result<()> {
-    let (loaded, _, ledger, _) = look(context, plan).await?;
+    let (loaded, chosen, ledger, _) = look(context, plan).await?;
     let store = place::open_store(context, &loaded.place.project, &ledger, "state rm").await?;
     let checked = store.with(|snapshot| {
         place::no_open_run(snapshot)?;
         addresses.iter().try_for_each(|address| find(snapshot, address).map(|_| ()))
     });
     if checked.is_ok() {
+        let names: Vec<&str> = addresses.iter().map(Address::as_str).collect();
+        let what = format!("state rm {}", names.join(" "));
+        audited::record(context, &loaded, &chosen, &ledger, (Deed::StateSurgery, what)).await?;
         store.commit(addresses.iter().map(|address| Record::Gone { address: address.clone() }).collect()).await?;
     }
     store.close().await?;

@@ -3,6 +3,7 @@
 
 use crate::{
     cli::{
+        audited,
         context::Context,
         error::{Error, Result},
         exit::Exit,
@@ -12,7 +13,7 @@ use crate::{
         style::dim,
         views::{diagnostics::plural, json::answer},
     },
-    state::{self, Snapshot, WholeError},
+    state::{self, Snapshot, WholeError, audit::Deed},
     world::Ledger,
 };
 use serde_json::json;
@@ -54,6 +55,8 @@ pub(super) async fn push(context: &Context, plan: Option<&str>, file: &Path, for
     let loaded = load(context, plan)?;
     let chosen = loaded.choose(context).await?;
     let ledger = place::ledger(context, &loaded, &chosen)?;
+    let what = format!("state push, serial {}{}", given.serial, if force { ", by force" } else { "" });
+    audited::record(context, &loaded, &chosen, &ledger, (Deed::StateSurgery, what)).await?;
     let owner = place::lock_owner(context, "state push");
     let pushed = place::patiently(context, &loaded.place.project, async || {
         state::push(&*ledger, &owner, given.clone(), force).await

@@ -6,6 +6,7 @@ mod drift;
 mod field;
 mod fold;
 mod node;
+mod risk;
 mod rollout;
 mod screen;
 mod summary;
@@ -22,6 +23,7 @@ use crate::{
 pub(crate) fn render(plan: &Plan, width: usize) -> String {
     let mut page = Page { text: String::new(), width };
     header(plan, &mut page);
+    risk::write(plan, &mut page);
     phases(plan, &mut page);
     removals(plan, &mut page);
     rollout::debts(plan, &mut page);
@@ -124,7 +126,7 @@ fn phases(plan: &Plan, page: &mut Page) {
         page.gap();
         page.line(&bold("Read later"));
         for planned in loose {
-            node::write(planned, page);
+            node::write(planned, false, page);
         }
     }
     // Where no phase is declared there is one, and it goes without saying.
@@ -135,9 +137,10 @@ fn phases(plan: &Plan, page: &mut Page) {
             continue;
         }
         page.gap();
+        let undone = phase.on_failure == crate::lang::configuration::OnFailure::Rollback;
         if !implicit {
             let mut facts = vec![summary::counted(nodes.iter().copied())];
-            if phase.on_failure == crate::lang::configuration::OnFailure::Rollback {
+            if undone {
                 facts.push("undone as a whole where something fails".to_owned());
             }
             if !phase.gate.is_empty() {
@@ -147,7 +150,7 @@ fn phases(plan: &Plan, page: &mut Page) {
             page.line(&format!("{}  {}", bold(format!("Phase {}", phase.name)), dim(facts.join("; "))));
         }
         for planned in nodes {
-            node::write(planned, page);
+            node::write(planned, undone, page);
         }
     }
 }
@@ -161,7 +164,7 @@ fn removals(plan: &Plan, page: &mut Page) {
     let when = if plan.header.mode == Mode::Destroy { "In this order" } else { "After all phases" };
     page.line(&format!("{}  {}", bold(when), dim(summary::counted(nodes.iter().copied()))));
     for planned in nodes {
-        node::write(planned, page);
+        node::write(planned, false, page);
     }
 }
 

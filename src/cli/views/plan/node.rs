@@ -27,9 +27,10 @@ const ATTRIBUTES: usize = 10;
 /// So many names are listed in a row.
 const NAMES_LISTED: usize = 12;
 
-pub(super) fn write(node: &Planned, page: &mut Page) {
+/// All about one node. `undone` says whether its phase is undone as a whole where something fails.
+pub(super) fn write(node: &Planned, undone: bool, page: &mut Page) {
     if let Some(deferral) = &node.deferral {
-        return deferred(node, deferral, page);
+        return deferred(node, deferral, undone, page);
     }
     head(node, page);
     for reason in &node.reasons {
@@ -39,7 +40,7 @@ pub(super) fn write(node: &Planned, page: &mut Page) {
     field::write(&node.fields, 8, page);
     children(node, page);
     apart(node, page);
-    after(node, page);
+    after(node, undone, page);
 }
 
 /// What a chart has beside its objects, and where it comes from.
@@ -78,6 +79,9 @@ fn head(node: &Planned, page: &mut Page) {
             if place.account_id.is_empty() { String::new() } else { format!("account {}, ", place.account_id) };
         let _ = write!(text, "  in {account}{}", place.region);
     }
+    if let Some(name) = name_of_a_color(node) {
+        let _ = write!(text, "  called {}", clean(name));
+    }
     if let Some(from) = &node.moved_from {
         let _ = write!(text, "  (moved from {from})");
     }
@@ -90,6 +94,13 @@ fn head(node: &Planned, page: &mut Page) {
         let _ = write!(text, " again: {}", labels.join(", "));
     }
     page.line(&text);
+}
+
+/// What a new colour is called in its world: its address alone does not say that.
+fn name_of_a_color(node: &Planned) -> Option<&str> {
+    node.address.unit().filter(|_| node.action == ActionWord::Create)?;
+    let shown = node.fields.iter().any(|field| field.path == "name");
+    node.identity["name"].as_str().filter(|_| !shown)
 }
 
 fn warnings(node: &Planned, page: &mut Page) {
@@ -232,12 +243,12 @@ fn attributes(child: &ChildChange, page: &mut Page) {
     }
 }
 
-fn after(node: &Planned, page: &mut Page) {
+fn after(node: &Planned, undone: bool, page: &mut Page) {
     if matches!(node.action, ActionWord::Delete | ActionWord::Forget | ActionWord::Verify | ActionWord::NoOp) {
         return;
     }
     if let Some(shift) = &node.rollout {
-        return rollout::write(shift, page);
+        return rollout::write(shift, undone, page);
     }
     if !node.verify.is_empty() {
         let labels: Vec<&str> = node.verify.iter().map(|v| &**v).collect();
@@ -245,7 +256,7 @@ fn after(node: &Planned, page: &mut Page) {
     }
 }
 
-fn deferred(node: &Planned, deferral: &Deferral, page: &mut Page) {
+fn deferred(node: &Planned, deferral: &Deferral, undone: bool, page: &mut Page) {
     let ceiling: Vec<&str> = deferral.ceiling.iter().map(|a| a.word()).collect();
     let waits: Vec<&str> = deferral.waits_for.iter().map(crate::base::Address::as_str).collect();
     let reason = match &deferral.reason {
@@ -275,5 +286,5 @@ fn deferred(node: &Planned, deferral: &Deferral, page: &mut Page) {
     if let Some(from) = &node.moved_from {
         page.line(&format!("        moved from {from}"));
     }
-    after(node, page);
+    after(node, undone, page);
 }

@@ -11,8 +11,8 @@ use crate::{
     rollout::{Limits, Pause, Spec, Strategy},
 };
 
-/// The lines under the node that moves the traffic.
-pub(super) fn write(shift: &Shift, page: &mut Page) {
+/// The lines under the node that moves the traffic, in a phase that is undone as a whole where something fails, or is not.
+pub(super) fn write(shift: &Shift, undone: bool, page: &mut Page) {
     let lead = |word: &str| format!("        {} ", dim(word));
     let (to, spec) = (shift.to, &shift.spec);
     match shift.from {
@@ -41,15 +41,26 @@ pub(super) fn write(shift: &Shift, page: &mut Page) {
     }
     page.prose(&lead("then"), &ends(shift, spec));
     let back = shift.from.map_or_else(|| "nothing".to_owned(), |from| from.to_string());
-    let kept = format_duration(spec.keep);
-    let failing = format!("all traffic goes back to {back} by one call, and {to} is kept for {kept} to be looked at");
-    page.prose(&lead("failing,"), &failing);
+    let then = if undone {
+        format!("{to} is undone with its phase")
+    } else {
+        format!("{to} is kept for {} to be looked at", format_duration(spec.keep))
+    };
+    page.prose(&lead("failing,"), &format!("all traffic goes back to {back} by one call, and {then}"));
+    let held: Vec<String> = spec
+        .steps
+        .iter()
+        .filter(|step| step.pause == Some(Pause::Person))
+        .map(|step| format!("{} %", step.weight))
+        .collect();
+    let held = match held.as_slice() {
+        [] => String::new(),
+        held => format!(", and as long as a person holds it at {}", held.join(" and ")),
+    };
+    let least = format_duration(spec.expected());
     page.prose(
         &lead("takes"),
-        &format!(
-            "{} at least once {to} is up; nothing aborts it while no process runs",
-            format_duration(spec.expected())
-        ),
+        &format!("{least} at least once {to} is up{held}; nothing aborts it while no process runs"),
     );
 }
 

@@ -94,18 +94,14 @@ fn observed(rule: &ListenerRule, identity: &Json, desired: Option<&Desired>, own
         documents: BTreeMap::new(),
         exports: exports(&rule.arn),
         owner,
-        fingerprint: Digest::of(
-            json!([
-                rule.arn,
-                rule.priority,
-                rule.conditions,
-                rule.actions,
-                groups.map(|g| g.keys().collect::<Vec<_>>()),
-                rule.tags
-            ])
-            .to_string()
-            .as_bytes(),
-        ),
+        fingerprint: Digest::of_value(&json!([
+            rule.arn,
+            rule.priority,
+            rule.conditions,
+            rule.actions,
+            groups.map(|g| g.keys().collect::<Vec<_>>()),
+            rule.tags
+        ])),
         condition: None,
         image: Value::object([
             ("priority", rule.priority.map_or(Value::NULL, |priority| i64::from(priority).into())),

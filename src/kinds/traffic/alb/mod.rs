@@ -136,6 +136,11 @@ pub(super) fn import_identity(id: &str) -> Result<Json, String> {
     }
 }
 
+/// The target groups of the two sides, blue first.
+pub(super) fn target_groups(inputs: &Value) -> Option<[&str; 2]> {
+    Some([text(inputs, "blue")?, text(inputs, "green")?])
+}
+
 /// What removing it leaves.
 pub(super) fn farewell(identity: &Json) -> Option<String> {
     (identity["taken"] == true)

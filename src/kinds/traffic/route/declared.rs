@@ -64,9 +64,12 @@ pub(in crate::kinds::traffic) async fn read(context: &Context, told: &Json) -> O
         documents: BTreeMap::new(),
         exports: exports(&reference),
         owner: owner(context, &object),
-        fingerprint: Digest::of(
-            json!([object["metadata"]["uid"], seen, annotations["terrace.dev/address"], going]).to_string().as_bytes(),
-        ),
+        fingerprint: Digest::of_value(&json!([
+            object["metadata"]["uid"],
+            seen,
+            annotations["terrace.dev/address"],
+            going
+        ])),
         condition: going.then(|| Condition {
             word: BEING_DELETED.to_owned(),
             effect: ConditionEffect::Note,

@@ -1,7 +1,10 @@
 //! What receives the traffic of each side, as it is noted on a route.
 
 use super::Form;
-use crate::{base::Side, world::Weights};
+use crate::{
+    base::{Side, canonical_text},
+    world::Weights,
+};
 use serde_json::{Map, Value as Json, json};
 
 /// The annotation that notes what receives a side's traffic.
@@ -68,7 +71,7 @@ impl Sides {
     /// The annotations that note them.
     pub(super) fn notes(&self) -> Map<String, Json> {
         let mut notes: Map<String, Json> =
-            self.bound().map(|(side, bound, _)| (note(side), json!(json!(bound).to_string()))).collect();
+            self.bound().map(|(side, bound, _)| (note(side), json!(canonical_text(&json!(bound))))).collect();
         notes.insert(ACTIVE.to_owned(), json!(self.active().to_string()));
         notes
     }

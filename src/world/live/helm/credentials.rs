@@ -133,6 +133,13 @@ impl Credentials {
             if let Some(login) = stored(&file["auths"], host) {
                 return Ok(Some(login));
             }
+            // `docker login` of Docker's own registry writes it under a name of old.
+            if host == "registry-1.docker.io"
+                && let Some(login) =
+                    stored(&file["auths"], "index.docker.io/v1/").or_else(|| stored(&file["auths"], "docker.io"))
+            {
+                return Ok(Some(login));
+            }
             let helper = file["credHelpers"][host].as_str().or_else(|| file["credsStore"].as_str());
             if let Some(helper) = helper
                 && let Some(login) = ask(helper, host).await?

@@ -41,6 +41,8 @@ const HISTORY: &str = "10";
 const MARGIN: Duration = Duration::from_secs(60);
 /// How long rendering may take.
 const RENDER: Duration = Duration::from_secs(120);
+/// The version of Kubernetes that charts are rendered for where no cluster is asked: the same whatever helm does it.
+const NO_CLUSTER: &str = "1.34.0";
 /// The word by which an uninstall is known, which has no token.
 const UNINSTALL: &str = "uninstall";
 
@@ -87,7 +89,7 @@ impl Shared {
         let _ = self.settings.set(settings);
     }
 
-    fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &Settings {
         self.settings.get_or_init(Settings::default)
     }
 
@@ -118,6 +120,36 @@ impl crate::world::Charts for Shared {
         let archive =
             if pinned.path.is_dir() { None } else { Some(tokio::fs::read(&pinned.path).await.map_err(unreadable)?) };
         Ok((pinned.chart, archive))
+    }
+
+    async fn template(&self, request: &ReleaseRequest) -> Outcome<Rendered> {
+        self.render(request, &["--kube-version".to_owned(), NO_CLUSTER.to_owned()]).await
+    }
+}
+
+impl Shared {
+    /// Renders for a cluster that can do this, said in helm's own flags.
+    async fn render(&self, request: &ReleaseRequest, capabilities: &[String]) -> Outcome<Rendered> {
+        let (program, pinned) = (self.program().await?, self.pinned(&request.chart).await?);
+        let mut args = vec!["template".to_owned(), request.name.clone(), pinned.path.display().to_string()];
+        args.extend(["--namespace".to_owned(), request.namespace.clone()]);
+        args.extend(["--values", "-", "--include-crds", "--skip-tests"].map(str::to_owned));
+        args.extend_from_slice(capabilities);
+        if request.upgrade {
+            args.push("--is-upgrade".to_owned());
+        }
+        let call = Call { args, stdin: &values(request), output: None, limit: RENDER };
+        let ended = program.run(call).await?;
+        let subject = format!("{}/{}", request.namespace, request.name);
+        if ended.code != Some(0) {
+            let failure = failure::failed("template", &subject, &ended);
+            // Rendering changes nothing: whatever is wrong is wrong with what it was given.
+            let class = if ended.late { Class::TimedOut } else { Class::Invalid };
+            return Err(Failure { class, ..failure });
+        }
+        rendered::rendered(&ended.stdout).map_err(|why| {
+            Failure::new(Class::Invalid, "helm template", subject, format!("the chart renders no YAML: {why}"))
+        })
     }
 }
 
@@ -257,30 +289,12 @@ impl Helm for LiveHelm {
     }
 
     async fn template(&self, request: &ReleaseRequest) -> Outcome<Rendered> {
-        let (program, pinned) = (self.shared.program().await?, self.shared.pinned(&request.chart).await?);
         let (version, apis) = Box::pin(self.cluster.capabilities()).await?;
-        let mut args = vec!["template".to_owned(), request.name.clone(), pinned.path.display().to_string()];
-        args.extend(["--namespace".to_owned(), request.namespace.clone()]);
-        args.extend(["--values", "-", "--include-crds", "--skip-tests", "--kube-version"].map(str::to_owned));
-        args.push(version);
+        let mut capabilities = vec!["--kube-version".to_owned(), version];
         for api in apis {
-            args.extend(["--api-versions".to_owned(), api]);
+            capabilities.extend(["--api-versions".to_owned(), api]);
         }
-        if request.upgrade {
-            args.push("--is-upgrade".to_owned());
-        }
-        let call = Call { args, stdin: &values(request), output: None, limit: RENDER };
-        let ended = program.run(call).await?;
-        let subject = format!("{}/{}", request.namespace, request.name);
-        if ended.code != Some(0) {
-            let failure = failure::failed("template", &subject, &ended);
-            // Rendering changes nothing: whatever is wrong is wrong with what it was given.
-            let class = if ended.late { Class::TimedOut } else { Class::Invalid };
-            return Err(Failure { class, ..failure });
-        }
-        rendered::rendered(&ended.stdout).map_err(|why| {
-            Failure::new(Class::Invalid, "helm template", subject, format!("the chart renders no YAML: {why}"))
-        })
+        self.shared.render(request, &capabilities).await
     }
 
     async fn release(&self, name: &str, namespace: &str) -> Outcome<Option<Release>> {

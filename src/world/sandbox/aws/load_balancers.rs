@@ -48,36 +48,6 @@ impl Balancers {
         tx.get(RULES, &self.scope.key(arn))
     }
 
-    /// What stacks registered with a target group: a stack is complete only once its instances are in service.
-    fn of_stacks(&self, tx: &Tx<'_>, group: &str) -> Vec<TargetState> {
-        let mut found = Vec::new();
-        for record in record::all(tx, &self.scope) {
-            let properties = effect::live(&record);
-            let (groups, wanted) = match record.resource_type.as_str() {
-                "AWS::AutoScaling::AutoScalingGroup" => (
-                    properties["TargetGroupARNs"].as_array().map_or(&[][..], Vec::as_slice).iter().collect(),
-                    [&properties["DesiredCapacity"], &properties["MinSize"]],
-                ),
-                "AWS::ECS::Service" => {
-                    let balancers = properties["LoadBalancers"].as_array().map_or(&[][..], Vec::as_slice);
-                    let groups: Vec<&Json> = balancers.iter().map(|balancer| &balancer["TargetGroupArn"]).collect();
-                    (groups, [&properties["DesiredCount"], &Json::Null])
-                }
-                _ => continue,
-            };
-            if !groups.into_iter().any(|arn| scalar(arn).as_deref() == Some(group)) {
-                continue;
-            }
-            let count = wanted.iter().find_map(|count| scalar(count)?.parse::<usize>().ok()).unwrap_or(1);
-            found.extend((0..count.min(100)).map(|at| TargetState {
-                target: format!("{}/{at}", record.physical),
-                state: "healthy".to_owned(),
-                reason: String::new(),
-            }));
-        }
-        found
-    }
-
     /// All rules of a listener but its default one.
     fn rules(&self, tx: &Tx<'_>, listener: &str) -> Vec<ListenerRule> {
         let own = tx.scan::<ListenerRule>(RULES, &self.scope.key("")).into_iter().map(|(_, rule)| rule);
@@ -261,22 +231,74 @@ impl LoadBalancers for Balancers {
                 let message = format!("Target group '{group}' not found");
                 return Err(Failure::new(Class::NotFound, operation, group, message));
             }
-            let state = |target: cluster::Target| {
-                let fresh = tx.now().duration_since(target.since).as_secs() < INITIAL;
-                let (state, reason) = match (fresh, target.ready) {
-                    (true, _) => ("initial", "Elb.RegistrationInProgress"),
-                    (false, true) => ("healthy", ""),
-                    (false, false) => ("unhealthy", "Target.FailedHealthChecks"),
-                };
-                TargetState { target: target.address, state: state.to_owned(), reason: reason.to_owned() }
-            };
-            let mut targets: Vec<TargetState> = cluster::targets(tx, group).into_iter().map(state).collect();
-            targets.extend(self.of_stacks(tx, group));
-            targets.sort_by(|a, b| a.target.cmp(&b.target));
-            Ok(targets)
+            Ok(health(tx, &self.scope, group))
         };
         self.sandbox.call(operation, group, read).await
     }
+}
+
+/// What stacks registered with a target group: a stack is complete only once its instances are in service.
+fn of_stacks(tx: &Tx<'_>, scope: &Scope, group: &str) -> Vec<TargetState> {
+    let mut found = Vec::new();
+    for record in record::all(tx, scope) {
+        let properties = effect::live(&record);
+        let (groups, wanted) = match record.resource_type.as_str() {
+            "AWS::AutoScaling::AutoScalingGroup" => (
+                properties["TargetGroupARNs"].as_array().map_or(&[][..], Vec::as_slice).iter().collect(),
+                [&properties["DesiredCapacity"], &properties["MinSize"]],
+            ),
+            "AWS::ECS::Service" => {
+                let balancers = properties["LoadBalancers"].as_array().map_or(&[][..], Vec::as_slice);
+                let groups: Vec<&Json> = balancers.iter().map(|balancer| &balancer["TargetGroupArn"]).collect();
+                (groups, [&properties["DesiredCount"], &Json::Null])
+            }
+            _ => continue,
+        };
+        if !groups.into_iter().any(|arn| scalar(arn).as_deref() == Some(group)) {
+            continue;
+        }
+        let count = wanted.iter().find_map(|count| scalar(count)?.parse::<usize>().ok()).unwrap_or(1);
+        found.extend((0..count.min(100)).map(|at| TargetState {
+            target: format!("{}/{at}", record.physical),
+            state: "healthy".to_owned(),
+            reason: String::new(),
+        }));
+    }
+    found
+}
+
+/// The targets of a group by their names, as a health check would find them now.
+pub(super) fn health(tx: &Tx<'_>, scope: &Scope, group: &str) -> Vec<TargetState> {
+    let state = |target: cluster::Target| {
+        let fresh = tx.now().duration_since(target.since).as_secs() < INITIAL;
+        let (state, reason) = match (fresh, target.ready) {
+            (true, _) => ("initial", "Elb.RegistrationInProgress"),
+            (false, true) => ("healthy", ""),
+            (false, false) => ("unhealthy", "Target.FailedHealthChecks"),
+        };
+        TargetState { target: target.address, state: state.to_owned(), reason: reason.to_owned() }
+    };
+    let mut targets: Vec<TargetState> = cluster::targets(tx, group).into_iter().map(state).collect();
+    targets.extend(of_stacks(tx, scope, group));
+    targets.sort_by(|a, b| a.target.cmp(&b.target));
+    targets
+}
+
+/// All rules of a scope but the default ones, whoever made them, by their ARNs; and all target groups.
+pub(super) fn routes(tx: &Tx<'_>, scope: &Scope) -> (Vec<ListenerRule>, Vec<String>) {
+    let own = tx.scan::<ListenerRule>(RULES, &scope.key("")).into_iter().map(|(_, rule)| rule);
+    let mut rules: Vec<ListenerRule> = own.collect();
+    let mut groups = Vec::new();
+    for record in record::all(tx, scope) {
+        match record.resource_type.as_str() {
+            LISTENER_RULE => rules.push(declared(&record.physical, effect::live(&record))),
+            TARGET_GROUP => groups.push(record.physical),
+            _ => {}
+        }
+    }
+    rules.sort_by(|a, b| a.arn.cmp(&b.arn));
+    groups.sort();
+    (rules, groups)
 }
 
 /// A listener is deleted, and its rules with it.

@@ -19,6 +19,7 @@ mod objects;
 mod physical;
 mod record;
 mod request;
+mod routes;
 mod secrets;
 mod stage;
 mod updates;
@@ -26,6 +27,8 @@ mod versions;
 mod work;
 
 pub(super) use inspect::{drift, show};
+pub(super) use routes::show as routes;
+pub use routes::{Rule, Target, TargetGroup};
 
 use super::{Sandbox, Tx};
 use crate::world::{Aws, AwsConnection, Caller, Identity, Outcome};

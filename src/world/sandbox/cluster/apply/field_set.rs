@@ -196,7 +196,7 @@ pub(super) fn item_step(item: &Json, list: ListType) -> Option<String> {
                 }
                 key.insert((*name).to_owned(), value);
             }
-            Some(format!("k:{}", Json::Object(key)))
+            Some(format!("k:{}", crate::base::canonical_text(&Json::Object(key))))
         }
     }
 }

@@ -88,7 +88,8 @@ fn managed_fields_read_as_the_server_writes_them() {
         &deployment(json!({"template": {"spec": {"containers": [{"name": "web", "image": "a"}]}}})),
         by("t"),
     );
-    insta::assert_json_snapshot!(live.unwrap()["metadata"]["managedFields"], @r#"
+    insta::with_settings!({ sort_maps => true }, {
+        insta::assert_json_snapshot!(live.unwrap()["metadata"]["managedFields"], @r#"
     [
       {
         "apiVersion": "apps/v1",
@@ -114,6 +115,7 @@ fn managed_fields_read_as_the_server_writes_them() {
       }
     ]
     "#);
+    });
 }
 
 fn any_json() -> impl Strategy<Value = Json> {

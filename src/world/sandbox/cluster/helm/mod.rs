@@ -94,6 +94,10 @@ impl Charts for Client {
     async fn archive(&self, chart: &ChartRef) -> Outcome<(Chart, Option<Vec<u8>>)> {
         Ok((self.resolve(chart).await?, None))
     }
+
+    async fn template(&self, request: &ReleaseRequest) -> Outcome<Rendered> {
+        Helm::template(self, request).await
+    }
 }
 
 #[async_trait::async_trait]

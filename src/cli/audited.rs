@@ -1,0 +1,56 @@
+//! What commands write to the chain of audit that no run writes: plans, broken locks, state changed by hand.
+
+use crate::{
+    cli::{
+        context::Context,
+        delivery,
+        error::{Error, Result},
+        loaded::{Chosen, Loaded},
+        place,
+        stage::Stage,
+    },
+    plan::Saved,
+    state::audit::{self, Act, Deed},
+    world::{Class, Ledger},
+};
+use std::sync::Arc;
+
+/// Records something that is about to be done to a state, before it is.
+///
+/// # Errors
+/// Where it cannot be told who calls, or the storage fails: then it is not done.
+pub(crate) async fn record(
+    context: &Context,
+    loaded: &Loaded,
+    chosen: &Chosen,
+    ledger: &Arc<dyn Ledger>,
+    (deed, what): (Deed, String),
+) -> Result<()> {
+    let world = place::open_world(context, &loaded.place.project, chosen)?;
+    let by = delivery::actor(context, loaded, chosen, &*world).await?;
+    let act = Act::new(world.clock().now(), by, &context.surroundings.origin(), deed, what);
+    audit::record(&**ledger, &act).await?;
+    Ok(())
+}
+
+/// Records a plan that was made. Who may only read leaves no trace: what they planned is recorded when it is approved or applied.
+pub(crate) async fn planned(context: &Context, stage: &Stage, saved: &Saved) {
+    let header = &saved.content.header;
+    if header.offline {
+        return;
+    }
+    let recorded = async {
+        let chosen = stage.loaded.choose(context).await?;
+        let world = &stage.subject.world;
+        let by = delivery::actor(context, &stage.loaded, &chosen, &**world).await?;
+        let act = Act::new(world.clock().now(), by, &context.surroundings.origin(), Deed::Plan, "plan");
+        let act = Act { plan: Some(saved.digest.clone()), release: header.release.clone(), ..act };
+        Ok::<_, Error>(audit::record(&*stage.ledger, &act).await)
+    };
+    match recorded.await {
+        Ok(Err(failure)) if failure.class != Class::Denied => {
+            context.terminal.status(&format!("warning: the plan is not in the audit trail: {failure}"));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,203 @@
+//! What the rules of packs find in what a plan is made of.
+
+use super::{
+    finding::{Finding, Severity},
+    material::{Material, as_judged, named, place_of},
+    pack::{On, Pack, Rule},
+};
+use crate::{
+    base::{Address, Diagnostic, Diagnostics, SourceMap},
+    world::{Failure, Guard, GuardAnswer, GuardJob, GuardRequest, GuardText, Violation},
+};
+use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How bad rules are, where that is another than their pack says.
+pub type Strictness = BTreeMap<String, Severity>;
+
+/// What came of a check.
+#[derive(Debug, Clone, Default)]
+pub struct Checked {
+    /// What was found, denials first.
+    pub findings: Vec<Finding>,
+    /// Rules that were asked and looked at something.
+    pub asked: BTreeSet<String>,
+    /// How many templates were looked at.
+    pub templates: usize,
+    /// How many objects were looked at.
+    pub objects: usize,
+}
+
+impl Checked {
+    /// Whether any finding denies.
+    #[must_use]
+    pub fn denied(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Deny)
+    }
+}
+
+/// Why nothing was found out.
+#[derive(Debug, Clone)]
+pub enum Error {
+    /// The process that judges gave no answer.
+    Guard(Failure),
+    /// Files of rules that are none, documents that Guard cannot read.
+    Problems(Diagnostics),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Guard(failure)
+    }
+}
+
+/// What a document of a request stands for.
+struct Origin<'a> {
+    on: On,
+    document: Document<'a>,
+}
+
+enum Document<'a> {
+    Template(&'a super::material::TemplateMatter),
+    Object(&'a super::material::ObjectMatter),
+    Objects(&'a [super::material::ObjectMatter]),
+}
+
+/// Asks every rule of every pack.
+///
+/// # Errors
+/// Rules that cannot be judged by: nothing is found then, and nobody may take that for "nothing is wrong".
+pub async fn check(
+    guard: &dyn Guard,
+    packs: &[Pack],
+    strictness: &Strictness,
+    material: &Material,
+    texts: &SourceMap,
+) -> Result<Checked, Error> {
+    let (request, origins) = request(packs, material);
+    let answer = if request.jobs.is_empty() { GuardAnswer::default() } else { guard.judge(&request).await? };
+    let faults = faults(&answer);
+    if faults.has_errors() {
+        return Err(Error::Problems(faults));
+    }
+    let rules: BTreeMap<&str, (&Pack, &Rule)> =
+        packs.iter().flat_map(|pack| pack.rules.values().map(move |rule| (rule.name.as_str(), (pack, rule)))).collect();
+    let mut checked =
+        Checked { templates: material.templates.len(), objects: material.objects.len(), ..Checked::default() };
+    for (origins, documents) in origins.iter().zip(&answer.jobs) {
+        for (origin, judged) in origins.iter().zip(documents) {
+            checked.asked.extend(judged.passed.iter().chain(&judged.failed).cloned());
+            for violation in &judged.violations {
+                let Some((pack, rule)) = rules.get(violation.rule.as_str()).filter(|(_, rule)| rule.on == origin.on)
+                else {
+                    continue;
+                };
+                checked.findings.push(finding(violation, pack, rule, &origin.document, strictness, material, texts));
+            }
+        }
+    }
+    checked.findings.sort_by(|a, b| a.key().cmp(&b.key()));
+    checked.findings.dedup();
+    Ok(checked)
+}
+
+/// Everything that is to be judged, in one request: a job for each thing that rules look at.
+fn request<'m>(packs: &[Pack], material: &'m Material) -> (GuardRequest, Vec<Vec<Origin<'m>>>) {
+    let (mut jobs, mut origins) = (Vec::new(), Vec::new());
+    for on in [On::Template, On::Object, On::Objects] {
+        let files = packs.iter().flat_map(|pack| &pack.files).filter(|file| file.on == on);
+        let rules: Vec<GuardText> =
+            files.map(|file| GuardText { name: file.path.clone(), text: file.text.to_string() }).collect();
+        if rules.is_empty() {
+            continue;
+        }
+        let (mut data, mut of) = (Vec::new(), Vec::new());
+        let mut push = |name: String, text: String, document: Document<'m>| {
+            data.push(GuardText { name, text });
+            of.push(Origin { on, document });
+        };
+        match on {
+            On::Template => {
+                for template in &material.templates {
+                    let name = format!("{} ({})", template.address, template.file);
+                    push(name, template.document.to_string(), Document::Template(template));
+                }
+            }
+            On::Object => {
+                for object in &material.objects {
+                    let name = format!("{} ({})", object.address, named(&object.object));
+                    push(name, as_judged(&object.object).to_string(), Document::Object(object));
+                }
+            }
+            On::Objects => {
+                let all = &material.objects;
+                let objects: Vec<Json> = all.iter().map(|object| as_judged(&object.object)).collect();
+                push("all objects".to_owned(), json!({ "objects": objects }).to_string(), Document::Objects(all));
+            }
+        }
+        jobs.push(GuardJob { rules, data });
+        origins.push(of);
+    }
+    (GuardRequest::new(jobs), origins)
+}
+
+/// What Guard cannot read.
+pub(super) fn faults(answer: &GuardAnswer) -> Diagnostics {
+    let mut problems = Diagnostics::new();
+    for fault in &answer.faults {
+        let is_file = fault.name.strip_suffix(".guard").is_some();
+        let what = if is_file { "is no file of rules" } else { "cannot be judged" };
+        problems.push(
+            Diagnostic::error("policy_rules", format!("{} {what}", fault.name))
+                .because(fault.why.lines().take(12).collect::<Vec<_>>().join("\n"))
+                .hint("docs/policy.md says how rules are written; what is wrong with one is never passed over"),
+        );
+    }
+    problems
+}
+
+fn finding(
+    violation: &Violation,
+    pack: &Pack,
+    rule: &Rule,
+    document: &Document<'_>,
+    strictness: &Strictness,
+    material: &Material,
+    texts: &SourceMap,
+) -> Finding {
+    let declared = |address: &Address| material.places.get(address).and_then(|span| place_of(span, texts));
+    let (address, part, path, place) = match document {
+        Document::Template(template) => {
+            let (part, place) = template.place(&violation.path);
+            let place = place.or_else(|| declared(&template.address));
+            (Some(template.address.clone()), part, violation.path.clone(), place)
+        }
+        Document::Object(object) => {
+            let place = declared(&object.address);
+            (Some(object.address.clone()), named(&object.object), violation.path.clone(), place)
+        }
+        Document::Objects(all) => {
+            let rest = violation.path.strip_prefix("/objects/").unwrap_or_default();
+            let (index, within) = rest.split_once('/').unwrap_or((rest, ""));
+            let path = if within.is_empty() { String::new() } else { format!("/{within}") };
+            match index.parse().ok().and_then(|index: usize| all.get(index)) {
+                Some(object) => (Some(object.address.clone()), named(&object.object), path, declared(&object.address)),
+                None => (None, String::new(), violation.path.clone(), None),
+            }
+        }
+    };
+    let said = violation.message.clone();
+    Finding {
+        rule: rule.name.clone(),
+        pack: pack.name.clone(),
+        severity: strictness.get(&rule.name).copied().unwrap_or(rule.severity),
+        address,
+        part,
+        path,
+        place,
+        controls: rule.controls.clone(),
+        what: if said.is_empty() { format!("`{}` does not hold", rule.name) } else { said },
+        why: rule.why.clone(),
+        instead: rule.instead.clone(),
+    }
+}

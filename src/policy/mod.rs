@@ -1,0 +1,18 @@
+//! Rules over what a plan is made of: packs of them, what they look at, what they find.
+//!
+//! Reading order: [`pack`] (what rules there are), [`mod@material`] (what they look at), [`check`](mod@check) (what they find), [`fixtures`]
+//! (whether they find what they should). [`judge`] is what the process does that judges (rule 41).
+
+mod check;
+mod child;
+mod finding;
+mod fixtures;
+mod material;
+pub mod pack;
+
+pub use check::{Checked, Error, Strictness, check};
+pub use child::judge;
+pub use finding::{Finding, Place, Severity};
+pub use fixtures::{Proof, prove};
+pub use material::{Material, material};
+pub use pack::{On, Pack};

@@ -1,0 +1,5 @@
+//! What a reviewer has to know of a plan, made from facts: how much each change may go wrong, and why. Nothing here changes what a plan does.
+
+mod risk;
+
+pub use risk::{Rank, Reason, Risk, risks};
