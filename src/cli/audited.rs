@@ -34,15 +34,14 @@ pub(crate) async fn record(
 }
 
 /// Records a plan that was made. Who may only read leaves no trace: what they planned is recorded when it is approved or applied.
-pub(crate) async fn planned(context: &Context, stage: &Stage, saved: &Saved) {
+pub(crate) async fn planned(context: &Context, stage: &Stage, chosen: &Chosen, saved: &Saved) {
     let header = &saved.content.header;
     if header.offline {
         return;
     }
     let recorded = async {
-        let chosen = stage.loaded.choose(context).await?;
         let world = &stage.subject.world;
-        let by = delivery::actor(context, &stage.loaded, &chosen, &**world).await?;
+        let by = delivery::actor(context, &stage.loaded, chosen, &**world).await?;
         let act = Act::new(world.clock().now(), by, &context.surroundings.origin(), Deed::Plan, "plan");
         let act = Act { plan: Some(saved.digest.clone()), release: header.release.clone(), ..act };
         Ok::<_, Error>(audit::record(&*stage.ledger, &act).await)

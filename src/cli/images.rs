@@ -198,7 +198,6 @@ async fn held(stage: &Stage, context: &Context) -> Result<()> {
             (Err(failure), _) => problems.push(unresolved(image, &failure)),
         }
     }
-    problems.normalize();
     let resolved = |image: &Image| release.images.get(&key(project, world, image)).cloned();
     problems.extend(unsigned(project, world, &found, resolved).await?);
     refused(problems, &["image_moved", "image_unlisted", "image_unresolved", "image_unsigned"])

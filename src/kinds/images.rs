@@ -71,7 +71,9 @@ pub(super) fn pod_template<'o>(kind: &str, object: &'o Json) -> &'o Json {
     }
 }
 
-fn named(object: &Json) -> String {
+/// An object as messages name it: `Deployment shop/web`.
+#[must_use]
+pub fn named(object: &Json) -> String {
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
     let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
     match object["metadata"]["namespace"].as_str() {

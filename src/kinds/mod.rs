@@ -41,7 +41,7 @@ pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
 pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at_drain, lost_with, named};
 pub use footprint::{Clash, Footprint, Port};
 pub use former::{Former, Sealing};
-pub use images::{Missing, NOT_KNOWN, Runs, of_objects as images_of_objects};
+pub use images::{Missing, NOT_KNOWN, Runs, named as object_named, of_objects as images_of_objects};
 pub use kind::{
     Ahead, Applied, BEING_DELETED, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference,
     FieldChange, FieldName, FieldOwner, Finding, GoesOn, Ingredients, Kind, Named, Observed, Outlook, Owner, Part,

@@ -146,11 +146,7 @@ fn of_declaration(
             continue;
         }
         let header = resource.span.clone();
-        let place = |path: &crate::base::Path| {
-            let longest = (0..=path.0.len()).rev();
-            let mut longest = longest.filter_map(|n| evaluated.places.get(&crate::base::Path(path.0[..n].to_vec())));
-            Some(longest.next().cloned().unwrap_or_else(|| header.clone()))
-        };
+        let place = |path: &crate::base::Path| Some(evaluated.place(path).unwrap_or(&header).clone());
         let inputs = &evaluated.inputs;
         let desired = kind.prepare(&Prepare { address: &address, inputs, place: &place, sources, marks, fixed: None });
         let of_it = match desired {

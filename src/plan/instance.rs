@@ -135,12 +135,8 @@ pub fn prepare(
     // A check may take a cluster, and needs one only where its probe asks one.
     let need = if resource.role == Role::Check && !probes_need_cluster { ConnectionNeed::None } else { need };
     let marks = subject.marks();
-    let places = &evaluated.places;
     let header = resource.span.clone();
-    let place = |path: &Path| {
-        let longest = (0..=path.0.len()).rev().find_map(|n| places.get(&Path(path.0[..n].to_vec())));
-        Some(longest.cloned().unwrap_or_else(|| header.clone()))
-    };
+    let place = |path: &Path| Some(evaluated.place(path).unwrap_or(&header).clone());
     let desired = kind.prepare(&Prepare {
         address,
         inputs: &evaluated.inputs,

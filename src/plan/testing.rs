@@ -2,9 +2,9 @@
 
 use crate::{
     base::{ActionWord, Digest, Value},
-    kinds::{Cause, ChildChange, FieldChange, Undo},
+    kinds::{Cause, ChildChange, FieldChange},
     lang::configuration::OnFailure,
-    plan::{FORMAT, Header, Mode, Moment, Plan, Planned, PlannedPhase, StateId, WorldId},
+    plan::{FORMAT, Header, Mode, Plan, Planned, PlannedPhase, StateId, WorldId, make::blank},
 };
 use std::collections::BTreeMap;
 
@@ -53,31 +53,7 @@ pub(crate) fn plan(nodes: Vec<Planned>) -> Plan {
 
 /// A node that nothing more is known of.
 pub(crate) fn node(address: &str, phase: &str, action: ActionWord) -> Planned {
-    Planned {
-        address: address.parse().unwrap(),
-        phase: phase.into(),
-        moment: Moment::Phase,
-        action,
-        reasons: Vec::new(),
-        fields: Vec::new(),
-        children: Vec::new(),
-        facts: BTreeMap::new(),
-        undo: Undo::Full,
-        stateful: false,
-        condition: None,
-        fingerprint: None,
-        deferral: None,
-        place: None,
-        moved_from: None,
-        import: None,
-        inputs: Value::NULL,
-        documents: BTreeMap::new(),
-        identity: serde_json::Value::Null,
-        verify: Vec::new(),
-        controls: Vec::new(),
-        rollout: None,
-        after: Vec::new(),
-    }
+    blank(&address.parse().unwrap(), phase.into(), action)
 }
 
 /// A field that differs as declared.

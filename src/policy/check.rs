@@ -2,11 +2,12 @@
 
 use super::{
     finding::{Finding, Severity},
-    material::{Material, as_judged, named, place_of},
+    material::{Material, as_judged, place_of},
     pack::{On, Pack, Rule},
 };
 use crate::{
     base::{Address, Diagnostic, Diagnostics, SourceMap},
+    kinds::object_named,
     world::{Failure, Guard, GuardAnswer, GuardJob, GuardRequest, GuardText, Violation},
 };
 use serde_json::{Value as Json, json};
@@ -125,7 +126,7 @@ fn request<'m>(packs: &[Pack], material: &'m Material) -> (GuardRequest, Vec<Vec
             }
             On::Object => {
                 for object in &material.objects {
-                    let name = format!("{} ({})", object.address, named(&object.object));
+                    let name = format!("{} ({})", object.address, object_named(&object.object));
                     push(name, as_judged(&object.object).to_string(), Document::Object(object));
                 }
             }
@@ -174,14 +175,16 @@ fn finding(
         }
         Document::Object(object) => {
             let place = declared(&object.address);
-            (Some(object.address.clone()), named(&object.object), violation.path.clone(), place)
+            (Some(object.address.clone()), object_named(&object.object), violation.path.clone(), place)
         }
         Document::Objects(all) => {
             let rest = violation.path.strip_prefix("/objects/").unwrap_or_default();
             let (index, within) = rest.split_once('/').unwrap_or((rest, ""));
             let path = if within.is_empty() { String::new() } else { format!("/{within}") };
             match index.parse().ok().and_then(|index: usize| all.get(index)) {
-                Some(object) => (Some(object.address.clone()), named(&object.object), path, declared(&object.address)),
+                Some(object) => {
+                    (Some(object.address.clone()), object_named(&object.object), path, declared(&object.address))
+                }
                 None => (None, String::new(), violation.path.clone(), None),
             }
         }

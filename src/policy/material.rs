@@ -133,13 +133,3 @@ pub(super) fn as_judged(object: &Json) -> Json {
     }
     judged
 }
-
-/// An object as messages name it: `Deployment shop/web`.
-pub(super) fn named(object: &Json) -> String {
-    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-    let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
-    match object["metadata"]["namespace"].as_str() {
-        Some(namespace) => format!("{kind} {namespace}/{name}"),
-        None => format!("{kind} {name}"),
-    }
-}

@@ -3,7 +3,7 @@
 //! Charts are rendered without a cluster, so that whoever makes a release needs none. Whatever could not be known is listed as that.
 
 use crate::{
-    base::{Address, Diagnostic, Digest, Image},
+    base::{Address, Diagnostic, Digest, Image, few},
     kinds::{Missing, Runs, images_of_objects},
     plan::{self, Ingredients},
     state::{ImageStanding, ListedImage},
@@ -17,6 +17,8 @@ use std::{
 
 /// How many tags are asked for at once.
 const ASKED_AT_ONCE: usize = 8;
+/// How many a sentence lists.
+const SHOWN: usize = 5;
 
 /// The images of a plan in one environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,8 +51,10 @@ pub async fn found(charts: &dyn Charts, made_of: Ingredients) -> Found {
                     found.add(&address, runs);
                 }
                 if !rendering.unknown.is_empty() {
-                    let why =
-                        format!("it may run others, by values that are not known yet: {}", few(&rendering.unknown));
+                    let why = format!(
+                        "it may run others, by values that are not known yet: {}",
+                        few(&rendering.unknown, SHOWN)
+                    );
                     found.unknown.insert((address, why));
                 }
             }
@@ -59,7 +63,10 @@ pub async fn found(charts: &dyn Charts, made_of: Ingredients) -> Found {
                 let why = match rendering.unknown.as_slice() {
                     [] => format!("its chart cannot be rendered here: {}", failure.message),
                     unknown => {
-                        format!("its chart cannot be rendered without values that are not known yet: {}", few(unknown))
+                        format!(
+                            "its chart cannot be rendered without values that are not known yet: {}",
+                            few(unknown, SHOWN)
+                        )
                     }
                 };
                 if rendering.unknown.is_empty() {
@@ -71,13 +78,6 @@ pub async fn found(charts: &dyn Charts, made_of: Ingredients) -> Found {
         }
     }
     found
-}
-
-fn few(all: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let more = all.len().saturating_sub(SHOWN);
-    let shown = all.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
 impl Found {

@@ -264,7 +264,7 @@ impl Sort {
 
 /// Whether a change of a part lets the internet in.
 fn opens(child: &ChildChange) -> bool {
-    if takes_away(child.action) && child.action != ActionWord::Replace {
+    if child.action == ActionWord::Delete {
         return false;
     }
     let after = |field: &FieldChange| field.after.as_ref().map(Value::to_json_lossy);

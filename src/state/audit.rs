@@ -238,15 +238,7 @@ fn bytes(link: &Link) -> Outcome<Vec<u8>> {
 /// # Errors
 /// Those of the storage, and where so many others write that no number is to be had.
 pub async fn record(ledger: &dyn Ledger, act: &Act) -> Outcome<Anchor> {
-    let end = end(ledger).await?;
-    record_after(ledger, end, act).await
-}
-
-/// The same where the end of the chain is known from before; it may have grown since.
-///
-/// # Errors
-/// As [`record`].
-pub async fn record_after(ledger: &dyn Ledger, mut end: Option<Anchor>, act: &Act) -> Outcome<Anchor> {
+    let mut end = end(ledger).await?;
     for _ in 0..RACES {
         let number = end.as_ref().map_or(1, |end| end.number + 1);
         let before = end.map(|end| end.digest);
@@ -319,8 +311,7 @@ fn number_of(name: &str) -> Option<u64> {
 pub fn follow(chain: &BTreeMap<u64, Vec<u8>>, anchor: Option<&Anchor>) -> Result<Vec<Link>, Broken> {
     let mut links: Vec<Link> = Vec::with_capacity(chain.len());
     let mut before: Option<Digest> = None;
-    for (number, content) in (1..).zip(chain) {
-        let (found, content) = content;
+    for (number, (found, content)) in (1..).zip(chain) {
         if *found != number {
             return Err(Broken::Missing { number });
         }

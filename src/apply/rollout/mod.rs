@@ -281,22 +281,15 @@ impl Rollout<'_> {
         let told = match going.from.filter(|_| moved) {
             None => "no traffic was moved".to_owned(),
             Some(from) => {
-                if let Some(stays) =
-                    route.would_go_dark(from, self.later(PROVED_WITHIN), |until| Box::pin(self.wait(until))).await
-                {
+                let wait = |until| Box::pin(self.wait(until)) as BoxFuture<'_, ()>;
+                if let Some(stays) = route.would_go_dark(from, self.later(PROVED_WITHIN), wait).await {
                     let command = "terrace resume".to_owned();
                     return Ok(End::Stuck { why: format!("{why}; {stays}"), command });
                 }
                 let until = self.later(BACK_WITHIN);
                 let weights = Weights::to(from.side(), 100);
-                let patient = |until| {
-                    Box::pin(async move {
-                        self.wait(until).await;
-                        true
-                    }) as BoxFuture<'_, bool>
-                };
                 loop {
-                    match route.prove(weights, self.later(PROVED_WITHIN), patient).await {
+                    match route.prove_patiently(weights, self.later(PROVED_WITHIN), wait).await {
                         Ok(_) => break,
                         Err(last) if self.now() >= until => {
                             let command = "terrace resume".to_owned();

@@ -12,7 +12,7 @@ use crate::{
     state::{Record, Snapshot},
     world::{Backend, Outcome, Routed, TargetHealth, Traffic, Weights},
 };
-use futures::future::BoxFuture;
+use futures::{FutureExt as _, future::BoxFuture};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
@@ -164,6 +164,16 @@ impl Route {
         }
     }
 
+    /// The same where nobody may call it back.
+    pub(super) async fn prove_patiently<'a>(
+        &self,
+        weights: Weights,
+        until: Timestamp,
+        wait: impl Fn(Timestamp) -> BoxFuture<'a, ()> + Send + Sync,
+    ) -> Result<Proof, String> {
+        self.prove(weights, until, |until| Box::pin(wait(until).map(|()| true))).await
+    }
+
     async fn patiently<T, F, Fut>(&self, call: F) -> Outcome<T>
     where
         F: FnMut() -> Fut + Send,
@@ -231,13 +241,6 @@ pub(in crate::apply) async fn switch_back(
     };
     let stays = |why: String| End::Failed(format!("its traffic could not be brought back to {back}: {why}"));
     let wait = |until| clock.sleep(elapsed(clock.now(), until));
-    let patient = |until| {
-        let passed = wait(until);
-        Box::pin(async move {
-            passed.await;
-            true
-        }) as BoxFuture<'_, bool>
-    };
     if let Some(why) = route.would_go_dark(back, later(clock.now(), PROVED_WITHIN), wait).await {
         return Err(stays(why));
     }
@@ -261,7 +264,7 @@ pub(in crate::apply) async fn switch_back(
             note(vec![began, Fact::TargetsHealthy, Fact::Moving { share: 100 }]).await?;
         }
     }
-    let proved = route.prove(Weights::to(back.side(), 100), later(clock.now(), PROVED_WITHIN), patient).await;
+    let proved = route.prove_patiently(Weights::to(back.side(), 100), later(clock.now(), PROVED_WITHIN), wait).await;
     proved.map_err(stays)?;
     let facts = match way {
         Way::Aborted => vec![Fact::Aborted],

@@ -102,9 +102,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let chosen = if args.offline { loaded.choose_unasked(context)? } else { loaded.choose(context).await? };
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let stage = if args.offline {
-        stage::set_unasked(context, loaded, chosen, variables).await?
+        stage::set_unasked(context, loaded, chosen.clone(), variables).await?
     } else {
-        stage::set(context, loaded, chosen, variables).await?
+        stage::set(context, loaded, chosen.clone(), variables).await?
     };
     if !args.offline {
         Box::pin(images::hold(&stage, false, context)).await?;
@@ -137,7 +137,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
             return Err(error);
         }
     }
-    audited::planned(context, &stage, &saved).await;
+    audited::planned(context, &stage, &chosen, &saved).await;
     tell(&saved, What::Planned, &stage, context).await;
     if !context.terminal.json && saved.content.has_changes() {
         if let Some(file) = &args.out {

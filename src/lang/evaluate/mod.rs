@@ -114,6 +114,14 @@ pub struct Evaluated {
     pub references: Vec<Address>,
 }
 
+impl Evaluated {
+    /// Where an input is written, or what holds it.
+    #[must_use]
+    pub fn place(&self, path: &Path) -> Option<&Span> {
+        (0..=path.0.len()).rev().find_map(|n| self.places.get(&Path(path.0[..n].to_vec())))
+    }
+}
+
 /// Which conditions of a `lifecycle` block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conditions {

@@ -542,7 +542,7 @@ pub fn remembered_connections(subject: &Subject, resource: &state::Resource) -> 
 }
 
 /// A node about which nothing is said yet.
-pub(super) fn blank(address: &Address, phase: Arc<str>, action: ActionWord) -> Planned {
+pub(in crate::plan) fn blank(address: &Address, phase: Arc<str>, action: ActionWord) -> Planned {
     Planned {
         address: address.clone(),
         phase,

@@ -74,8 +74,7 @@ impl Maker<'_> {
         let mut place = None;
         inputs.each_leaf(&mut Path::default(), &mut |path, value| {
             if place.is_none() && names(other, value) {
-                let places = &instance.evaluated.places;
-                place = (0..=path.0.len()).rev().find_map(|n| places.get(&Path(path.0[..n].to_vec()))).cloned();
+                place = instance.evaluated.place(path).cloned();
             }
         });
         let (address, side) = (&instance.address, was.side());

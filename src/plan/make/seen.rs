@@ -3,7 +3,7 @@
 use super::twins::Beside;
 use crate::plan::make::{Maker, blank};
 use crate::{
-    base::{ActionWord, Address, Diagnostic, Path},
+    base::{ActionWord, Address, Diagnostic},
     kinds::WrittenAt,
     lang::{Declaration, configuration::Resource, evaluate::Conditions, schema::Role},
     plan::{
@@ -62,17 +62,11 @@ impl Maker<'_> {
         };
         let remarks = look.preview.as_ref().map(|p| p.remarks.clone()).unwrap_or_default();
         for (path, remark) in remarks {
-            let places = &instance.evaluated.places;
-            let place = (0..=path.0.len()).rev().find_map(|n| places.get(&Path(path.0[..n].to_vec())));
-            self.problems.push(remark.at(place.unwrap_or(&resource.span), ""));
+            self.problems.push(remark.at(instance.evaluated.place(&path).unwrap_or(&resource.span), ""));
         }
         let cluster = instance.connections.cluster.as_ref();
-        let place = |written: &WrittenAt| {
-            let places = &instance.evaluated.places;
-            let input =
-                || (0..=written.path.0.len()).rev().find_map(|n| places.get(&Path(written.path.0[..n].to_vec())));
-            written.span.clone().or_else(|| input().cloned())
-        };
+        let place =
+            |written: &WrittenAt| written.span.clone().or_else(|| instance.evaluated.place(&written.path).cloned());
         self.needs.note(address, &resource.span, cluster, look.preview.as_ref(), &place);
         let decided = decide::decide(&facts);
         let clashes = self.clashes(instance, look.preview.as_ref(), beside);

@@ -5,7 +5,7 @@
 use super::twins::{Beside, write_the_color};
 use crate::plan::make::{Maker, remembered_connections, sole};
 use crate::{
-    base::{Address, Diagnostic},
+    base::{Address, Diagnostic, few},
     kinds::{Clash, Footprint, Preview, kind},
     lang::Declaration,
     plan::instance::Instance,
@@ -134,14 +134,14 @@ impl Maker<'_> {
             }
         };
         if !clash.objects.is_empty() {
-            let what = format!("{plain}: {both} have {}{later}", few(&clash.objects));
+            let what = format!("{plain}: {both} have {}{later}", few(&clash.objects, TOLD));
             let problem = here(Diagnostic::error("rollout_shared_object", what))
                 .because("two colours stand side by side, and retiring one would take the objects of both")
                 .hint(format!("{name}; what both really share is declared once, in a `manifest` of its own"));
             self.problems.push(problem);
         }
         if !clash.claims.is_empty() {
-            let what = format!("{plain}: {both} use the claim {}{later}", few(&clash.claims));
+            let what = format!("{plain}: {both} use the claim {}{later}", few(&clash.claims, TOLD));
             let name = write_the_color(unit, "the claim's name, or let it be ReadWriteMany");
             let problem = here(Diagnostic::error("rollout_shared_claim", what))
                 .because("the new colour's pods would wait for the volume, or write to it beside the old one's")
@@ -150,21 +150,12 @@ impl Maker<'_> {
         }
         if !clash.selectors.is_empty() {
             let both = both.trim_end_matches(" both").trim_end_matches(" would");
-            let what = format!("{plain}: {both} are not kept apart: {}{later}", few(&clash.selectors));
+            let what = format!("{plain}: {both} are not kept apart: {}{later}", few(&clash.selectors, TOLD));
             let problem = here(Diagnostic::error("rollout_selector", what))
                 .because("pods that are not proved yet would get requests, or be counted as another workload's")
                 .hint("give the pods and what selects them a label that holds the colour, or the release's name");
             self.problems.push(problem);
         }
         true
-    }
-}
-
-/// The first few, and how many more there are.
-fn few(all: &[String]) -> String {
-    let named = all.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
-    match all.len().saturating_sub(TOLD) {
-        0 => named,
-        more => format!("{named} and {more} more"),
     }
 }

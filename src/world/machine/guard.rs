@@ -4,7 +4,7 @@
 
 use super::keep;
 use crate::{
-    base::format_duration,
+    base::{few, format_duration},
     world::{Class, Failure, Guard, GuardAnswer, GuardJob, GuardRequest, Outcome},
 };
 use std::{path::PathBuf, process::Stdio};
@@ -133,9 +133,7 @@ fn late(request: &GuardRequest) -> Failure {
 fn names(request: &GuardRequest) -> String {
     const SHOWN: usize = 5;
     let all: Vec<&str> = request.jobs.iter().flat_map(|job| &job.rules).map(|file| file.name.as_str()).collect();
-    let more = all.len().saturating_sub(SHOWN);
-    let shown = all.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-    if more == 0 { shown } else { format!("{shown} and {more} more") }
+    few(&all, SHOWN)
 }
 
 /// What the end of a process means.

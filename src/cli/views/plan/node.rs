@@ -7,7 +7,7 @@ use super::{
     screen::Screen,
 };
 use crate::{
-    base::{ActionWord, Value},
+    base::{ActionWord, Value, few},
     cli::{
         style::{bold, clean, cyan, dim, of_action, red, sign, width, yellow},
         views::diagnostics::plural,
@@ -53,9 +53,7 @@ fn apart(node: &Planned, page: &mut Page) {
             Some(serde_json::Value::String(text)) => text.clone(),
             Some(serde_json::Value::Array(names)) => {
                 let names: Vec<&str> = names.iter().filter_map(serde_json::Value::as_str).collect();
-                let more = names.len().saturating_sub(NAMES_LISTED);
-                let listed = names[..names.len() - more].join(", ");
-                if more == 0 { listed } else { format!("{listed} and {more} more") }
+                few(&names, NAMES_LISTED)
             }
             _ => continue,
         };

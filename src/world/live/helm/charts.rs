@@ -9,7 +9,7 @@ use super::{
     repository::Repository,
 };
 use crate::{
-    base::Digest,
+    base::{Digest, few},
     world::{
         Chart, ChartRef, Class, Failure, Outcome,
         live::registry::{Host, is_loopback, parts},
@@ -155,16 +155,13 @@ pub(super) fn no_version(chart: &str, version: &str, place: &str, exist: Vec<Str
     let minor = |v: &str| v.rsplit_once('.').map(|(minor, _)| minor.to_owned());
     let near = |v: &String| minor(v).is_some() && minor(v) == minor(version);
     let (mut named, rest): (Vec<String>, Vec<String>) = exist.into_iter().map(|(_, v)| v).partition(near);
-    let more = (named.len() + rest.len()).saturating_sub(VERSIONS_NAMED);
     named.extend(rest);
-    named.truncate(VERSIONS_NAMED);
     if named.is_empty() {
         let what = format!("there is no chart {chart} in {place}");
         return Failure::new(Class::NotFound, "helm pull", chart, what).hint("check its name, and the repository's");
     }
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     Failure::new(Class::NotFound, "helm pull", chart, format!("{chart} has no version {version} in {place}"))
-        .hint(format!("there are {}{more}", named.join(", ")))
+        .hint(format!("there are {}", few(&named, VERSIONS_NAMED)))
 }
 
 /// Holds bytes against the digest that they shall have.
