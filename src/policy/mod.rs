@@ -1,7 +1,7 @@
 //! Rules over what a plan is made of: packs of them, what they look at, what they find.
 //!
-//! Reading order: [`pack`] (what rules there are), [`mod@material`] (what they look at), [`check`](mod@check) (what they find), [`fixtures`]
-//! (whether they find what they should). [`judge`] is what the process does that judges (rule 41).
+//! Reading order: [`pack`] (what rules there are), `material.rs` (what they look at), `check.rs` (what they find), `fixtures.rs` (whether
+//! they find what they should). [`judge`] is what the process does that judges (rule 41).
 
 mod check;
 mod child;
