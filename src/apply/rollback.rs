@@ -212,7 +212,7 @@ async fn undo_one(
     let connections = connections
         .unwrap_or_else(|| crate::plan::connect::Connections { aws: desk.subject.aws.clone(), cluster: None });
     let action = if creates { ActionWord::Delete } else { ActionWord::Update };
-    if let Some(current) = plan.current.as_ref().filter(|_| creates)
+    if let Some(current) = plan.current.as_ref()
         && let Err(work::End::State(error)) = rollout::drained(desk, address, current).await
     {
         return Err(error);

@@ -87,6 +87,21 @@ async fn the_old_colour_goes_only_once_the_requests_that_it_had_are_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_warm_colour_that_was_changed_is_changed_back_once_its_requests_are_over() {
+    let mut lab = lab(ONE);
+    lab.applied().await;
+    lab.write(&text(TWO));
+    lab.applied().await;
+    // The third version comes up where the first one is kept, has a share, and is not good.
+    alarm(&lab, "blue", "ALARM");
+    lab.write(&text(Version { tag: "three", ..ONE }));
+    let (end, said) = heard(&lab, false).await;
+    assert_eq!((end, green(&lab).await), (RunEnd::RolledBack, 100));
+    assert!(!said.is_empty(), "it was changed back under the requests that it had");
+    assert_eq!(releases(&lab), ["web-blue", "web-green"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_colour_that_had_a_share_is_undone_once_its_requests_are_over() {
     for (bad, waits) in [(false, true), (true, false)] {
         let mut lab = lab(ONE);
