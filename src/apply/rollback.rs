@@ -50,8 +50,8 @@ pub(super) async fn undo_phase(
     let (plans, state) = desk.store.with(|s| (plans(&s.journal.entries, s, phase), s.clone()));
     let already = desk.store.with(|s| s.journal.undoing.is_some());
     if !already {
-        let record = Record::UndoStarted { run: desk.run.clone(), phase: phase.clone(), because: because.clone() };
-        desk.store.commit(vec![record]).await?;
+        let (run, phase, because) = (desk.run.clone(), phase.clone(), because.clone());
+        desk.store.commit(vec![Record::UndoStarted { run, phase, because, fault: Some(fault) }]).await?;
     }
     desk.events.emit(Event::UndoStarted { phase: phase.clone(), total: plans.len() });
     let mut lines = switch_back(desk, phase, fault).await?;

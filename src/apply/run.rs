@@ -66,9 +66,9 @@ pub async fn resume(
     };
     match Box::pin(prepared).await {
         Ok((run, saved)) => {
-            let undoing = store.with(|s| s.journal.undoing.clone());
+            let (undoing, fault) = store.with(|s| (s.journal.undoing.clone(), s.journal.fault));
             let way = match undoing {
-                Some((phase, because)) => Way::Back(phase, because, Fault::Sibling),
+                Some((phase, because)) => Way::Back(phase, because, fault.unwrap_or(Fault::Sibling)),
                 None if roll_back => {
                     unfinished_phase(&store).map_or(Way::Nowhere, |(p, b)| Way::Back(p, b, Fault::Person))
                 }

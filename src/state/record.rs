@@ -342,6 +342,9 @@ pub enum Record {
         phase: Arc<str>,
         /// The failed address.
         because: Address,
+        /// Whose fault it is to be undone; nothing in records of before this was kept.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        fault: Option<rollout::Fault>,
     },
     /// A run ended.
     RunEnded {

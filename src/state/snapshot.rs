@@ -61,6 +61,9 @@ pub struct Journal {
     pub passed: Vec<Arc<str>>,
     /// The phase that is being undone, and the first cause.
     pub undoing: Option<(Arc<str>, Address)>,
+    /// Whose fault that is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fault: Option<rollout::Fault>,
     /// Where each intent is in `entries`.
     #[serde(skip)]
     index: BTreeMap<Arc<str>, usize>,
@@ -189,7 +192,10 @@ impl Snapshot {
                 }
             }
             Record::PhasePassed { phase, .. } => self.journal.passed.push(phase),
-            Record::UndoStarted { phase, because, .. } => self.journal.undoing = Some((phase, because)),
+            Record::UndoStarted { phase, because, fault, .. } => {
+                self.journal.undoing = Some((phase, because));
+                self.journal.fault = fault;
+            }
             Record::RunEnded { run, end, at, counts } => {
                 if let Some(run) = self.runs.iter_mut().rev().find(|r| r.id == run) {
                     run.end = Some((end, at));
