@@ -284,10 +284,12 @@ fn an_apply_makes_few_requests_of_the_bucket() {
     };
     let (lists, gets, puts, deletes) = counted(&["apply", "app", "--auto-approve"]);
     // Three effects are six records that must be durable by themselves; lock, probe, plan, start and end beside them. What
-    // people decided lies beside the log, and is listed once at the instant of apply.
-    assert!(lists <= 5 && gets <= 4 && puts <= 16 && deletes <= 3, "{:?}", proxy.counts());
+    // people decided lies beside the log, and is listed once at the instant of apply. The trail of audit says that the run began
+    // and how it ended: each is written once, after its end was looked for.
+    assert!(lists <= 5 && gets <= 6 && puts <= 18 && deletes <= 3, "{:?}", proxy.counts());
     let (lists, gets, puts, deletes) = counted(&["plan", "app"]);
-    assert!(lists <= 1 && gets <= 16 && puts == 0 && deletes == 0, "{:?}", proxy.counts());
+    // All that a plan writes is who made it.
+    assert!(lists <= 1 && gets <= 16 && puts == 1 && deletes == 0, "{:?}", proxy.counts());
 }
 
 #[test]
@@ -381,8 +383,14 @@ fn who_may_only_read_the_state_plans_before_there_is_one_and_after() {
     project.ends(&["apply", "app", "--auto-approve"], 0);
     proxy.forget();
     proxy.trouble(Trouble::new("s3:PutObject", What::Deny));
-    assert!(project.ends(&["plan", "app", "--no-change-sets"], 0).out.contains("No changes"));
-    assert_eq!(proxy.count("s3:PutObject"), 0, "{:?}", proxy.counts());
+    let shown = project.ends(&["plan", "app", "--no-change-sets"], 0);
+    assert!(shown.out.contains("No changes") && !shown.err.contains("audit"), "{shown:?}");
+    // It tries to say who planned, in the trail of audit, and nothing else; who may not is not in it.
+    assert_eq!(proxy.count("s3:PutObject"), 1, "{:?}", proxy.counts());
+    proxy.peace();
+    let trail = project.ends(&["audit", "log", "app", "--json"], 0).out;
+    assert_eq!(trail.matches("\"deed\":\"run_").count(), 2, "{trail}");
+    assert!(!trail.contains("\"deed\":\"plan\""), "{trail}");
 }
 
 /// The id of the lock that the last segment in a bucket tells of.
