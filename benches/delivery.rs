@@ -235,14 +235,7 @@ fn pipeline(shop: &Path) -> Result<(), String> {
             let digest = Digest::of(&content);
             let files = [("plans/shop/plan.hcl".to_owned(), digest.clone())].into();
             let (plan, folder) = ("shop".into(), "plans/shop".into());
-            let list = Release {
-                format: 1,
-                plan,
-                folder,
-                files,
-                charts: Vec::new(),
-                images: std::collections::BTreeMap::new(),
-            };
+            let list = Release { format: 1, plan, folder, files, charts: Vec::new(), images: None, packs: Vec::new() };
             let bundle = Bundle { release: list, contents: [(digest, content)].into() };
             let at = jiff::Timestamp::now();
             let making =

@@ -28,6 +28,9 @@ pub(crate) struct Global {
     /// The environment; the plan's only one where it has one
     #[arg(long, short, global = true, value_name = "ENV")]
     pub(crate) env: Option<String>,
+    /// The plan, where a project has several and a command takes none by its place
+    #[arg(long = "plan", global = true, value_name = "PLAN")]
+    pub(crate) of_plan: Option<String>,
     /// Use the embedded world, whatever the environment says
     #[arg(long, global = true)]
     pub(crate) sandbox: bool,

@@ -54,6 +54,7 @@ impl Context {
 
     /// The plan that is meant.
     pub(crate) fn plan(&self, plan: Option<&str>) -> Result<PlanPlace> {
+        let plan = plan.or(self.global.of_plan.as_deref());
         project::find_plan(&self.surroundings, self.global.project.as_deref(), plan)
     }
 

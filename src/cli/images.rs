@@ -169,7 +169,7 @@ async fn held(stage: &Stage, context: &Context) -> Result<()> {
     let project = &stage.loaded.place.project;
     let ledger = releases::store(context, project)?;
     let release = release::stored(&*ledger, digest).await?.release;
-    if !release.resolves_images() && project.settings.signed_images.is_empty() {
+    if release.images.is_none() && project.settings.signed_images.is_empty() {
         return Ok(());
     }
     let subject = &stage.subject;
@@ -185,10 +185,12 @@ async fn held(stage: &Stage, context: &Context) -> Result<()> {
     let found = images::found(&*world.charts(), made_of).await;
     let mut problems = Diagnostics(found.wrong.clone());
     let mut known: BTreeMap<&Image, &Digest> = BTreeMap::new();
-    for image in found.floating().filter(|_| release.resolves_images()) {
-        match release.images.get(&key(project, world, image)) {
-            Some(digest) => drop(known.insert(image, digest)),
-            None => problems.push(unlisted(image, &found, digest)),
+    if let Some(listed) = &release.images {
+        for image in found.floating() {
+            match listed.get(&key(project, world, image)) {
+                Some(digest) => drop(known.insert(image, digest)),
+                None => problems.push(unlisted(image, &found, digest)),
+            }
         }
     }
     for (image, read) in images::digests(|image| repository(project, world, image), known.keys().copied()).await {
@@ -198,7 +200,7 @@ async fn held(stage: &Stage, context: &Context) -> Result<()> {
             (Err(failure), _) => problems.push(unresolved(image, &failure)),
         }
     }
-    let resolved = |image: &Image| release.images.get(&key(project, world, image)).cloned();
+    let resolved = |image: &Image| release.images.as_ref()?.get(&key(project, world, image)).cloned();
     problems.extend(unsigned(project, world, &found, resolved).await?);
     refused(problems, &["image_moved", "image_unlisted", "image_unresolved", "image_unsigned"])
 }

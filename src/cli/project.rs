@@ -178,7 +178,7 @@ fn only_plan(surroundings: &Surroundings, explicit: Option<&Path>) -> Result<Pla
             .because(format!("{} has no plans/ folder with a plan in it", project.folder.display()))
             .hint("name a plan's folder, or make a new project with: terrace init")),
         _ => Err(Error::usage("plan_ambiguous", "there is more than one plan here; name the one you mean")
-            .hint(format!("plans here: {}", plans.join(", ")))),
+            .hint(format!("with its name or --plan NAME; plans here: {}", plans.join(", ")))),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     world::{Ledger, live::FileLedger},
 };
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -41,22 +42,31 @@ pub(crate) fn store(context: &Context, project: &Project) -> Result<Arc<dyn Ledg
 ///
 /// # Errors
 /// No such release, several, or a store that fails.
-pub(crate) async fn find(ledger: &dyn Ledger, word: &str) -> Result<StoredRelease> {
+pub(crate) async fn find(context: &Context, ledger: &dyn Ledger, word: &str) -> Result<StoredRelease> {
     let all = release::releases(ledger).await?;
-    pick(&all, word)
+    pick(context, &all, word)
 }
 
 /// As [`find`], among those that were read already.
 ///
 /// # Errors
 /// No such release, or several.
-pub(crate) fn pick(all: &[StoredRelease], word: &str) -> Result<StoredRelease> {
+pub(crate) fn pick(context: &Context, all: &[StoredRelease], word: &str) -> Result<StoredRelease> {
     if all.is_empty() {
         return Err(Error::new("release_unknown", "there is no release yet").hint("terrace release create makes one"));
     }
     let newest = word == "latest";
     let mut found: Vec<&StoredRelease> = all.iter().filter(|r| newest || r.digest.begins_with(word)).collect();
     if newest {
+        // Of several plans each has a newest.
+        let meant = context.plan(None).ok().map(|place| place.folder);
+        found.retain(|r| meant.as_ref().is_none_or(|folder| *folder == *r.release.folder));
+        let plans: BTreeSet<&str> = found.iter().map(|r| &*r.release.plan).collect();
+        if plans.len() > 1 {
+            let plans: Vec<&str> = plans.into_iter().collect();
+            return Err(Error::usage("plan_ambiguous", "`latest` is of which plan? There are releases of several")
+                .hint(format!("name it with --plan NAME, or the release by its digest; plans: {}", plans.join(", "))));
+        }
         found.truncate(1);
     }
     match found.as_slice() {
@@ -84,8 +94,8 @@ pub(crate) fn pick(all: &[StoredRelease], word: &str) -> Result<StoredRelease> {
 pub(crate) async fn load(context: &Context, plan: Option<&str>, word: &str) -> Result<Loaded> {
     let project = context.project()?;
     let ledger = store(context, &project)?;
-    let found = find(&*ledger, word).await?;
-    if let Some(plan) = plan {
+    let found = find(context, &*ledger, word).await?;
+    if let Some(plan) = plan.or(context.global.of_plan.as_deref()) {
         let place = context.plan(Some(plan))?;
         if place.folder != *found.release.folder {
             let message = format!("the release {} is one of {}", found.digest.short(), found.release.folder);

@@ -7,7 +7,7 @@ use crate::{
         error::{Error, Result, defect},
         exit::Exit,
         loaded::{Chosen, Loaded},
-        notify, place,
+        notify, place, policies,
         surroundings::Surroundings,
         variables::{self, Variables},
         views::View,
@@ -177,6 +177,19 @@ impl Stage {
         view.finish();
         let mut made = made.map_err(|e| self.explained(e))?;
         self.complete(&mut made.plan);
+        Ok(made)
+    }
+
+    /// As [`Self::make`], and judged by policy. Of a plan that cannot be judged nothing is left in the world.
+    pub(crate) async fn make_judged(&self, context: &Context, request: &Request) -> Result<Made> {
+        let mut made = self.make(context, request).await?;
+        match policies::judge(self, &made.plan, context).await {
+            Ok(judgement) => made.plan.judgement = judgement,
+            Err(error) => {
+                self.discard(&made.attachment, context).await;
+                return Err(error);
+            }
+        }
         Ok(made)
     }
 

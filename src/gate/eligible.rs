@@ -147,7 +147,8 @@ pub fn judge(docket: &Docket<'_>) -> Vec<Reason> {
     }
     out.extend(target.unreadable.iter().map(|why| Reason::Unreadable { env: target.name.clone(), why: why.clone() }));
     out.extend(target.open_run.iter().cloned().map(Reason::Busy));
-    out.extend(target.unreviewed.iter().cloned().map(Reason::ReviewDue));
+    // The way back is open also to who broke the glass alone: what is due before the next promotion is somebody else's look (rule 32).
+    out.extend(target.unreviewed.iter().filter(|_| !way.rollback).cloned().map(Reason::ReviewDue));
     let broken = match &way.break_glass {
         None => false,
         Some(actor) => {
@@ -159,7 +160,7 @@ pub fn judge(docket: &Docket<'_>) -> Vec<Reason> {
         }
     };
     out.extend(of_the_release(docket));
-    let last_verified = target.last_verified.as_ref() == Some(docket.release);
+    let last_verified = target.way_back(docket.upstream) == Some(docket.release);
     // Going back to what was verified here needs neither a time nor anybody's word (rule 33).
     let free = broken || (way.rollback && last_verified);
     for gates in target.all_gates() {
@@ -193,7 +194,8 @@ pub struct Candidate<'a> {
 }
 
 /// The newest by first creation of those that have behind them what they must, but for one that was rolled back here
-/// (rule 30). Windows, approvals and holds are of the environment and the moment, and make none a candidate or not.
+/// (rule 30), and for those that are older than what is there: nothing goes back because something newer came out of order. Windows,
+/// approvals and holds are of the environment and the moment, and make none a candidate or not.
 #[must_use]
 pub fn candidate<'a>(
     releases: impl IntoIterator<Item = Candidate<'a>>,
@@ -202,13 +204,19 @@ pub fn candidate<'a>(
     now: Timestamp,
 ) -> Option<Candidate<'a>> {
     let way = Way::default();
+    let all: Vec<Candidate<'a>> = releases.into_iter().collect();
+    let here = target.current.as_ref().and_then(|current| current.held.release());
+    let made = all.iter().find(|c| Some(c.release) == here).map(|c| c.created);
     let fit = |c: &Candidate<'_>| {
+        if made.is_some_and(|made| c.created < made) {
+            return false;
+        }
         let docket =
             Docket { release: c.release, authors: &[], target, upstream, values: None, plan: None, way: &way, now };
         !target.rolled_back(c.release) && of_the_release(&docket).is_empty()
     };
     let newer = |c: &Candidate<'a>| (c.created, c.release.clone());
-    releases.into_iter().filter(fit).max_by_key(newer)
+    all.into_iter().filter(fit).max_by_key(newer)
 }
 
 fn push_new(out: &mut Vec<Reason>, reason: Reason) {
@@ -377,6 +385,12 @@ impl Reason {
         match self {
             Self::AlreadyThere => "nothing is to be done".to_owned(),
             Self::NeverIn(first) => format!("terrace promote {release} --to {first}"),
+            Self::NotVerified { env, progress: Some(Progress::FailedAt(_)), .. } => {
+                format!("terrace promote {release} --to {env} once it is mended; or promote another release")
+            }
+            Self::NotVerified { env, progress: Some(Progress::Coming), failure: None } => {
+                format!("wait for it, or terrace resume --env {env} where nobody drives it")
+            }
             Self::NotVerified { env, .. } => {
                 format!("mend it in {env}, then terrace verify --env {env}; or promote another release")
             }

@@ -6,7 +6,11 @@ use crate::{
     state::{Delivery, Occupancy, Passage, Progress, RunId, Snapshot, Standing},
 };
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 /// What an environment has seen of one release.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,14 +62,14 @@ pub struct Place {
     pub current: Option<Occupancy>,
     /// A run that broke the glass and that nobody else has looked at yet.
     pub unreviewed: Option<RunId>,
-    /// The last release that was verified here, before what is there now and not it.
-    pub last_verified: Option<Digest>,
+    /// Releases that were verified here before what is there now, the newest first: none that was rolled back and not named again.
+    verified_before: Vec<Digest>,
     /// The run that is open.
     pub open_run: Option<RunId>,
     /// Why its facts cannot be read, where they cannot: it blocks whatever lies downstream (rule 27).
     pub unreadable: Option<String>,
     /// Releases that were rolled back here and not named again.
-    rolled_back: std::collections::BTreeSet<Digest>,
+    rolled_back: BTreeSet<Digest>,
     seen: HashMap<Digest, Seen>,
 }
 
@@ -81,10 +85,10 @@ impl Place {
             standing: Standing::default(),
             current: None,
             unreviewed: None,
-            last_verified: None,
+            verified_before: Vec::new(),
             open_run: None,
             unreadable: None,
-            rolled_back: std::collections::BTreeSet::new(),
+            rolled_back: BTreeSet::new(),
             seen: HashMap::new(),
         }
     }
@@ -130,8 +134,15 @@ impl Place {
             seen.since = Some(occupancy.since);
         }
         let here = self.current.as_ref().and_then(|current| current.held.release());
-        let verified = |o: &&Occupancy| !o.verified.is_empty() && o.held.release() != here;
-        self.last_verified = delivery.occupancies.iter().rev().find(verified).and_then(|o| o.held.release().cloned());
+        let verified = delivery.occupancies.iter().rev().filter(|o| !o.verified.is_empty());
+        let before = verified.filter_map(|o| o.held.release());
+        let mut known = BTreeSet::new();
+        self.verified_before = before
+            .filter(|release| {
+                Some(*release) != here && !delivery.rolled_back.contains(release) && known.insert(*release)
+            })
+            .cloned()
+            .collect();
         let broke = |o: &&Occupancy| matches!(&o.passage, Passage { break_glass: Some(_), .. });
         let due = delivery.occupancies.iter().rev().find(broke).map(|o| o.run.clone());
         self.unreviewed = due.filter(|run| !self.standing.reviewed.contains(run));
@@ -152,6 +163,13 @@ impl Place {
     #[must_use]
     pub fn seen(&self, release: &Digest) -> Option<&Seen> {
         self.seen.get(release)
+    }
+
+    /// The release that it goes back to: the last one that was verified here before, and is revoked nowhere upstream.
+    #[must_use]
+    pub fn way_back(&self, upstream: &[&Self]) -> Option<&Digest> {
+        let revoked = |release: &Digest| upstream.iter().any(|place| place.standing.revoked.contains_key(release));
+        self.verified_before.iter().find(|release| !revoked(release))
     }
 
     /// True where a release was rolled back here and not named again since.

@@ -281,3 +281,78 @@ fn a_release_that_moved_on_elsewhere_does_not_soak_for_this_one() {
     };
     assert_eq!(judge(&docket), [Reason::NeverIn("west".into())]);
 }
+
+/// What an environment held, one after the other, each verified; none for what is no release.
+fn held(all: &[Option<&Digest>]) -> Env {
+    let mut delivery = Delivery::default();
+    for (hour, release) in (0..).zip(all) {
+        let now = Timestamp::from_second(hour * HOUR).unwrap();
+        let release = release.map_or(Held::Unreleased, |release| Held::Release(release.clone()));
+        let occupancy = Occupancy { held: release, ..came(&Digest::of(b""), now) };
+        let gates = serde_json::Value::Null;
+        delivery.apply(Delivered::Came { occupancy: Box::new(occupancy), gates });
+        delivery.apply(Delivered::Settled { at: now, progress: Progress::Complete });
+        delivery.apply(Delivered::Verified { at: now, failure: None });
+    }
+    Env { gates: gates(0, 0), delivery, facts: Vec::new(), seen: Vec::new() }
+}
+
+fn three() -> [Digest; 3] {
+    [b"1", b"2", b"3"].map(|content| Digest::of(content))
+}
+
+#[test]
+fn the_way_back_is_to_what_was_verified_before_whatever_was_there_in_between() {
+    let [one, two, three] = three();
+    let unreleased = held(&[Some(&one), None, Some(&two)]);
+    assert_eq!(unreleased.place(0).way_back(&[]), Some(&one), "what is no release is passed over");
+    assert_eq!(held(&[Some(&one), None]).place(0).way_back(&[]), Some(&one));
+    assert_eq!(held(&[Some(&one)]).place(0).way_back(&[]), None);
+    // What was gone back from is nothing to go back to.
+    let mut again = held(&[Some(&one), Some(&two), Some(&three), Some(&two)]);
+    again.delivery.rolled_back.insert(three.clone());
+    assert_eq!(again.place(0).way_back(&[]), Some(&one));
+    // Nor is what is revoked upstream.
+    let mut upstream = held(&[Some(&one), Some(&two), Some(&three)]);
+    let revoke = Decision::Revoke { release: two.clone() };
+    upstream.facts.push(Fact::new(Timestamp::UNIX_EPOCH, actor(0), "bad".to_owned(), revoke));
+    let upstream = upstream.place(0);
+    assert_eq!(held(&[Some(&one), Some(&two), Some(&three)]).place(1).way_back(&[&upstream]), Some(&one));
+}
+
+#[test]
+fn nothing_older_than_what_is_there_is_a_candidate() {
+    let [one, two, three] = three();
+    let created = |n: i64| Timestamp::from_second(n).unwrap();
+    let all = || {
+        let all = [(&one, 1), (&two, 2), (&three, 3)];
+        all.map(|(release, n)| crate::gate::Candidate { release, created: created(n) })
+    };
+    let upstream = held(&[Some(&one), Some(&two)]).place(0);
+    let candidate = |target: &Place| {
+        crate::gate::candidate(all(), target, &[&upstream], created(1_000_000)).map(|c| c.release.clone())
+    };
+    assert_eq!(candidate(&held(&[Some(&one)]).place(1)), Some(two.clone()));
+    // The third came by a hotfix, past what lies upstream.
+    assert_eq!(candidate(&held(&[Some(&three)]).place(1)), None);
+    assert_eq!(candidate(&held(&[None]).place(1)), Some(two.clone()));
+    assert_eq!(candidate(&held(&[Some(&two)]).place(1)), Some(two), "what is there stays one");
+}
+
+#[test]
+fn a_glass_that_nobody_looked_at_bars_promotions_and_not_the_way_back() {
+    let [one, two, _] = three();
+    let mut env = held(&[Some(&one), Some(&two)]);
+    if let Some(last) = env.delivery.occupancies.last_mut() {
+        last.passage.break_glass = Some("fire".to_owned());
+    }
+    let target = env.place(0);
+    let reasons = |release: &Digest, rollback: bool| {
+        let way = Way { rollback, ..Way::default() };
+        let now = Timestamp::from_second(5 * HOUR).unwrap();
+        let (authors, upstream) = (&[], &[]);
+        judge(&Docket { release, authors, target: &target, upstream, values: None, plan: None, way: &way, now })
+    };
+    assert!(matches!(reasons(&one, false).as_slice(), [Reason::ReviewDue(_)]), "{:?}", reasons(&one, false));
+    assert_eq!(reasons(&one, true), []);
+}

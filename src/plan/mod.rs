@@ -13,6 +13,7 @@ mod fresh;
 pub mod gone;
 mod ingredients;
 pub mod instance;
+mod judgement;
 pub mod look;
 mod make;
 mod model;
@@ -28,6 +29,7 @@ pub use clusters::Clusters;
 pub use file::{ReadError, read, saved, write};
 pub use fresh::{Moved, moved, pinned, spent};
 pub use ingredients::{Ingredients, ingredients, rendered, rendered_matter};
+pub use judgement::{Finding, JudgedBy, Judgement, Place, Severity, Waiver, WaiverStanding};
 pub use look::discard;
 pub use make::{DRAIN, Made, accepted_part, make, remembered_connections};
 pub use model::{

@@ -6,7 +6,7 @@ use crate::{
     base::{ActionWord, Address, Color, Diagnostic, Digest, Value},
     kinds::{ChildChange, Condition, FieldChange, Undo},
     lang::configuration::OnFailure,
-    plan::connect::Connections,
+    plan::{Judgement, connect::Connections},
     rollout::Spec,
     world::AwsConnection,
 };
@@ -122,6 +122,9 @@ pub struct Plan {
     pub debts: Vec<Debt>,
     /// Warnings, and what a person should know before applying.
     pub notes: Vec<Diagnostic>,
+    /// What rules found; nothing where nobody asked any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub judgement: Option<Judgement>,
     /// Variables as they were given, sealed.
     pub variables: BTreeMap<Arc<str>, Value>,
     /// Every file it was made from, by path: what apply reads instead of the folder.

@@ -46,6 +46,7 @@ pub(crate) fn plan(nodes: Vec<Planned>) -> Plan {
         debts: Vec::new(),
         drift: Vec::new(),
         notes: Vec::new(),
+        judgement: None,
         variables: BTreeMap::new(),
         sources: BTreeMap::new(),
     }

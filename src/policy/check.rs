@@ -1,13 +1,13 @@
 //! What the rules of packs find in what a plan is made of.
 
 use super::{
-    finding::{Finding, Severity},
     material::{Material, as_judged, place_of},
     pack::{On, Pack, Rule},
 };
 use crate::{
     base::{Address, Diagnostic, Diagnostics, SourceMap},
     kinds::object_named,
+    plan::{Finding, Severity},
     world::{Failure, Guard, GuardAnswer, GuardJob, GuardRequest, GuardText, Violation},
 };
 use serde_json::{Value as Json, json};
@@ -202,5 +202,6 @@ fn finding(
         what: if said.is_empty() { format!("`{}` does not hold", rule.name) } else { said },
         why: rule.why.clone(),
         instead: rule.instead.clone(),
+        waiver: None,
     }
 }

@@ -1,11 +1,10 @@
 //! What the rules of an environment look at: templates, and objects of manifests and rendered charts, each with where it comes from.
 
-use super::finding::Place;
 use crate::{
     base::{Address, Path, SourceMap, Span},
     cfn::Template,
     kinds::{Matter, pods_of},
-    plan::{self, Ingredients},
+    plan::{self, Ingredients, Place},
     world::{Charts, Failure},
 };
 use futures::StreamExt as _;

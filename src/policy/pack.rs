@@ -2,11 +2,12 @@
 //!
 //! Whatever is wrong with a pack is an error, with file and line: a rule that nobody asks is as good as none, and looks like one.
 
-use super::finding::Severity;
 use crate::{
-    base::{Diagnostic, Diagnostics, Span},
+    base::{Diagnostic, Diagnostics, Digest, Span},
     lang::{SourceError, Sources, suggest},
+    plan::Severity,
 };
+use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, LazyLock},
@@ -92,6 +93,25 @@ pub struct Pack {
     pub fixtures: Vec<Fixture>,
     /// What is no error, and wants to be looked at: a rule without a fixture.
     pub warnings: Diagnostics,
+}
+
+impl Pack {
+    /// The digest of what it judges by: its entries and rules, and not the fixtures that prove them.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let entries = self
+            .rules
+            .values()
+            .map(|rule| json!([rule.name, rule.severity, rule.controls, rule.on, rule.why, rule.instead]));
+        let files = self.files.iter().map(|file| json!([file.text, file.on]));
+        let all = json!([self.name, self.version, entries.collect::<Vec<_>>(), files.collect::<Vec<_>>()]);
+        Digest::of_value(&all)
+    }
+
+    /// The files that a release takes along of it.
+    pub fn judging_files(&self) -> impl Iterator<Item = String> + '_ {
+        std::iter::once(format!("{}/{FILE}", self.folder)).chain(self.files.iter().map(|file| file.path.clone()))
+    }
 }
 
 #[derive(serde::Deserialize)]

@@ -6,7 +6,7 @@
 use crate::{
     base::{Diagnostics, Digest},
     lang::{is_plan_file, parse::parse_file},
-    state::{Bundle, LockedChart, RELEASE_FORMAT, Release, WITHOUT_IMAGES},
+    state::{Bundle, LockedChart, Release},
 };
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -22,6 +22,8 @@ pub struct Ingredients {
     pub charts: Vec<(LockedChart, Option<Vec<u8>>)>,
     /// Tags of images with their digests, where they are to be part of it.
     pub images: Option<BTreeMap<String, Digest>>,
+    /// The folders of the packs of rules, among the files.
+    pub packs: Vec<String>,
 }
 
 /// Freezes a plan.
@@ -64,9 +66,9 @@ pub fn freeze(plan: &Arc<str>, folder: &Arc<str>, made_of: Ingredients) -> Resul
     }
     charts.sort();
     charts.dedup();
-    let format = if made_of.images.is_some() { RELEASE_FORMAT } else { WITHOUT_IMAGES };
-    let images = made_of.images.unwrap_or_default();
-    let release = Release { format, plan: plan.clone(), folder: folder.clone(), files, charts, images };
+    let (images, packs) = (made_of.images, made_of.packs);
+    let format = Release::format_of(images.as_ref(), &packs);
+    let release = Release { format, plan: plan.clone(), folder: folder.clone(), files, charts, images, packs };
     Ok(Bundle { release, contents })
 }
 
@@ -157,7 +159,7 @@ mod tests {
                 .release
         };
         assert_ne!(with(Some("a")).digest().unwrap(), with(Some("b")).digest().unwrap());
-        assert!(with(Some("a")).resolves_images() && !with(None).resolves_images());
+        assert!(with(Some("a")).images.is_some() && with(None).images.is_none());
         let list = String::from_utf8(with(None).canonical().unwrap()).unwrap();
         assert!(list.contains("\"format\":1") && !list.contains("images"), "{list}");
     }

@@ -3,11 +3,12 @@
 //! A rank is a sum. What weighs in it is listed with it, so that whoever reads it can disagree.
 
 use crate::{
-    base::{ActionWord, Address, Value},
+    base::{ActionWord, Address},
     graph,
-    kinds::{ChildChange, FieldChange, Undo},
+    kinds::{ChildChange, Undo},
     lang::Declaration,
     plan::{Moment, Plan, Planned},
+    policy,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -250,7 +251,7 @@ impl Sort {
             let object = child.kind.rsplit(' ').next().unwrap_or_default();
             let begins = |all: &[&str]| all.iter().any(|one| child.kind.starts_with(one));
             match self {
-                Self::World => opens(child),
+                Self::World => policy::opens(child),
                 Self::ControlPlane => child.kind == "AWS::EKS::Cluster" && child.action != ActionWord::Create,
                 Self::Access => begins(ACCESS) || RIGHTS.contains(&object),
                 Self::Network => begins(NETWORK) || POLICIES.contains(&object),
@@ -259,31 +260,6 @@ impl Sort {
         };
         let changes = |child: &&ChildChange| !matches!(child.action, ActionWord::NoOp | ActionWord::Read);
         node.children.iter().filter(changes).find(of_it).map(|child| Some(child.name.as_str()))
-    }
-}
-
-/// Whether a change of a part lets the internet in.
-fn opens(child: &ChildChange) -> bool {
-    if child.action == ActionWord::Delete {
-        return false;
-    }
-    let after = |field: &FieldChange| field.after.as_ref().map(Value::to_json_lossy);
-    let says = |path: &str, text: &str| {
-        child.fields.iter().any(|field| field.path.ends_with(path) && after(field).is_some_and(|json| json == text))
-    };
-    let everybody = |field: &FieldChange| {
-        let text = after(field).map(|json| json.to_string()).unwrap_or_default();
-        !field.path.contains("Egress") && (text.contains("0.0.0.0/0") || text.contains("::/0"))
-    };
-    match child.kind.as_str() {
-        "AWS::EC2::SecurityGroup" | "AWS::EC2::SecurityGroupIngress" => child.fields.iter().any(everybody),
-        "AWS::ElasticLoadBalancingV2::LoadBalancer" => says("Scheme", "internet-facing"),
-        "AWS::EKS::Cluster" => child.fields.iter().any(|field| {
-            field.path.contains("PublicAccessCidrs") && everybody(field)
-                || field.path.ends_with("EndpointPublicAccess") && after(field).is_some_and(|json| json == true)
-        }),
-        "v1 Service" => says("type", "LoadBalancer"),
-        kind => child.action == ActionWord::Create && matches!(kind.rsplit(' ').next(), Some("Ingress" | "Gateway")),
     }
 }
 

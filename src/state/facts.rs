@@ -3,7 +3,7 @@
 //! The newest word counts. Two that say the same thing at once are both kept, and are the same thing.
 
 use crate::{
-    base::Digest,
+    base::{Address, Digest},
     state::{
         RunId,
         audit::{self, Act, Deed},
@@ -95,6 +95,41 @@ pub enum Decision {
         /// Which.
         run: RunId,
     },
+    /// What a rule of policy finds is not to deny; it counts once somebody else agreed (rule 43).
+    Waive {
+        /// The rule.
+        rule: String,
+        /// Of what; of everything where `None`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        address: Option<Address>,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Somebody else agrees to a waiver.
+    AgreeToWaiver {
+        /// Its name.
+        waiver: String,
+    },
+    /// A waiver counts no more.
+    LiftWaiver {
+        /// Its name.
+        waiver: String,
+    },
+}
+
+/// A waiver, with who agreed to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waived {
+    /// Who asked for it, when, why.
+    pub fact: Fact,
+    /// The rule.
+    pub rule: String,
+    /// Of what; of everything where `None`.
+    pub address: Option<Address>,
+    /// Until when.
+    pub until: Timestamp,
+    /// Who else agreed.
+    pub agreed: Option<Fact>,
 }
 
 impl Decision {
@@ -109,6 +144,20 @@ impl Decision {
             Self::Revoke { release } => ("revoke".to_owned(), Some(release.clone())),
             Self::UndoRevoke { release } => ("revoke --undo".to_owned(), Some(release.clone())),
             Self::Review { run } => (format!("review of the run {run}"), None),
+            Self::Waive { rule, address: None, until } => (format!("waive {rule} until {until}"), None),
+            Self::Waive { rule, address: Some(address), until } => {
+                (format!("waive {rule} of {address} until {until}"), None)
+            }
+            Self::AgreeToWaiver { waiver } => (format!("agree to the waiver {waiver}"), None),
+            Self::LiftWaiver { waiver } => (format!("lift the waiver {waiver}"), None),
+        }
+    }
+
+    /// What it is, for the trail of audit.
+    const fn deed(&self) -> Deed {
+        match self {
+            Self::Waive { .. } | Self::AgreeToWaiver { .. } | Self::LiftWaiver { .. } => Deed::Waiver,
+            _ => Deed::Decision,
         }
     }
 }
@@ -124,6 +173,8 @@ pub struct Standing {
     pub revoked: BTreeMap<Digest, Fact>,
     /// Runs that were reviewed.
     pub reviewed: BTreeSet<RunId>,
+    /// Waivers that nobody lifted, by name.
+    pub waivers: BTreeMap<String, Waived>,
 }
 
 impl Standing {
@@ -146,6 +197,20 @@ impl Standing {
                 Decision::Review { run } => {
                     standing.reviewed.insert(run.clone());
                 }
+                Decision::Waive { rule, address, until } => {
+                    let (rule, address, until) = (rule.clone(), address.clone(), *until);
+                    let waived = Waived { rule, address, until, agreed: None, fact };
+                    standing.waivers.insert(waived.fact.name(), waived);
+                }
+                Decision::AgreeToWaiver { waiver } => {
+                    let found = standing.waivers.get_mut(waiver);
+                    if let Some(waived) = found.filter(|waived| !waived.fact.by.may_be(&fact.by)) {
+                        waived.agreed = Some(fact);
+                    }
+                }
+                Decision::LiftWaiver { waiver } => {
+                    standing.waivers.remove(waiver);
+                }
             }
         }
         standing
@@ -158,7 +223,7 @@ impl Standing {
 /// A storage that fails.
 pub async fn record(ledger: &dyn Ledger, entropy: &dyn Entropy, fact: &Fact, from: &str) -> Outcome<()> {
     let (what, release) = fact.what.spoken();
-    let act = Act::new(fact.at, fact.by.clone(), from, Deed::Decision, what);
+    let act = Act::new(fact.at, fact.by.clone(), from, fact.what.deed(), what);
     audit::record(ledger, &Act { release, reason: Some(fact.reason.clone()), ..act }).await?;
     let content = serde_json::to_vec(fact).map_err(|e| damaged("facts", &e.to_string()))?;
     while !ledger.put_new(&new_name(ledger, entropy, PREFIX, fact.at).await?, &content).await? {}
@@ -220,6 +285,12 @@ pub(super) fn damaged(name: &str, why: &str) -> Failure {
 }
 
 impl Fact {
+    /// Twelve digits that tell it from others, by what it says.
+    #[must_use]
+    pub fn name(&self) -> String {
+        Digest::of_json(self).map_or_else(|_| String::new(), |digest| digest.short().to_owned())
+    }
+
     /// A decision made now.
     #[must_use]
     pub const fn new(at: Timestamp, by: Actor, reason: String, what: Decision) -> Self {

@@ -21,7 +21,7 @@ pub use approval::Approval;
 pub use codec::{CodecError, FORMAT};
 pub use control::{Control, Verb};
 pub use delivery::{Delivered, Delivery, Held, Occupancy, Passage, Progress, Stretch};
-pub use facts::{Actor, Decision, Fact, Standing};
+pub use facts::{Actor, Decision, Fact, Standing, Waived};
 pub use migrate::{Migration, migrate};
 pub use record::{
     AcceptedDrift, IgnoredDrift, IgnoredField, Intent, Outcome, Purpose, Reading, Record, Resource, Run, RunId, Status,
@@ -29,7 +29,7 @@ pub use record::{
 };
 pub use release::{
     Bundle, ImageStanding, ListedImage, LockedChart, MAKING_FORMAT, Making, Mark, RELEASE_FORMAT, Release, Signature,
-    StoredRelease, WITHOUT_IMAGES,
+    StoredRelease,
 };
 pub use seal::SealKey;
 pub use snapshot::{Entry, Journal, Snapshot};

@@ -12,10 +12,8 @@ use crate::{
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The version of the list that is written where images are part of it, and the newest that this build reads.
-pub const RELEASE_FORMAT: u32 = 2;
-/// The version of a list without images. What is frozen without them keeps the name that it had before there were any.
-pub const WITHOUT_IMAGES: u32 = 1;
+/// The version of the list that is written where packs of rules are part of it, and the newest that this build reads.
+pub const RELEASE_FORMAT: u32 = 3;
 /// The version of what lies beside a release: who made it, who signed it.
 pub const MAKING_FORMAT: u32 = 1;
 /// How many objects are written or read at once.
@@ -60,10 +58,12 @@ pub struct Release {
     pub files: BTreeMap<String, Digest>,
     /// Charts, in order.
     pub charts: Vec<LockedChart>,
-    /// Tags of images, written in full, with the digests that they were resolved to; only in a list of format 2, which says that
-    /// all of them were.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub images: BTreeMap<String, Digest>,
+    /// Tags of images, written in full, with the digests that they were resolved to, all of them; `None` where tags were left alone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub images: Option<BTreeMap<String, Digest>>,
+    /// The folders of the packs of rules that it was made under, among its files.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub packs: Vec<String>,
 }
 
 /// Whether it is known what an image is.
@@ -196,10 +196,14 @@ pub struct Bundle {
 }
 
 impl Release {
-    /// Whether the tags of all its images were resolved when it was made.
+    /// The version of a list of this content: the oldest that can say it, so that what says no more keeps the name that it had.
     #[must_use]
-    pub const fn resolves_images(&self) -> bool {
-        self.format > WITHOUT_IMAGES
+    pub const fn format_of(images: Option<&BTreeMap<String, Digest>>, packs: &[String]) -> u32 {
+        match (images, packs) {
+            (None, []) => 1,
+            (Some(_), []) => 2,
+            (_, _) => RELEASE_FORMAT,
+        }
     }
 
     /// The canonical form of this list, which its name and signatures are of.
@@ -481,7 +485,8 @@ mod tests {
             folder: ".".into(),
             files,
             charts: Vec::new(),
-            images: BTreeMap::new(),
+            images: None,
+            packs: Vec::new(),
         };
         Bundle { release, contents: [(digest, content)].into() }
     }

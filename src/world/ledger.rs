@@ -86,6 +86,8 @@ pub trait Ledger: Send + Sync {
     async fn break_lock(&self, id: &str) -> Outcome<bool>;
     /// Who holds the lock now.
     async fn holder(&self) -> Outcome<Option<LockOwner>>;
+    /// Whether whoever holds the lock lives, as far as one look tells; false where nobody holds it.
+    async fn is_driven(&self) -> Outcome<bool>;
     /// Appends whole lines.
     async fn append(&self, epoch: u64, lines: Arc<[u8]>) -> Outcome<()>;
     /// Replaces snapshot and log by this snapshot, atomically. A mark of [`Ledger::mark_moved`] goes with them.

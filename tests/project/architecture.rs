@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("gate", &["base", "lang", "state"]),
     ("kinds", &["base", "cfn", "world", "lang"]),
     ("plan", &["base", "cfn", "world", "lang", "rollout", "graph", "state", "kinds"]),
-    ("policy", &["base", "cfn", "world", "lang", "kinds", "plan"]),
+    ("policy", &["base", "cfn", "world", "lang", "graph", "state", "kinds", "plan"]),
     ("review", &["base", "world", "cfn", "lang", "graph", "state", "kinds", "plan", "policy"]),
     ("apply", &["base", "world", "lang", "rollout", "graph", "state", "gate", "kinds", "plan", "policy"]),
     ("promote", &["base", "world", "lang", "graph", "state", "gate", "kinds", "plan", "policy", "review", "apply"]),

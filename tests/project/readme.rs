@@ -17,7 +17,7 @@ use std::{
 };
 
 /// What the README's commands need of the project.
-const NEEDED: &[&str] = &["examples", "terrace.toml"];
+const NEEDED: &[&str] = &["examples", "policies", "terrace.toml"];
 
 #[test]
 fn what_the_readme_tells_to_type_works_and_says_what_it_shows() {

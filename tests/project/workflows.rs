@@ -190,7 +190,10 @@ fn githubs_workflows_are_linted_and_may_only_what_they_need() {
             assert!(may.keys().all(|k| k == "contents" || k == "id-token"), "{name} {job}: {may:?}");
             let changes = !["validate", "plan", "drift"].contains(&job.as_str());
             let group = [&of_job["concurrency"]["group"], &workflow["concurrency"]["group"]];
-            assert!(!changes || group.iter().any(|g| **g == "terrace-promotion"), "{name} {job}: one at a time");
+            // Each has a group of its own: a job that waits would be dropped for a later one of the same group. What one
+            // environment gets is one at a time by its lock, which all wait for.
+            let own = group.iter().any(|g| g.as_str().is_some_and(|g| g.starts_with(&format!("terrace-{name}"))));
+            assert!(!changes || own, "{name} {job}: one at a time");
             for step in of_job["steps"].as_array().unwrap() {
                 let Some(uses) = step["uses"].as_str().filter(|uses| !uses.starts_with("./")) else { continue };
                 let digest = uses.split_once('@').unwrap().1;
@@ -269,6 +272,31 @@ fn every_job_of_gitlabs_pipeline_does_what_it_is_for() {
         assert!(of_job["rules"].as_array().is_some_and(|rules| rules.iter().all(|r| r["if"].is_string())), "{job}");
     }
     assert_eq!(file["validate"]["id_tokens"], serde_json::json!({}), "who needs no credentials gets none");
+}
+
+#[test]
+fn workflows_of_several_plans_stand_side_by_side_and_name_theirs() {
+    let ci = Ci::new();
+    let plan = fs::read_to_string(ci.project.path().join("plans/shop/plan.hcl")).unwrap();
+    ci.project.write("plans/base/plan.hcl", &plan.replace("plan \"shop\"", "plan \"base\""));
+    ci.project.stdout(&["init", "--github", "--name", "shop"], 0);
+    ci.project.stdout(&["init", "--github", "--name", "base"], 0);
+    let text = |name: &str| fs::read_to_string(ci.project.path().join(".github/workflows").join(name)).unwrap();
+    for plan in ["shop", "base"] {
+        let schedule = text(&format!("terrace-schedule-{plan}.yml"));
+        assert!(schedule.contains(&format!("promote --auto --plan \"{plan}\"")), "{schedule}");
+        assert!(schedule.contains(&format!("group: terrace-schedule-{plan}")), "{schedule}");
+        let release = ci.project.stdout(&["release", "create", plan, "--quiet"], 0);
+        ci.project.stdout(&["promote", release.trim(), "--to", "dev", "--auto-approve", "--plan", plan], 0);
+        ci.project.stdout(&["promote", "--auto", "--plan", plan], 0);
+    }
+    let said = ci.project.stderr(&["promote", "latest", "--to", "dev", "--auto-approve"], 64);
+    assert!(said.contains("`latest` is of which plan?") && said.contains("base, shop"), "{said}");
+    let said = ci.project.stderr(&["freeze", "dev", "--reason", "x"], 64);
+    assert!(said.contains("--plan NAME; plans here: base, shop"), "{said}");
+    ci.project.stdout(&["freeze", "dev", "--reason", "x", "--plan", "base"], 0);
+    assert!(ci.project.stdout(&["pipeline", "base"], 0).contains("frozen by"));
+    assert!(!ci.project.stdout(&["pipeline", "shop"], 0).contains("frozen by"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
         exit::Exit,
         images,
         loaded::{self, load_meant},
-        place,
+        place, policies,
         project::Project,
         running,
         stage::{self, Stage},
@@ -94,6 +94,7 @@ async fn apply_saved(saved: Saved, args: &Args, context: &Context) -> Result<Exi
     if !saved.content.has_changes() {
         return Ok(Exit::Done);
     }
+    Box::pin(policies::hold_again(&stage, &saved.content, false, context)).await?;
     consent::ask(&saved.content, &args.consent, context)?;
     let store = place::open_store(context, &stage.loaded.place.project, &stage.ledger, "apply").await?;
     let reason = args.consent.reason.as_deref();
@@ -144,10 +145,11 @@ pub(crate) async fn plan_and_apply_on(
 /// A plan that somebody agreed to; nothing where there is nothing to do.
 async fn prepare(stage: &Stage, request: &Request, consent: &Consent, context: &Context) -> Result<Option<Saved>> {
     place::no_open_run(&stage.subject.state)?;
-    let saved = stage::save(stage.make(context, request).await?)?;
+    let saved = stage::save(Box::pin(stage.make_judged(context, request)).await?)?;
     super::plan::show(&saved, context);
     let agreed = if saved.content.has_changes() {
-        consent::ask(&saved.content, consent, context).map(|()| true)
+        let held = policies::hold(&saved.content, saved.content.judgement.as_ref(), false, context);
+        held.and_then(|()| consent::ask(&saved.content, consent, context)).map(|()| true)
     } else {
         Ok(false)
     };

@@ -24,11 +24,14 @@ use std::sync::Arc;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A saved plan, or the digest of one that waits
-    #[arg(value_name = "FILE|DIGEST", required_unless_present = "review", conflicts_with = "review")]
+    #[arg(value_name = "FILE|DIGEST", required_unless_present_any = ["review", "waiver"], conflicts_with_all = ["review", "waiver"])]
     what: Option<String>,
     /// A run that broke the glass, which somebody else made
     #[arg(long, value_name = "RUN")]
     review: Option<String>,
+    /// A waiver of a rule of policy, which somebody else asked for
+    #[arg(long, value_name = "WAIVER", conflicts_with = "review")]
+    waiver: Option<String>,
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -55,6 +58,9 @@ impl Desk {
 /// Records an approval.
 #[expect(clippy::disallowed_methods, reason = "what is given is a saved plan where there is a file of that name")]
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
+    if let Some(waiver) = &args.waiver {
+        return super::policy::agree(waiver, args.reason, context).await;
+    }
     if let Some(run) = &args.review {
         let loaded = load(context, None)?;
         let chosen = loaded.choose(context).await?;

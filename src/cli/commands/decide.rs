@@ -109,7 +109,7 @@ async fn record(
 pub(crate) async fn revoke(args: &RevokeArgs, context: &Context) -> Result<Exit> {
     let loaded = load(context, None)?;
     let store = releases::store(context, &loaded.place.project)?;
-    let found = releases::find(&*store, &args.release).await?;
+    let found = releases::find(context, &*store, &args.release).await?;
     let release = found.digest.clone();
     let undo = args.undo.is_some();
     let reason = args.undo.as_ref().or(args.reason.as_ref()).map(String::as_str).unwrap_or_default();

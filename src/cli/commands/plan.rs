@@ -14,13 +14,13 @@ use crate::{
         images,
         loaded::load_meant,
         notify::{self, Happening, What},
-        place,
+        place, policies,
         stage::{self, Stage},
         style::bold,
         variables,
         views::{self, json},
     },
-    plan::{self, Mode, Request, Saved},
+    plan::{self, Judgement, Mode, Request, Saved},
 };
 use serde_json::json;
 use std::{
@@ -124,7 +124,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         drift: !args.no_drift,
         ..Request::default()
     };
-    let saved = stage::save(stage.make(context, &request).await?)?;
+    let saved = stage::save(Box::pin(stage.make_judged(context, &request)).await?)?;
     if args.out.is_none() {
         // Before anything is printed: whoever reads may go away in the middle.
         stage.discard(&saved.attachment, context).await;
@@ -139,16 +139,18 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     }
     audited::planned(context, &stage, &chosen, &saved).await;
     tell(&saved, What::Planned, &stage, context).await;
-    if !context.terminal.json && saved.content.has_changes() {
-        if let Some(file) = &args.out {
-            context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));
-        }
+    let denied = saved.content.judgement.as_ref().is_some_and(Judgement::denies);
+    if let Some(file) = args.out.as_ref().filter(|_| !context.terminal.json && saved.content.has_changes()) {
+        context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));
+    }
+    if !context.terminal.json && saved.content.has_changes() && !denied {
         let next = next::command(&saved.content.header, &args, &stage.loaded, context);
         context.terminal.status(&format!("Next: {}", bold(&next.words)));
         if let Some(again) = next.again {
             context.terminal.status(&again);
         }
     }
+    policies::hold(&saved.content, saved.content.judgement.as_ref(), false, context)?;
     Ok(if args.detailed_exitcode && saved.content.has_changes() { Exit::Changes } else { Exit::Done })
 }
 

@@ -11,6 +11,7 @@ use crate::{
         loaded::load,
         place,
     },
+    gate::Place,
     state::{Passage, RunId},
 };
 
@@ -34,11 +35,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         return Err(Error::new("state_unreadable", why.clone()));
     }
     let release = match &args.to {
-        None => recorded.place.last_verified.clone().map(|digest| digest.to_string()).ok_or_else(|| {
-            Error::new("rollback_nowhere", format!("no other release was verified in {env} before"))
-                .exit(Exit::NotEligible)
-                .hint("name one with --to RELEASE")
-        })?,
+        None => {
+            let upstream = delivery::recorded_upstream(context, &loaded, &environment).await;
+            let upstream: Vec<&Place> = upstream.iter().collect();
+            recorded.place.way_back(&upstream).map(ToString::to_string).ok_or_else(|| {
+                let what = format!("there is no release to go back to: none but revoked ones, and those that were gone back from, was verified in {env} before");
+                Error::new("rollback_nowhere", what).exit(Exit::NotEligible).hint("name one with --to RELEASE")
+            })?
+        }
         Some(word) => {
             let chosen = loaded.whereabouts(context, &environment).await?;
             let state = place::snapshot(&place::ledger(context, &loaded, &chosen)?).await?;

@@ -136,7 +136,14 @@ async fn status(watched: &Watched, context: &Context) -> Result<Exit> {
             let text = if units.is_empty() {
                 format!("Nothing is rolled out by colours in {}.\n", here.chosen.environment.name)
             } else {
-                units.iter().map(|(unit, standing)| view::standing(unit, standing, now)).collect()
+                let mut text: String =
+                    units.iter().map(|(unit, standing)| view::standing(unit, standing, now)).collect();
+                if (going || snapshot.open_run().is_some()) && !here.ledger.is_driven().await? {
+                    text.push_str(
+                        "No process drives it now: terrace resume goes on, terrace resume --rollback takes it back.\n",
+                    );
+                }
+                text
             };
             if text != last {
                 context.terminal.picture(&text, watched.watch && !last.is_empty());
@@ -187,7 +194,7 @@ async fn say(word: &Word, verb: Verb, said: &str, context: &Context) -> Result<E
     let control = Control::new(unit.clone(), going.run.to_string(), now, by, word.reason.clone(), verb);
     control.record(&*here.ledger, &OsRandom, &context.surroundings.origin()).await?;
     context.terminal.status(&format!("{unit} {said}"));
-    if here.ledger.holder().await?.is_none() {
+    if !here.ledger.is_driven().await? {
         context.terminal.status("No process drives it now: `terrace resume` takes the word in.");
     }
     Ok(Exit::Done)

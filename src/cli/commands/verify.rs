@@ -13,7 +13,7 @@ use crate::{
         place, releases, stage, variables,
     },
     plan::{Mode, Request},
-    state::{Decision, Fact, facts, release},
+    state::{Decision, Fact, Progress, facts, release},
     world::live::OsRandom,
 };
 
@@ -76,12 +76,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         facts::record(&*stage.ledger, &OsRandom, &fact, &context.surroundings.origin()).await?;
         context.terminal.status(&format!("{short} goes no further from {env}: its verification failed"));
     }
+    if let Some(Progress::FailedAt(phase)) = after.current.as_ref().map(|current| &current.progress)
+        && exit == Exit::Done
+    {
+        let env = &environment.name;
+        context.terminal.status(&format!(
+            "{env} is not verified by that: what it holds failed at {phase}, and is not all there. Promote it again, or go back: terrace rollback --env {env}"
+        ));
+    }
     Ok(exit)
 }
 
 async fn of_release(context: &Context, digest: &Digest) -> Result<loaded::Loaded> {
     let project = context.project()?;
     let ledger = releases::store(context, &project)?;
-    let found = releases::pick(&release::releases(&*ledger).await?, digest.as_str())?;
+    let found = releases::pick(context, &release::releases(&*ledger).await?, digest.as_str())?;
     releases::load_found(project, &*ledger, &found).await
 }

@@ -3,6 +3,7 @@
 pub(crate) mod diagnostics;
 pub(crate) mod difference;
 mod document;
+pub(crate) mod finding;
 mod human;
 pub(crate) mod json;
 pub(crate) mod plan;

@@ -31,9 +31,11 @@ pub(crate) fn render(report: &Report, rest: Option<&str>, width: usize) -> Strin
     let (word, next) = match report.end {
         RunEnd::Succeeded => (green(bold("Done")), None),
         RunEnd::Failed => {
-            (red(bold("Failed")), Some("mend the cause and apply again: what was done is kept".to_owned()))
+            (red(bold("Failed")), Some("mend the cause and run it again: what was done is kept".to_owned()))
         }
-        RunEnd::RolledBack => (red(bold("Failed, and rolled back")), Some("mend the cause and apply again".to_owned())),
+        RunEnd::RolledBack => {
+            (red(bold("Failed, and rolled back")), Some("mend the cause and run it again".to_owned()))
+        }
         RunEnd::Stuck => (red(bold("Stuck")), Some("a person is needed; terrace doctor says for what".to_owned())),
         RunEnd::BeyondPlan => (
             yellow(bold("Stopped before going beyond the plan")),

@@ -67,6 +67,7 @@ impl Maker<'_> {
             drift: self.drift,
             debts: self.debts,
             notes,
+            judgement: None,
             variables: subject.given.variables.iter().map(|(k, v)| (k.clone(), subject.seal.seal_value(v))).collect(),
             sources: BTreeMap::new(),
         };

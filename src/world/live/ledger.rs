@@ -238,6 +238,17 @@ impl Ledger for FileLedger {
         .await
     }
 
+    async fn is_driven(&self) -> Outcome<bool> {
+        self.blocking("read the lock", |inner| {
+            if !inner.folder.exists() {
+                return Ok(false);
+            }
+            let _guard = inner.guard()?;
+            Ok(inner.lock_file()?.owner.is_some() && inner.owner_lives()?)
+        })
+        .await
+    }
+
     async fn holder(&self) -> Outcome<Option<LockOwner>> {
         self.blocking("read the lock", |inner| {
             if !inner.folder.exists() {

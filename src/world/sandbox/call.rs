@@ -262,6 +262,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_process_begins_before_the_last_one_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Sandbox::open(folder.path(), Options { speed: 1000.0, ..Options::default() }).unwrap();
+        let sandbox = open();
+        write(&sandbox, 1).await.unwrap();
+        // Nothing happens any more, and time goes on.
+        sandbox.clock.sleep(Duration::from_secs(10)).await;
+        let seen = sandbox.clock.now();
+        drop(sandbox);
+        assert!(open().clock.now() >= seen);
+    }
+
+    #[tokio::test]
     async fn time_and_chance_go_on_where_they_stood_when_the_world_is_opened_again() {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = world(folder.path());

@@ -152,6 +152,23 @@ impl Sandbox {
     }
 }
 
+/// What time it came to is kept, also where nothing happened last: what comes next is never earlier than what this process saw.
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if self.is_down() || self.options.speed.is_infinite() {
+            return;
+        }
+        let now = self.clock.now();
+        // A disk that refuses now has refused before, or loses a few seconds of a time that is made up.
+        let _ = self.store.transact(now, |tx| {
+            // A world that was forgotten meanwhile is not begun again.
+            if tx.get::<i64>("meta", "clock").is_some_and(|stored| stored < now.as_millisecond()) {
+                tx.put("meta", "clock", &now.as_millisecond());
+            }
+        });
+    }
+}
+
 /// Makes a world where there is none yet; returns the virtual time.
 fn begin(tx: &mut Tx<'_>, seed: u64, start: impl FnOnce() -> Timestamp) -> Timestamp {
     if let Some(ms) = tx.get::<i64>("meta", "clock") {

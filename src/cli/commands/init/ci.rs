@@ -52,16 +52,24 @@ pub(super) fn files(forge: Forge, plan: Option<&str>, context: &Context) -> Resu
         Forge::GitLab => GITLAB,
     };
     let project = &loaded.place.project.folder;
+    // Workflows of several plans stand side by side.
+    let several = loaded.place.project.plans().len() > 1;
+    let of = if several { format!("-{}", named.replace('/', "-")) } else { String::new() };
+    let beside = |path: &str| match path.strip_suffix(".yml").filter(|path| path.contains("/workflows/")) {
+        Some(path) => format!("{path}{of}.yml"),
+        None => path.to_owned(),
+    };
     Ok(files
         .iter()
         .map(|(path, text)| {
             let text = text
+                .replace("@OF@", &of)
                 .replace("@PLAN@", named)
                 .replace("@FOLDER@", folder)
                 .replace("@ALL@", &list(&environments))
                 .replace("@LATER@", &list(&later))
                 .replace("@FIRST@", &names(&first).join(" "));
-            (project.join(path), text)
+            (project.join(beside(path)), text)
         })
         .collect())
 }

@@ -107,18 +107,19 @@ fn for_ci(args: &Args, folder: &Path, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Makes files where there are none; none of them where one is there.
+/// Makes files where there are none; none of them where another one is there.
 fn make_all(files: &[(PathBuf, String)], hint: &str, context: &Context) -> Result<()> {
+    let is_same = |path: &Path, text: &String| fs::read(path).is_ok_and(|content| content == text.as_bytes());
     let there: Vec<String> = files
         .iter()
-        .filter(|(path, _)| fs::symlink_metadata(path).is_ok())
+        .filter(|(path, text)| fs::symlink_metadata(path).is_ok() && !is_same(path, text))
         .map(|(path, _)| shown(path, context))
         .collect();
     if !there.is_empty() {
         let message = format!("nothing is made: {} is there already", there.join(" and "));
         return Err(Error::new("already_there", message).hint(hint));
     }
-    for (path, text) in files {
+    for (path, text) in files.iter().filter(|(path, text)| !is_same(path, text)) {
         make(path, text).map_err(|e| unwritable(path, &e, context))?;
         context.terminal.status(&format!("made {}", shown(path, context)));
     }

@@ -21,7 +21,7 @@ use crate::{
     gate::{self, Candidate, Docket, Place, Reason, Way},
     promote::stored,
     rollout::Kept,
-    state::{Held, Mark, Progress, approval, release},
+    state::{Fact, Held, Mark, Progress, approval, release},
     world::Ledger,
 };
 use jiff::Timestamp;
@@ -159,7 +159,9 @@ impl Look {
         let here = place.current.as_ref().and_then(|c| c.held.release());
         // Where nothing is a candidate, the newest that is on its way is what people ask about.
         let fit = gate::candidate(candidates, place, &upstream, now).map(|c| c.release);
-        let meant = fit.or_else(|| releases.first().map(|r| &r.digest)).filter(|release| Some(*release) != here);
+        let made = releases.iter().find(|r| Some(&r.digest) == here).map(|r| r.created);
+        let newest = releases.iter().find(|r| Some(&r.digest) != here && made.is_none_or(|made| r.created >= made));
+        let meant = fit.filter(|release| Some(*release) != here).or_else(|| newest.map(|r| &r.digest));
         let next = match meant {
             None => None,
             Some(meant) => Some((meant.clone(), self.judged(recorded, meant, &upstream, now).await?)),
@@ -184,8 +186,13 @@ impl Look {
         let mut notes: Vec<String> = Vec::new();
         // Where a release would come next, a freeze is among the reasons that keep it.
         let frozen = place.standing.freeze.iter().filter(|_| next.is_none());
-        notes.extend(frozen.map(|f| format!("frozen by {}: {}", f.by.spoken(), f.reason)));
-        notes.extend(place.standing.hold.iter().map(|f| format!("on hold by {}: {}", f.by.spoken(), f.reason)));
+        notes.extend(frozen.map(|f| {
+            format!("frozen by {}: {} (terrace freeze {} --lift lifts it)", f.by.spoken(), f.reason, place.name)
+        }));
+        let env = &place.name;
+        let lifted =
+            |f: &Fact| format!("on hold by {}: {} (terrace release-hold {env} lifts it)", f.by.spoken(), f.reason);
+        notes.extend(place.standing.hold.iter().map(lifted));
         notes.extend(
             place
                 .standing

@@ -13,9 +13,9 @@ use crate::{
         exit::Exit,
         images,
         notify::What,
-        place, releases,
+        place, policies, releases,
         stage::{self, Stage},
-        style::bold,
+        style::{bold, clean, red},
         variables,
     },
     gate::{self, Candidate, Docket, Place, Reason, Way},
@@ -59,7 +59,7 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
     let project = context.project()?;
     let store = releases::store(context, &project)?;
     let all = release::releases(&*store).await?;
-    let found = releases::pick(&all, promotion.release)?;
+    let found = releases::pick(context, &all, promotion.release)?;
     let loaded = releases::load_found(project.clone(), &*store, &found).await?;
     let environment = loaded.named_environment(promotion.to)?.clone();
     let chosen = loaded.whereabouts(context, &environment).await?;
@@ -109,7 +109,15 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
     };
     let comes = if way.rollback { "goes back to" } else { "is to get" };
     let (env, short, made) = (&environment.name, found.digest.short(), found.created().strftime("%Y-%m-%d %H:%M:%SZ"));
-    context.terminal.status(&format!("{env} {comes} release {short}, made {made}; it holds {held} now"));
+    let older = target.current.as_ref().and_then(|current| current.held.release());
+    let older =
+        older.and_then(|held| all.iter().find(|r| r.digest == *held)).is_some_and(|r| r.created() > found.created());
+    let older = if older && !way.rollback { ", which was made later: this goes back to an older one" } else { "" };
+    context.terminal.status(&format!("{env} {comes} release {short}, made {made}; it holds {held} now{older}"));
+    if let Some(reason) = &promotion.passage.break_glass {
+        let what = format!("THE GLASS IS BROKEN: windows, freezes and approvals of {env} are passed ({reason})");
+        context.terminal.status(&red(bold(clean(&what))));
+    }
     let of_plan = all.iter().filter(|r| r.release.plan == found.release.plan);
     let candidates = of_plan.map(|r| Candidate { release: &r.digest, created: r.created() });
     let candidate = gate::candidate(candidates, &target, &above, now).map(|c| c.release.clone());
@@ -186,14 +194,21 @@ impl Job<'_> {
         if self.needs_approval
             && let Some(saved) = self.waiting(context).await?
         {
+            let way_back = self.warrant.passage.rollback;
+            Box::pin(policies::hold_again(&self.stage, &saved.content, way_back, context)).await?;
             return self.approved(saved, context).await.map(|saved| saved.map(|saved| (saved, true)));
         }
-        let mut saved = stage::save(self.stage.make(context, &Request::default()).await?)?;
+        let mut saved = stage::save(Box::pin(self.stage.make_judged(context, &Request::default())).await?)?;
         saved.attachment.author = Some(self.by.clone());
         if self.warrant.passage.rollback {
             warned(&saved, context);
         }
         commands::plan::show(&saved, context);
+        let judgement = saved.content.judgement.as_ref().filter(|_| saved.content.has_changes());
+        if let Err(error) = policies::hold(&saved.content, judgement, self.warrant.passage.rollback, context) {
+            self.stage.discard(&saved.attachment, context).await;
+            return Err(error);
+        }
         if self.needs_approval {
             stored::keep(&*self.stage.ledger, &saved).await?;
             // Once, when it begins to wait, and not each time that somebody looks.
@@ -286,6 +301,7 @@ impl Job<'_> {
         let goes_back = warrant.gates.on_failed_verification == AfterFailure::Rollback && !warrant.passage.rollback;
         warrant.authors.extend(saved.attachment.author.clone());
         let rollback = warrant.passage.rollback;
+        let broken = warrant.passage.break_glass.is_some();
         let digest = saved.digest.clone();
         let how = Drive { command: "promote", reason: consent.reason.as_deref(), check_fresh, warrant: Some(warrant) };
         let exit = commands::apply::drive(&stage, saved, state, how, context).await?;
@@ -293,6 +309,12 @@ impl Job<'_> {
             stored::forget(&*stage.ledger, &digest).await?;
         }
         let env = &stage.subject.given.env.name;
+        if broken && let Some(run) = place::snapshot(&stage.ledger).await?.runs.last() {
+            let next = bold(format!("terrace approve --review {} --env {env}", run.id));
+            context.terminal.status(&format!(
+                "The glass was broken: nothing more is promoted to {env} until somebody else has looked at it: {next}"
+            ));
+        }
         // Anything but the candidate is there by somebody's will, and stays until the candidate is named (rule 30).
         let held = state_of_hold(&stage).await?;
         let is_candidate = candidate.as_ref() == Some(&found.digest) && !rollback;
@@ -354,8 +376,12 @@ async fn go_back(
     }
     let Some(environment) = stage.loaded.configuration.environments.get(env) else { return Ok(exit) };
     let place = delivery::recorded(context, &stage.loaded, environment).await.place;
-    let Some(former) = place.last_verified.filter(|former| *former != failed.digest) else {
-        context.terminal.status(&format!("{env} stays as it is: no other release was verified there before"));
+    let upstream = delivery::recorded_upstream(context, &stage.loaded, environment).await;
+    let upstream: Vec<&Place> = upstream.iter().collect();
+    let Some(former) = place.way_back(&upstream).filter(|former| **former != failed.digest) else {
+        context
+            .terminal
+            .status(&format!("{env} stays as it is: no other release was verified there before that is not revoked"));
         return Ok(exit);
     };
     let (short, back) = (failed.digest.short(), former.short());

@@ -9,7 +9,7 @@ use crate::{
         exit::Exit,
         images::{self, OfEnvironment},
         loaded::{choose, load},
-        made_of, place, releases, running,
+        made_of, place, policies, releases, running,
         sources::RecordingSources,
         style::{bold, clean},
         surroundings::Surroundings,
@@ -17,6 +17,7 @@ use crate::{
     },
     lang::{SourceError, Sources as _, configuration::Environment},
     plan,
+    policy::Pack,
     promote::{self, Ingredients},
     state::{ImageStanding, ListedImage, LockedChart, MAKING_FORMAT, Making, release},
     world::{ChartRef, World, live::OsRandom},
@@ -58,8 +59,13 @@ pub(super) async fn run(plan: Option<&str>, context: &Context) -> Result<Exit> {
     }
     let images = images::of_release(project, images).await?;
     read_beside(&loaded.sources, &found)?;
+    let packs = policies::read(project, Some(&loaded.configuration.label))?.all;
+    for file in packs.iter().flat_map(Pack::judging_files) {
+        loaded.sources.read(&file).map_err(|e| Error::new("file_unreadable", e.to_string()))?;
+    }
+    let packs = packs.into_iter().map(|pack| pack.folder).collect();
     let files = loaded.sources.recorded().files;
-    let made_of = Ingredients { files, charts: charts.into_iter().collect(), images: images.resolved };
+    let made_of = Ingredients { files, charts: charts.into_iter().collect(), images: images.resolved, packs };
     let configuration = &loaded.configuration;
     let bundle = promote::freeze(&configuration.label, &configuration.folder, made_of)?;
     let chosen = choose(first, context.global.sandbox);
@@ -84,7 +90,8 @@ pub(super) async fn run(plan: Option<&str>, context: &Context) -> Result<Exit> {
 fn told(context: &Context, digest: &Digest, bundle: &crate::state::Bundle, images: &[ListedImage], known: bool) {
     let (files, charts) = (bundle.release.files.len(), bundle.release.charts.len());
     if context.terminal.json {
-        let said = json!({ "digest": digest, "known": known, "files": files, "charts": charts, "images": images });
+        let packs = &bundle.release.packs;
+        let said = json!({ "digest": digest, "known": known, "files": files, "charts": charts, "images": images, "packs": packs });
         context.terminal.json_line(&answer("release_created", said));
         return;
     }

@@ -130,7 +130,7 @@ fn as_json(found: &StoredRelease) -> Json {
 pub(crate) async fn show(word: &str, list: bool, context: &Context) -> Result<Exit> {
     let project = context.project()?;
     let ledger = releases::store(context, &project)?;
-    let found = releases::find(&*ledger, word).await?;
+    let found = releases::find(context, &*ledger, word).await?;
     // Reading its files holds each against its digest.
     release::bundle(&*ledger, &found.digest).await?;
     if list {
@@ -212,7 +212,8 @@ fn image_line(image: &ListedImage) -> String {
 
 async fn diff(before: &str, after: &str, context: &Context) -> Result<Exit> {
     let ledger = releases::store(context, &context.project()?)?;
-    let (one, other) = (releases::find(&*ledger, before).await?, releases::find(&*ledger, after).await?);
+    let (one, other) =
+        (releases::find(context, &*ledger, before).await?, releases::find(context, &*ledger, after).await?);
     if one.release.plan != other.release.plan {
         let message = format!("one is a release of {}, the other of {}", one.release.plan, other.release.plan);
         return Err(Error::usage("release_of_other_plan", message).hint("compare two releases of one plan"));

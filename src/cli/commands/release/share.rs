@@ -62,7 +62,7 @@ pub(super) async fn push(word: &str, to: &str, context: &Context) -> Result<Exit
             .hint("give a tag, or none: it always has its own digest for one"));
     }
     let ledger = releases::store(context, &project)?;
-    let found = releases::find(&*ledger, word).await?;
+    let found = releases::find(context, &*ledger, word).await?;
     let bundle = release::bundle(&*ledger, &found.digest).await?;
     let signed = release::signatures(&*ledger, &found.digest).await?;
     let pushed = artifact::push(&*registry, &bundle, &found.makings, &signed, tag.as_deref()).await?;
@@ -137,7 +137,7 @@ pub(super) async fn sign(
 ) -> Result<Exit> {
     let project = context.project()?;
     let ledger = releases::store(context, &project)?;
-    let found = releases::find(&*ledger, word).await?;
+    let found = releases::find(context, &*ledger, word).await?;
     // Reading its files holds each against its digest: nobody signs what is not there.
     release::bundle(&*ledger, &found.digest).await?;
     let list = found.release.canonical().map_err(|e| defect(&e))?;

@@ -6,6 +6,7 @@ mod drift;
 mod field;
 mod fold;
 mod node;
+mod policy;
 mod risk;
 mod rollout;
 mod screen;
@@ -24,6 +25,7 @@ pub(crate) fn render(plan: &Plan, width: usize) -> String {
     let mut page = Page { text: String::new(), width };
     header(plan, &mut page);
     risk::write(plan, &mut page);
+    policy::write(plan, &mut page);
     phases(plan, &mut page);
     removals(plan, &mut page);
     rollout::debts(plan, &mut page);

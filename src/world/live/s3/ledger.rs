@@ -264,6 +264,14 @@ impl Ledger for S3Ledger {
         Err(Failure::new(Class::Unavailable, "break the lock", self.place(), "its owner writes all the time"))
     }
 
+    async fn is_driven(&self) -> Outcome<bool> {
+        let Some(tail) = read::tail(&*self.bucket, &self.prefix).await? else { return Ok(false) };
+        if tail.header.owner.is_none() {
+            return Ok(false);
+        }
+        Ok(!Watch::default().lapsed(&*self.bucket, &self.prefix, &*self.clock, &tail).await?)
+    }
+
     async fn holder(&self) -> Outcome<Option<LockOwner>> {
         Ok(read::tail(&*self.bucket, &self.prefix).await?.and_then(|tail| tail.header.owner))
     }

@@ -1,28 +1,33 @@
 //! `terrace policy`: what rules there are, what they find in a plan, and whether they find what they should.
 
+mod waive;
+
 use crate::{
     base::{Address, Severity as Loudness},
     cli::{
         args::PlanArg,
         context::Context,
-        error::{Error, Result, failure_diagnostic},
+        error::{Error, Result},
         exit::Exit,
         loaded::{choose, load},
         made_of, place,
         policies::{self, Packs},
-        style::{bold, clean, green, red, yellow},
+        style::{green, red, yellow},
         surroundings::Surroundings,
         views::{
             diagnostics::{self, plural},
+            finding,
             json::answer,
             table,
         },
     },
-    policy::{self, Checked, Finding, Proof, Severity},
+    plan::Severity,
+    policy::{self, Checked, Proof},
     world::Failure,
 };
 use serde_json::json;
-use std::fmt::Write as _;
+
+pub(crate) use waive::agree;
 
 /// Arguments of `policy`.
 #[derive(Debug, clap::Args)]
@@ -39,6 +44,10 @@ enum What {
     List,
     /// Hold the rules against the fixtures of their packs
     Test,
+    /// Ask that what a rule finds be let pass for a time; it counts once somebody else agrees
+    Waive(waive::Args),
+    /// The waivers of an environment
+    Waivers,
 }
 
 /// Does what is asked.
@@ -47,12 +56,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         What::Check(plan) => check(plan.plan.as_deref(), context).await,
         What::List => list(context),
         What::Test => test(context).await,
+        What::Waive(args) => waive::run(args, context).await,
+        What::Waivers => waive::list(context).await,
     }
 }
 
 /// The packs of the project, of which there has to be one.
-fn packs(project: &crate::cli::project::Project) -> Result<Packs> {
-    let packs = policies::read(project)?;
+fn packs(project: &crate::cli::project::Project, plan: Option<&str>) -> Result<Packs> {
+    let packs = policies::read(project, plan)?;
     if packs.all.is_empty() {
         return Err(Error::new("policy_no_packs", "the project has no pack of rules")
             .hint("name folders in terrace.toml: [policy] packs = [\"policies/own\"]"));
@@ -63,7 +74,7 @@ fn packs(project: &crate::cli::project::Project) -> Result<Packs> {
 async fn check(plan: Option<&str>, context: &Context) -> Result<Exit> {
     let loaded = load(context, plan)?;
     let project = &loaded.place.project;
-    let packs = packs(project)?;
+    let packs = packs(project, Some(&loaded.configuration.label))?;
     let environment = loaded.environment(context)?;
     // Charts of the project are rendered from where they are declared.
     Surroundings::enter(&project.work)
@@ -77,10 +88,7 @@ async fn check(plan: Option<&str>, context: &Context) -> Result<Exit> {
     let checked = checked.map_err(|e| Error::from(e).with_sources(packs.texts.clone()))?;
     show(&checked, &material.unseen, &environment.name, context);
     if let Some((address, failure)) = material.unseen.first() {
-        // What was not looked at may be anything: that is never "nothing was found".
-        let mut diagnostic = failure_diagnostic(failure);
-        diagnostic.summary = format!("{address} was not looked at: {}", diagnostic.summary);
-        return Err(diagnostic.into());
+        return Err(policies::unseen(address, failure));
     }
     Ok(if checked.denied() { Exit::Denied } else { Exit::Done })
 }
@@ -102,7 +110,7 @@ fn show(checked: &Checked, unseen: &[(Address, Failure)], environment: &str, con
     }
     let mut out = String::new();
     for finding in &checked.findings {
-        out.push_str(&told(finding));
+        out.push_str(&finding::lines(finding));
     }
     terminal.data(&out);
     let rules = plural(checked.asked.len(), "rule");
@@ -115,27 +123,8 @@ fn show(checked: &Checked, unseen: &[(Address, Failure)], environment: &str, con
     terminal.status(&format!("{said}: {rules} over {templates} and {objects} of {environment}"));
 }
 
-/// A finding as a few lines.
-fn told(finding: &Finding) -> String {
-    let word = match finding.severity {
-        Severity::Deny => red("deny"),
-        Severity::Warn => yellow("warn"),
-    };
-    let of = if finding.part.is_empty() { String::new() } else { format!(" {}", clean(&finding.part)) };
-    let address = finding.address.as_ref().map_or_else(|| "the environment".to_owned(), ToString::to_string);
-    let mut out = format!("{word}  {}{of}: {}\n", bold(address), clean(&finding.what));
-    if let Some(place) = &finding.place {
-        let _ = writeln!(out, "      {}:{}:{}", clean(&place.file), place.line, place.column);
-    }
-    let controls =
-        if finding.controls.is_empty() { String::new() } else { format!(" ({})", finding.controls.join(", ")) };
-    let _ = writeln!(out, "      {}{controls}: {}", finding.rule, clean(&finding.why));
-    let _ = writeln!(out, "      instead: {}\n", clean(&finding.instead));
-    out
-}
-
 fn list(context: &Context) -> Result<Exit> {
-    let packs = packs(&context.project()?)?;
+    let packs = policies::read(&context.project()?, None)?;
     let severity = |rule: &policy::pack::Rule| packs.strictness.get(&rule.name).copied().unwrap_or(rule.severity);
     if context.terminal.json {
         for pack in &packs.all {
@@ -155,28 +144,42 @@ fn list(context: &Context) -> Result<Exit> {
             });
             context.terminal.json_line(&answer("policy_pack", said));
         }
+        let rules = policy::RULES.iter().map(|rule| {
+            json!({
+                "name": rule.name, "severity": rule.protected, "elsewhere": rule.elsewhere, "controls": rule.controls,
+                "on": "plan", "why": rule.why, "instead": rule.instead,
+            })
+        });
+        let said = json!({ "name": policy::OWN, "rules": rules.collect::<Vec<_>>() });
+        context.terminal.json_line(&answer("policy_pack", said));
         return Ok(Exit::Done);
     }
+    let word = |severity| match severity {
+        Severity::Deny => red("deny"),
+        Severity::Warn => yellow("warn"),
+    };
+    let own = policy::RULES.iter().map(|rule| {
+        let severity = packs.strictness.get(rule.name).copied().unwrap_or(rule.protected);
+        let (name, controls) = (rule.name.to_owned(), rule.controls.join(" "));
+        vec![name, policy::OWN.to_owned(), word(severity), "plan".to_owned(), controls]
+    });
     let rows: Vec<Vec<String>> = packs
         .all
         .iter()
         .flat_map(|pack| {
             pack.rules.values().map(|rule| {
-                let word = match severity(rule) {
-                    Severity::Deny => red("deny"),
-                    Severity::Warn => yellow("warn"),
-                };
                 let on = format!("{:?}", rule.on).to_lowercase();
-                vec![rule.name.clone(), pack.name.clone(), word, on, rule.controls.join(" ")]
+                vec![rule.name.clone(), pack.name.clone(), word(severity(rule)), on, rule.controls.join(" ")]
             })
         })
+        .chain(own)
         .collect();
     context.terminal.data(&table::render(&["rule", "pack", "severity", "on", "controls"], &rows));
     Ok(Exit::Done)
 }
 
 async fn test(context: &Context) -> Result<Exit> {
-    let packs = packs(&context.project()?)?;
+    let packs = packs(&context.project()?, None)?;
     let guard = policies::guard()?;
     let proofs = policy::prove(&guard, &packs.all).await;
     let proofs = proofs.map_err(|e| Error::from(e).with_sources(packs.texts.clone()))?;
