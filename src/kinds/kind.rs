@@ -116,6 +116,8 @@ pub struct Preview {
     pub footprint: Option<Footprint>,
     /// The same of what stands there now, of one that is a colour.
     pub standing: Option<Footprint>,
+    /// What it holds now, and what it will hold, where only rendering it tells.
+    pub holdings: Option<crate::kinds::Holdings>,
 }
 
 /// Where something is written.

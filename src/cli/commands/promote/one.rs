@@ -13,7 +13,7 @@ use crate::{
         exit::Exit,
         images,
         notify::What,
-        place, releases,
+        place, prices, releases,
         stage::{self, Stage},
         style::bold,
         variables,
@@ -188,12 +188,13 @@ impl Job<'_> {
         {
             return self.approved(saved, context).await.map(|saved| saved.map(|saved| (saved, true)));
         }
+        let book = prices::read(&self.stage.loaded.place.project)?;
         let mut saved = stage::save(self.stage.make(context, &Request::default()).await?)?;
         saved.attachment.author = Some(self.by.clone());
         if self.warrant.passage.rollback {
             warned(&saved, context);
         }
-        commands::plan::show(&saved, context);
+        commands::plan::show(&saved, &book, context);
         if self.needs_approval {
             stored::keep(&*self.stage.ledger, &saved).await?;
             // Once, when it begins to wait, and not each time that somebody looks.
@@ -242,7 +243,7 @@ impl Job<'_> {
                 moved = plan::spent(subject, &saved.attachment, request.parallelism).await;
             }
             if moved.is_empty() {
-                commands::plan::show(&saved, context);
+                commands::plan::show(&saved, &prices::read(&self.stage.loaded.place.project)?, context);
                 return Ok(Some(saved));
             }
             let why: Vec<String> = moved.iter().map(ToString::to_string).collect();

@@ -8,11 +8,12 @@ use crate::{
         DeferReason, Deferral, Drift, Moment, OutputChange, Plan, Planned,
         testing::{child, field, node, plan},
     },
+    review::Book,
 };
 use serde_json::json;
 
 fn text(plan: &Plan) -> String {
-    anstream::adapter::strip_str(&render(plan, 100)).to_string()
+    anstream::adapter::strip_str(&render(plan, &Book::shipped(), 100)).to_string()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "shortens the calls below")]
@@ -181,7 +182,7 @@ fn hostile_names_and_values_cannot_steer_the_terminal() {
     let mut evil = node("value.x[\"\u{1b}[2J\"]", "services", ActionWord::Create);
     evil.fields = vec![field("input", None, some("\u{1b}]0;owned\u{7}"))];
     evil.reasons = vec!["\u{1b}[31mred".to_owned()];
-    assert!(!render(&plan(vec![evil]), 100).contains("\u{1b}[2J"));
+    assert!(!render(&plan(vec![evil]), &Book::shipped(), 100).contains("\u{1b}[2J"));
     let shown = text(&plan(vec![node("value.y", "services", ActionWord::Create)]));
     assert!(!shown.contains('\u{1b}'));
 }
@@ -194,7 +195,7 @@ fn a_narrow_page_loses_nothing() {
         some("registry.example.com/team/app:1.0.0"),
         some("registry.example.com/team/app:1.0.1"),
     )];
-    let narrow = anstream::adapter::strip_str(&render(&plan(vec![helm]), 44)).to_string();
+    let narrow = anstream::adapter::strip_str(&render(&plan(vec![helm]), &Book::shipped(), 44)).to_string();
     assert!(
         narrow.contains("app:1.0.0\"") && narrow.contains("-> \"registry.example.com/team/app:1.0.1\""),
         "{narrow}"
