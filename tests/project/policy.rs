@@ -194,7 +194,7 @@ fn a_project_without_packs_is_told_how_to_have_one() {
 }
 
 /// The shipped project, without what this machine's runs left in it.
-fn shipped() -> tempfile::TempDir {
+pub(crate) fn shipped() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["terrace.toml", "plans", "cfn-templates", "modules", "policies"] {
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(name), &folder.path().join(name));

@@ -263,7 +263,7 @@ impl Book {
     /// All that is wrong with it, with its places.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), Diagnostics> {
         let written: Written = toml::from_str(text).map_err(|error| {
-            let what = format!("the price file cannot be read: {}", error.message().lines().next().unwrap_or_default());
+            let what = format!("the price file cannot be read: {}", in_words(error.message()));
             Diagnostic::error("prices_wrong", what)
                 .at(&Span::new(file, error.span().unwrap_or(0..0)), "here")
                 .hint("prices/us-east-1.toml is one to go by, and docs/cost.md says what may stand in one")
@@ -290,6 +290,12 @@ impl Book {
     pub fn regions(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
+}
+
+/// The first line of what the library says, without its own names of types.
+fn in_words(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    line.replace("f64", "a number").replace("u64", "a whole number").replace("u32", "a whole number")
 }
 
 struct Reader<'a> {

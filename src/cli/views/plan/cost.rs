@@ -4,7 +4,7 @@ use super::Page;
 use crate::{
     base::few,
     cli::{
-        style::{bold, dim, green, red},
+        style::{bold, clean, dim, green, red},
         views::diagnostics::plural,
     },
     plan::{Mode, Plan},
@@ -46,7 +46,7 @@ pub(super) fn write(plan: &Plan, cost: &Cost, page: &mut Page) {
             .collect();
         let amount = format!("{:>width$}", part.delta.signed());
         page.prose(
-            &format!("  {}  {} ", colored(part.delta, &amount), bold(part.address.as_str())),
+            &format!("  {}  {} ", colored(part.delta, &amount), bold(clean(part.address.as_str()))),
             &format!("{}: {}", part.part, what.join(" + ")),
         );
     }

@@ -3,7 +3,7 @@
 use super::render;
 use crate::{
     base::{ActionWord, Address, Data, Diagnostic, Digest, Value},
-    kinds::{Cause, FieldChange, Undo},
+    kinds::{Cause, FieldChange, Held, Holding, Holdings, Undo},
     plan::{
         DeferReason, Deferral, Drift, Moment, OutputChange, Plan, Planned,
         testing::{child, field, node, plan},
@@ -175,6 +175,44 @@ fn drift_stands_apart_from_what_was_asked_for() {
 fn no_changes_is_said_in_a_line() {
     let nodes = (0..3).map(|n| node(&format!("value.v{n}"), "services", ActionWord::NoOp)).collect();
     insta::assert_snapshot!(text(&plan(nodes)));
+}
+
+#[test]
+fn what_it_costs_is_said_with_what_moves_that_most_and_what_has_no_price() {
+    let part = |name: &str, kind: &str, properties| Holding {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        properties,
+        retained: false,
+    };
+    let nodes = |size: u64| {
+        let properties =
+            json!({"InstanceTypes": ["t3a.xlarge"], "DiskSize": 100, "ScalingConfig": {"DesiredSize": size}});
+        part("Nodes", "AWS::EKS::Nodegroup", properties)
+    };
+    let gateway = |name: &str| part(name, "AWS::EC2::NatGateway", json!(null));
+    let logs = |name: &str| part(name, "AWS::Logs::LogGroup", json!(null));
+    let holdings = |before, after| Holdings::new(Held::of(before), Held::of(after));
+    let cluster = Planned {
+        holdings: holdings(vec![nodes(3)], vec![nodes(5), logs("Logs"), part("Odd", "AWS::Odd::Thing", json!(null))]),
+        ..node("stack.cluster", "cluster", ActionWord::Update)
+    };
+    let network = Planned {
+        holdings: holdings(
+            vec![gateway("A"), gateway("B"), gateway("C")],
+            vec![
+                gateway("A"),
+                part("Key", "AWS::KMS::Key", json!(null)),
+                part("Files", "AWS::S3::Bucket", json!(null)),
+            ],
+        ),
+        ..node("stack.network", "foundation", ActionWord::Update)
+    };
+    let chart = Planned {
+        holdings: Holdings::new(Held::default(), Held::unknown("its chart could not be rendered")),
+        ..node("helm.web", "services", ActionWord::Create)
+    };
+    insta::assert_snapshot!(text(&plan(vec![network, cluster, chart])));
 }
 
 #[test]
