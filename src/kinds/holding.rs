@@ -258,6 +258,9 @@ fn workload(kind: &str, object: &Json) -> Option<Json> {
     }
     let said = |place: &str| template["metadata"][place]["sidecar.istio.io/inject"].clone();
     let asked = [said("labels"), said("annotations")].into_iter().find(|said| !said.is_null());
+    // A gateway is a proxy itself, and gets none beside it. Source: "Installing Gateways" of Istio's documentation.
+    let is_gateway = template["metadata"]["annotations"]["inject.istio.io/templates"] == "gateway";
+    let asked = if is_gateway { Some(false.into()) } else { asked };
     if let Some(asked) = asked {
         found["inject"] = asked;
     }
@@ -309,6 +312,15 @@ mod tests {
                 retained: false,
             }]
         );
+    }
+
+    #[test]
+    fn a_gateway_of_a_mesh_gets_no_proxy_beside_it() {
+        let object = json!({ "kind": "Deployment", "metadata": { "name": "gateway" }, "spec": { "template": {
+            "metadata": { "labels": { "sidecar.istio.io/inject": "true" },
+                "annotations": { "inject.istio.io/templates": "gateway" } },
+            "spec": { "containers": [{ "image": "auto" }] } } } });
+        assert_eq!(of_objects([&object])[0].properties["inject"], false);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! What parts and plans come to: each service by a table, the first platform by its own estimate, sums by a property.
+
 use super::*;
 use crate::{
     base::ActionWord,

@@ -2,6 +2,7 @@
 //!
 //! The JSON form is the plan itself in an envelope, see `json.rs`.
 
+mod capacity;
 mod cost;
 mod drift;
 mod field;
@@ -27,6 +28,7 @@ pub(crate) fn render(plan: &Plan, book: &Book, width: usize) -> String {
     header(plan, &mut page);
     risk::write(plan, &mut page);
     cost::write(plan, &review::cost(plan, book), &mut page);
+    capacity::write(plan, review::capacity(plan, book), &mut page);
     phases(plan, &mut page);
     removals(plan, &mut page);
     rollout::debts(plan, &mut page);

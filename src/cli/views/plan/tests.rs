@@ -216,6 +216,37 @@ fn what_it_costs_is_said_with_what_moves_that_most_and_what_has_no_price() {
 }
 
 #[test]
+fn what_it_needs_is_held_against_its_nodes() {
+    let part = |kind: &str, name: &str, properties| Holding {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        properties,
+        retained: false,
+    };
+    let holds = |address: &str, parts| Planned {
+        holdings: Holdings::new(Held::default(), Held::of(parts)),
+        ..node(address, "cluster", ActionWord::Create)
+    };
+    let cluster = |nodes: u64| {
+        let properties = json!({"InstanceTypes": ["t3a.xlarge"], "ScalingConfig": {"DesiredSize": nodes}});
+        holds("stack.cluster", vec![part("AWS::EKS::Nodegroup", "Nodes", properties)])
+    };
+    let chart = || {
+        let asks = |cpu: &str| json!({"containers": [{"cpu": cpu, "memory": "1Gi"}], "namespace": "a", "replicas": 4});
+        let silent = json!({"containers": [{"cpu": null, "memory": null}], "namespace": "a"});
+        let parts =
+            vec![part("Deployment", "Deployment a/web", asks("1500m")), part("Deployment", "Deployment a/odd", silent)];
+        holds("helm.web", parts)
+    };
+    let needs = |nodes: u64| {
+        let all = text(&plan(vec![cluster(nodes), chart()]));
+        let begin = all.find("What it needs").unwrap();
+        all[begin..].split("\n\n").next().unwrap().to_owned()
+    };
+    insta::assert_snapshot!([needs(3), needs(2)].join("\n\n"));
+}
+
+#[test]
 fn hostile_names_and_values_cannot_steer_the_terminal() {
     let mut evil = node("value.x[\"\u{1b}[2J\"]", "services", ActionWord::Create);
     evil.fields = vec![field("input", None, some("\u{1b}]0;owned\u{7}"))];

@@ -1,3 +1,5 @@
+//! Price files: what is shipped, what a project puts over it, and what is refused.
+
 use super::*;
 use crate::base::SourceMap;
 
