@@ -1,7 +1,7 @@
 //! Whether the nodes of a plan hold what its charts, manifests and add-ons ask for, and the cheapest that would. Pure.
 //!
-//! Requests are added up, not packed pod by pod: with the buffer that is close, and every figure can be checked by hand. A pod that fits on no
-//! node by itself is told. What asks for nothing counts as nothing and is named, since nobody knows what it takes.
+//! Two questions, both of which have to come out well: whether the sum of all requests and the buffer is there, which can be checked by hand, and
+//! whether the pods find room side by side, the largest first. What asks for nothing counts as nothing and is named, since nobody knows what it takes.
 
 use super::cost::{Book, Each, Instance, Money, Prices, instance_type, nodes_of, quantity, thousandths};
 use crate::{
@@ -23,6 +23,9 @@ const LEAST_NODES: u64 = 2;
 
 /// More nodes than these are not proposed. Source: "Service quotas" of EKS's user guide, nodes in a managed node group.
 const MOST_NODES: u64 = 450;
+
+/// So many pods are placed one by one; more are only added up.
+const MOST_PLACED: u64 = 5_000;
 
 /// Why nothing is held against anything.
 const NO_GROUP: &str = "the plan has no node group";
@@ -375,13 +378,9 @@ impl<'a> Census<'a> {
         let on_each_node = sum(&mut self.workloads.iter().filter(|w| w.replicas.is_none()).map(|w| w.each));
         let asked = in_all + on_each_node.times(nodes);
         let given = sum(&mut self.groups.iter().map(|group| group.each.times(group.nodes)));
-        let largest = self.workloads.iter().filter(|w| w.replicas.is_some_and(|many| many > 0)).map(|w| w.each);
-        let largest = largest.fold(Room::default(), |a, b| Room {
-            cpu: a.cpu.max(b.cpu),
-            memory: a.memory.max(b.memory),
-            pods: 1,
-        });
-        let demand = Demand { in_all, on_each_node, largest };
+        let mut pods: Vec<(Room, u64)> = self.workloads.iter().filter_map(|w| Some((w.each, w.replicas?))).collect();
+        pods.sort_by_key(|(each, _)| std::cmp::Reverse(*each));
+        let demand = Demand { in_all, on_each_node, pods };
         let mut because = self.dim;
         let fits = if self.groups.is_empty() || !because.is_empty() {
             if self.groups.is_empty() && because.is_empty() {
@@ -410,20 +409,20 @@ impl<'a> Census<'a> {
 }
 
 /// What is to be held.
-#[derive(Debug, Clone, Copy)]
 struct Demand {
     in_all: Room,
     on_each_node: Room,
-    largest: Room,
+    /// What each pod asks for and how many there are, the largest first.
+    pods: Vec<(Room, u64)>,
 }
 
 impl Demand {
-    fn on(self, nodes: u64) -> Room {
+    fn on(&self, nodes: u64) -> Room {
         (self.in_all + self.on_each_node.times(nodes)).with_buffer()
     }
 
     /// Why these groups do not hold it; nothing where they do.
-    fn misfits(self, groups: &[Group]) -> Vec<String> {
+    fn misfits(&self, groups: &[Group]) -> Vec<String> {
         let nodes = groups.iter().map(|group| group.nodes).sum();
         let given = groups.iter().map(|group| group.each.times(group.nodes)).fold(Room::default(), ops::Add::add);
         let wanted = self.on(nodes);
@@ -437,12 +436,61 @@ impl Demand {
         if wanted.pods > given.pods {
             why.push(format!("{} pods are too many", wanted.pods - given.pods));
         }
-        let largest = self.largest + self.on_each_node;
-        if !groups.iter().any(|group| group.nodes > 0 && largest.fits(group.each)) {
-            why.push("the largest pod fits on no node".to_owned());
+        let there = groups.iter().flat_map(|group| (0..group.nodes.min(MOST_NODES)).map(|_| group.each));
+        if why.is_empty()
+            && let Some(left) = self.place(there.collect(), None).filter(|placed| placed.left > 0)
+        {
+            why.push(format!("{} of its pods find no node with enough room left", left.left));
         }
         why
     }
+
+    /// Places pods on nodes, each on the first that has room for it; where none has and more may be had of this room, on one more. `None` where
+    /// there are too many to be placed.
+    fn place(&self, nodes: Vec<Room>, more: Option<Room>) -> Option<Placed> {
+        let free = |each: Room| Room {
+            cpu: each.cpu.saturating_sub(self.on_each_node.cpu),
+            memory: each.memory.saturating_sub(self.on_each_node.memory),
+            pods: each.pods.saturating_sub(self.on_each_node.pods),
+        };
+        let holds_its_own = |each: &Room| self.on_each_node.fits(*each);
+        if self.in_all.pods > MOST_PLACED {
+            return None;
+        }
+        let mut free_of: Vec<Room> = nodes.into_iter().filter(holds_its_own).map(free).collect();
+        let more = more.filter(holds_its_own).map(free);
+        let mut left = 0;
+        for (each, many) in &self.pods {
+            // What one of them found no room on, the next finds none on either.
+            let mut at = 0;
+            for _ in 0..*many {
+                while free_of.get(at).is_some_and(|free| !each.fits(*free)) {
+                    at += 1;
+                }
+                if at == free_of.len() {
+                    match more.filter(|room| each.fits(*room)) {
+                        Some(room) if (free_of.len() as u64) < MOST_NODES => free_of.push(room),
+                        _ => {
+                            left += 1;
+                            continue;
+                        }
+                    }
+                }
+                let room = &mut free_of[at];
+                *room =
+                    Room { cpu: room.cpu - each.cpu, memory: room.memory - each.memory, pods: room.pods - each.pods };
+            }
+        }
+        Some(Placed { nodes: free_of.len() as u64, left })
+    }
+}
+
+/// What became of placing pods.
+struct Placed {
+    /// How many nodes there are then.
+    nodes: u64,
+    /// How many pods found no room.
+    left: u64,
 }
 
 /// The cheapest instances of one type that hold it.
@@ -450,10 +498,12 @@ fn cheapest(demand: &Demand, prices: &Prices, arm: bool) -> Option<Proposal> {
     let candidates = prices.instances.iter().filter(|(_, instance)| instance.arm == arm);
     let proposals = candidates.filter_map(|(name, instance)| {
         let each = allocatable(instance);
-        if !(demand.largest + demand.on_each_node).fits(each) {
-            return None;
-        }
-        let nodes = fewest(demand, each)?;
+        let placed = match demand.place(Vec::new(), Some(each)) {
+            Some(placed) if placed.left > 0 => return None,
+            Some(placed) => placed.nodes,
+            None => 0,
+        };
+        let nodes = fewest(demand, each)?.max(placed);
         let monthly = instance.price.times(HOURS.saturating_mul(nodes));
         Some(Proposal { instance: name.clone(), nodes, monthly })
     });

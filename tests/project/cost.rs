@@ -1,4 +1,4 @@
-//! What plans cost, by the program as people run it: the shipped platform from nothing to all of it and back, prices of a project's
+//! What plans cost and need, by the program as people run it: the shipped platform from nothing to all of it and back, prices of a project's
 //! own, and price files that are wrong.
 
 use crate::{cli::Project, policy::shipped};
@@ -49,8 +49,18 @@ fn the_platform_is_reckoned_before_it_is_there_and_its_saved_plan_says_the_same(
     // What charts claim is reckoned too, before there is a cluster to render them for.
     assert!(of_type(cost, "PersistentVolumeClaim") + of_type(cost, "StatefulSet") > 0.0, "{cost:#}");
     assert!(cost["per_use"].as_array().unwrap().iter().any(|one| one["kind"] == "AWS::S3::Bucket"), "{cost:#}");
-    assert_eq!(planned(&terrace(folder.path(), &["show", "plan.json", "--json"]))["cost"], *cost);
+    let capacity = &plan["capacity"];
+    assert_eq!((&capacity["fits"], &capacity["groups"][0]["instance"]), (&true.into(), &"t3a.xlarge".into()));
+    let asks = |name: &str| {
+        let mut all = capacity["workloads"].as_array().unwrap().iter();
+        all.find(|one| one["part"] == name).unwrap_or_else(|| panic!("{capacity:#}"))["each"]["cpu"].clone()
+    };
+    // Of a chart with values of its own, and of add-ons, of which no chart says it.
+    assert_eq!((asks("Deployment istio-system/istiod"), asks("coredns")), (200.into(), 100.into()));
+    let again = planned(&terrace(folder.path(), &["show", "plan.json", "--json"]));
+    assert_eq!((&again["cost"], &again["capacity"]), (cost, capacity));
     let shown = terrace(folder.path(), &["show", "plan.json"]);
+    assert!(shown.contains("3 × t3a.xlarge give") && shown.contains(": it fits"), "{shown}");
     assert!(shown.contains("What it costs") && shown.contains("3 × t3a.xlarge + 3 × 100 GiB gp3"), "{shown}");
 }
 

@@ -181,12 +181,25 @@ fn a_pod_that_is_too_large_for_any_node_is_told_and_arm_nodes_stay_what_they_are
     let found = of(&plan(vec![nodes("t4g.large", 9), held("helm.a", vec![workload("big", "3", "1Gi", 1)])]));
     assert_eq!(
         (found.fits, found.because.as_slice()),
-        (Some(false), &["the largest pod fits on no node".to_owned()][..])
+        (Some(false), &["1 of its pods find no node with enough room left".to_owned()][..])
     );
     let book = Book::shipped();
     assert!(book.at("us-east-1").unwrap().instances[&found.cheapest.unwrap().instance].arm);
     let unknown = of(&plan(vec![nodes("x9.huge", 2), held("helm.a", vec![workload("a", "1", "1Gi", 1)])]));
     assert_eq!((unknown.fits, unknown.because.len()), (None, 1));
+}
+
+#[test]
+fn pods_that_do_not_fit_side_by_side_need_a_node_each_whatever_their_sum() {
+    let pods = || held("helm.a", vec![workload("half", "1100m", "1Gi", 10)]);
+    let on = |many| of(&plan(vec![nodes("t3a.large", many), pods()]));
+    let (nine, ten) = (on(9), on(10));
+    assert!(nine.with_buffer.fits(nine.given));
+    assert_eq!(
+        (nine.fits, nine.because[0].as_str()),
+        (Some(false), "1 of its pods find no node with enough room left")
+    );
+    assert_eq!(ten.fits, Some(true));
 }
 
 #[test]
