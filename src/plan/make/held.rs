@@ -100,6 +100,9 @@ fn makes_something(kind: &str) -> bool {
 
 /// What a live thing holds; `None` where that is not told.
 fn live(address: &Address, kind: &dyn Kind, observed: &Observed) -> Option<Held> {
+    if let Some(held) = &observed.held {
+        return Some((**held).clone());
+    }
     let as_wanted = Desired {
         inputs: observed.inputs.clone(),
         documents: observed.documents.clone(),

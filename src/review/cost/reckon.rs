@@ -104,10 +104,8 @@ impl Reckoner<'_> {
             "AWS::Logs::LogGroup" => self.simple("log_ingested", "logs"),
             "AWS::CloudWatch::Alarm" => self.simple("alarm", "alarm"),
             "AWS::CloudWatch::Dashboard" => self.simple("dashboard", "dashboard"),
-            "AWS::SSM::Parameter" => {
-                if self.property("Tier").is_string() && self.text("Tier") != Some("Standard") {
-                    self.unpriced("there is no price of parameters of this tier");
-                }
+            "AWS::SSM::Parameter" if self.property("Tier").is_string() && self.text("Tier") != Some("Standard") => {
+                self.unpriced("there is no price of parameters of this tier");
             }
             "AWS::DynamoDB::Table" if self.text("BillingMode") != Some("PAY_PER_REQUEST") => {
                 self.unpriced("there is no price of provisioned capacity");
