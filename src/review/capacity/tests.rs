@@ -84,6 +84,8 @@ fn the_platforms_table_sums_to_7_825_vcpu_and_15_7_gib_and_fits_on_its_nodes() {
 fn the_cheapest_nodes_hold_it_and_no_cheaper_ones_do() {
     let found = of(&plan(vec![nodes("t3a.xlarge", 3), table()]));
     let cheapest = found.cheapest.unwrap();
+    let Proposal { instance, nodes: many, monthly } = &cheapest;
+    assert_eq!((instance.as_str(), *many, monthly.to_string().as_str()), ("t3a.medium", 7, "$192.14"));
     let book = Book::shipped();
     let prices = book.at("us-east-1").unwrap();
     let again = of(&plan(vec![nodes(&cheapest.instance, cheapest.nodes), table()]));

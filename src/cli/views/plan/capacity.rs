@@ -32,7 +32,8 @@ pub(super) fn write(plan: &Plan, capacity: Option<Capacity>, page: &mut Page) {
         found.groups.iter().map(|group| format!("{} × {}", group.nodes, group.instance)).collect();
     let given = format!("{} give {}", groups.join(" + "), room(found.given));
     match found.fits {
-        Some(true) => page.prose("  ", &format!("{given}: it fits")),
+        Some(true) if found.unknown.is_empty() => page.prose("  ", &format!("{given}: it fits")),
+        Some(true) => page.prose("  ", &format!("{given}: what is known of it fits")),
         Some(false) => {
             page.prose("  ", &given);
             page.line(&format!("  {}", red(format!("it does not fit: {}", found.because.join("; ")))));
@@ -42,10 +43,11 @@ pub(super) fn write(plan: &Plan, capacity: Option<Capacity>, page: &mut Page) {
     if let Some(cheapest) = &found.cheapest {
         let is_so = found.groups.iter().map(|g| (&g.instance, g.nodes)).eq([(&cheapest.instance, cheapest.nodes)]);
         let words = format!("{} × {}, {} a month", cheapest.nodes, cheapest.instance, cheapest.monthly);
+        let what = if found.unknown.is_empty() { "it" } else { "what is known" };
         page.line(&dim(if is_so {
-            format!("  nothing cheaper would hold it: {words}")
+            format!("  nothing cheaper would hold {what}: {words}")
         } else {
-            format!("  the cheapest that would hold it: {words}")
+            format!("  the cheapest that would hold {what}: {words}")
         }));
     }
     if !found.unknown.is_empty() {
