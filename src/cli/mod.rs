@@ -19,6 +19,7 @@ mod made_of;
 mod notify;
 mod place;
 mod policies;
+mod prices;
 mod project;
 mod releases;
 mod run;

@@ -60,6 +60,7 @@ impl Kind for DataSource {
     async fn read(&self, context: &Context, identity: &Json, _desired: Option<&Desired>) -> Outcome<Option<Observed>> {
         let exports = (self.read)(context, identity).await?;
         Ok(exports.map(|exports| Observed {
+            held: None,
             identity: identity.clone(),
             inputs: Value::UNKNOWN,
             documents: BTreeMap::new(),

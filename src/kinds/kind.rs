@@ -63,6 +63,8 @@ pub struct Observed {
     pub condition: Option<Condition>,
     /// What the kind needs to undo a change of it (its former template, revision, object). May hold sensitive leaves.
     pub image: Value,
+    /// What it holds, where neither inputs nor documents tell that: what a release made.
+    pub held: Option<Box<crate::kinds::Held>>,
 }
 
 /// A condition of a live thing.
@@ -116,6 +118,8 @@ pub struct Preview {
     pub footprint: Option<Footprint>,
     /// The same of what stands there now, of one that is a colour.
     pub standing: Option<Footprint>,
+    /// What it holds now, and what it will hold, where only rendering it tells.
+    pub holdings: Option<crate::kinds::Holdings>,
 }
 
 /// Where something is written.
@@ -465,6 +469,7 @@ impl Observed {
     #[must_use]
     pub fn remembered(prior: &Prior, owner: Owner) -> Self {
         Self {
+            held: None,
             identity: prior.identity.clone(),
             inputs: prior.inputs.clone(),
             documents: BTreeMap::new(),

@@ -18,6 +18,7 @@ mod footprint;
 mod former;
 mod graft;
 mod helm;
+mod holding;
 mod images;
 mod kind;
 mod manifest;
@@ -41,6 +42,7 @@ pub use difference::{Comparison, Sides, keep_ignored, parse_path, put_at};
 pub use drain::{Drain, Drained, Found, Removed, appeared, drain, look as look_at_drain, lost_with, named};
 pub use footprint::{Clash, Footprint, Port};
 pub use former::{Former, Sealing};
+pub use holding::{Held, Holding, Holdings, of_objects as held_by_objects, of_template as held_by_template};
 pub use images::{Missing, NOT_KNOWN, Runs, named as object_named, of_objects as images_of_objects};
 pub use kind::{
     Ahead, Applied, BEING_DELETED, Cause, Change, ChildChange, Condition, ConditionEffect, Desired, Difference,

@@ -221,6 +221,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
             controls: facts.instance.evaluated.controls.clone(),
             rollout: None,
             after: Vec::new(),
+            holdings: crate::kinds::Holdings::default(),
         },
     })
 }

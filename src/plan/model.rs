@@ -4,7 +4,7 @@
 
 use crate::{
     base::{ActionWord, Address, Color, Diagnostic, Digest, Value},
-    kinds::{ChildChange, Condition, FieldChange, Undo},
+    kinds::{ChildChange, Condition, FieldChange, Holdings, Undo},
     lang::configuration::OnFailure,
     plan::{Judgement, connect::Connections},
     rollout::Spec,
@@ -272,6 +272,9 @@ pub struct Planned {
     /// Declarations it comes after.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub after: Vec<Address>,
+    /// What it holds that costs something or takes room, on both sides: what reviews reckon with.
+    #[serde(skip_serializing_if = "Holdings::is_empty", default)]
+    pub holdings: Holdings,
 }
 
 const fn null() -> Value {

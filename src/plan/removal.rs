@@ -163,6 +163,7 @@ pub fn planned(resource: &Resource, observed: Option<&Observed>, why: &Why, read
         controls: Vec::new(),
         rollout: None,
         after: Vec::new(),
+        holdings: crate::kinds::Holdings::default(),
     }
 }
 

@@ -1,5 +1,9 @@
 //! What a reviewer has to know of a plan, made from facts: how much each change may go wrong, and why. Nothing here changes what a plan does.
 
+pub mod capacity;
+pub mod cost;
 mod risk;
 
+pub use capacity::{Capacity, capacity};
+pub use cost::{Book, Cost, cost};
 pub use risk::{Rank, Reason, Risk, risks};

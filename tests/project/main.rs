@@ -20,6 +20,9 @@ mod cluster;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "starts the program")]
+mod cost;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod drift;

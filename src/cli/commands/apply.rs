@@ -11,7 +11,7 @@ use crate::{
         exit::Exit,
         images,
         loaded::{self, load_meant},
-        place, policies,
+        place, policies, prices,
         project::Project,
         running,
         stage::{self, Stage},
@@ -89,8 +89,9 @@ async fn apply_saved(saved: Saved, args: &Args, context: &Context) -> Result<Exi
     let loaded = loaded::from_saved(context, &saved).await?;
     let chosen = loaded.choose_as_saved(context, &saved).await?;
     let variables = variables::again(context, &loaded, &saved.content.variables)?;
+    let book = prices::read(&loaded.place.project)?;
     let stage = stage::set(context, loaded, chosen, variables).await?;
-    super::plan::show(&saved, context);
+    super::plan::show(&saved, &book, context);
     if !saved.content.has_changes() {
         return Ok(Exit::Done);
     }
@@ -145,8 +146,9 @@ pub(crate) async fn plan_and_apply_on(
 /// A plan that somebody agreed to; nothing where there is nothing to do.
 async fn prepare(stage: &Stage, request: &Request, consent: &Consent, context: &Context) -> Result<Option<Saved>> {
     place::no_open_run(&stage.subject.state)?;
+    let book = prices::read(&stage.loaded.place.project)?;
     let saved = stage::save(Box::pin(stage.make_judged(context, request)).await?)?;
-    super::plan::show(&saved, context);
+    super::plan::show(&saved, &book, context);
     let agreed = if saved.content.has_changes() {
         let held = policies::hold(&saved.content, saved.content.judgement.as_ref(), false, context);
         held.and_then(|()| consent::ask(&saved.content, consent, context)).map(|()| true)

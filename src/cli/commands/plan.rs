@@ -14,13 +14,14 @@ use crate::{
         images,
         loaded::load_meant,
         notify::{self, Happening, What},
-        place, policies,
+        place, policies, prices,
         stage::{self, Stage},
         style::bold,
         variables,
         views::{self, json},
     },
     plan::{self, Judgement, Mode, Request, Saved},
+    review::Book,
 };
 use serde_json::json;
 use std::{
@@ -124,12 +125,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         drift: !args.no_drift,
         ..Request::default()
     };
+    // What is wrong with them is told before anything is left in the world.
+    let book = prices::read(&stage.loaded.place.project)?;
     let saved = stage::save(Box::pin(stage.make_judged(context, &request)).await?)?;
     if args.out.is_none() {
         // Before anything is printed: whoever reads may go away in the middle.
         stage.discard(&saved.attachment, context).await;
     }
-    show(&saved, context);
+    show(&saved, &book, context);
     if let Some(file) = &args.out {
         let path = context.surroundings.folder.join(file);
         if let Err(error) = write(&path, &saved) {
@@ -168,11 +171,11 @@ pub(crate) async fn tell(saved: &Saved, what: What, stage: &Stage, context: &Con
 }
 
 /// Shows a plan: on screen, or as JSON.
-pub(crate) fn show(saved: &Saved, context: &Context) {
+pub(crate) fn show(saved: &Saved, book: &Book, context: &Context) {
     if context.terminal.json {
-        context.terminal.json_line(&json::of_plan(saved));
+        context.terminal.json_line(&json::of_plan(saved, book));
     } else {
-        context.terminal.data(&views::plan::render(&saved.content, context.terminal.width));
+        context.terminal.data(&views::plan::render(&saved.content, book, context.terminal.width));
     }
 }
 

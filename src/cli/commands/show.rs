@@ -9,11 +9,12 @@ use crate::{
         error::{Error, Result},
         exit::Exit,
         loaded::load,
-        releases,
+        prices, releases,
         style::dim,
     },
     plan::{self, Saved},
     promote::stored,
+    review::Book,
     state::release,
 };
 use std::path::Path;
@@ -39,16 +40,22 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
         return by_digest(&args.what, context).await;
     }
     let saved = read(&path)?;
-    shown(&saved, context);
+    shown(&saved, context)?;
     Ok(Exit::Done)
 }
 
-fn shown(saved: &Saved, context: &Context) {
-    super::plan::show(saved, context);
+fn shown(saved: &Saved, context: &Context) -> Result<()> {
+    // A plan's file can be looked at anywhere.
+    let book = match context.project() {
+        Ok(project) => prices::read(&project)?,
+        Err(_) => Book::shipped(),
+    };
+    super::plan::show(saved, &book, context);
     if !context.terminal.json {
         let made = saved.attachment.made.map(|at| format!(", made {at}")).unwrap_or_default();
         context.terminal.status(&dim(format!("{}{made} by terrace {}", saved.digest, saved.content.header.terrace)));
     }
+    Ok(())
 }
 
 /// A plan that waits in an environment, or a release.
@@ -66,7 +73,7 @@ async fn by_digest(word: &str, context: &Context) -> Result<Exit> {
     match (plans.as_slice(), is_release) {
         ([], true) => super::release::show(word, false, context).await,
         ([one], false) => {
-            shown(one, context);
+            shown(one, context)?;
             Ok(Exit::Done)
         }
         ([], false) => {

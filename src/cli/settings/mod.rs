@@ -1,5 +1,6 @@
 //! terrace.toml: the project's settings, typed. Whatever is unknown or wrong is a diagnostic with its place.
 
+mod cost;
 mod images;
 mod policy;
 mod state;
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) images: ImageSettings,
     /// `[[signatures.images]]`: whose signature images of which repositories must have.
     pub(crate) signed_images: Vec<SignedImages>,
+    /// `[cost] prices`: a price file of the project, with its place.
+    pub(crate) prices: Option<(String, Span)>,
     /// `[policy]`.
     pub(crate) policy: PolicySettings,
     /// `[environment.NAME.state]`, by environment.
@@ -155,6 +158,7 @@ impl Reader {
             "sandbox",
             "mirror",
             "helm",
+            "cost",
             "environment",
             "images",
             "people",
@@ -188,6 +192,7 @@ impl Reader {
                 "people" => settings.people = self.people(value),
                 "policy" => settings.policy = self.policy(value),
                 "images" => settings.images = self.images(value),
+                "cost" => settings.prices = self.cost(value),
                 "signatures" => self.signatures(value, &mut settings),
                 name @ ("helm" | "terraform" | "tofu") => {
                     settings.programs.extend(self.program(value, name).map(|path| (name.to_owned(), path)));

@@ -4,6 +4,7 @@ use crate::{
     base::{Event, Events},
     cli::terminal::Terminal,
     plan::{Plan, Saved},
+    review::{self, Book},
 };
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -37,15 +38,15 @@ fn in_seconds(value: Json) -> Json {
     }
 }
 
-/// A plan in its envelope: the content as it is digested, its digest, and the counts.
-pub(crate) fn of_plan(saved: &Saved) -> Json {
-    envelope(&saved.content, Some(saved.digest.as_str()))
+/// A plan in its envelope: the content as it is digested, its digest, the counts, and what it costs by these prices.
+pub(crate) fn of_plan(saved: &Saved, book: &Book) -> Json {
+    envelope(&saved.content, Some(saved.digest.as_str()), book)
 }
 
-fn envelope(plan: &Plan, digest: Option<&str>) -> Json {
+fn envelope(plan: &Plan, digest: Option<&str>, book: &Book) -> Json {
     json!({
         "format": FORMAT, "type": "plan", "digest": digest, "has_changes": plan.has_changes(),
-        "counts": plan.counts(None), "plan": plan,
+        "counts": plan.counts(None), "cost": review::cost(plan, book), "capacity": review::capacity(plan, book), "plan": plan,
     })
 }
 

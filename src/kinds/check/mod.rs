@@ -65,6 +65,7 @@ impl Kind for CheckKind {
         let measured = probe(context, asked).await?;
         let exports = Value::object([("passed", Value::from(measured.passed())), ("said", measured.said.into())]);
         Ok(Some(Observed {
+            held: None,
             identity: identity.clone(),
             inputs: Value::UNKNOWN,
             documents: BTreeMap::new(),

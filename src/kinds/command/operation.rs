@@ -142,6 +142,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     let inputs = known.unwrap_or(&remembered);
     let id = identity["id"].clone();
     let observed = |exports: Value| Observed {
+        held: None,
         identity: identity.clone(),
         inputs: Value::UNKNOWN,
         documents: BTreeMap::new(),

@@ -84,6 +84,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         addon.tags
     ]));
     Ok(Some(Observed {
+        held: None,
         identity: full_identity(&addon, identity),
         inputs: Value::object(inputs),
         documents: BTreeMap::new(),

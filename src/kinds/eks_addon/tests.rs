@@ -26,6 +26,7 @@ fn prepare(inputs: &Json) -> Result<Desired, Diagnostics> {
 
 fn observed(version: &str, configuration: &Json) -> Observed {
     Observed {
+        held: None,
         identity: json!({ "cluster": "c", "addon": "coredns" }),
         inputs: Value::from_json(&json!({
             "cluster": "c", "addon": "coredns", "version": version, "tags": {}, "configuration": configuration,

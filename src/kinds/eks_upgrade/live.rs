@@ -58,6 +58,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     let exports =
         Value::object([("version", shown.clone()), ("revertible_until", until.map_or(Value::NULL, Value::from))]);
     Ok(Some(Observed {
+        held: None,
         identity: full,
         inputs: Value::UNKNOWN,
         documents: BTreeMap::new(),

@@ -3,7 +3,7 @@
 use crate::{
     base::{Digest, Value, yaml},
     kinds::{
-        Condition, ConditionEffect, Context, Desired, Observed,
+        Condition, ConditionEffect, Context, Desired, Held, Observed, held_by_objects,
         helm::{deployed::Deployed, operation::pending_words},
     },
     world::{Outcome, Release},
@@ -52,19 +52,21 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
         ("version", base.version.as_str().into()),
         ("values", given.get("values").cloned().unwrap_or(Value::NULL)),
     ]);
-    let (drifted, objects) = match &deployed {
+    let (drifted, objects, held) = match &deployed {
         Some(release) if !newest.is_pending() => {
             let deployed = Deployed::read(context, release).await?;
-            let seen = (deployed.drifted(), deployed.parts());
+            let held = Held::of(held_by_objects(deployed.last.values()));
+            let seen = (deployed.drifted(), deployed.parts(), Some(Box::new(held)));
             context.seen.keep(deployed);
             seen
         }
-        _ => (Vec::new(), Vec::new()),
+        _ => (Vec::new(), Vec::new(), None),
     };
     // Values may hold secrets, and none of them changes without a new revision.
     let marks = json!([newest.revision, newest.status, newest.version, newest.labels, drifted]);
     let fingerprint = Digest::of_value(&marks);
     Ok(Some(Observed {
+        held,
         identity: json!({ "namespace": newest.namespace, "name": newest.name }),
         inputs,
         documents: BTreeMap::new(),

@@ -3,7 +3,7 @@
 use crate::{
     base::{ActionWord, Diagnostic, Path, Value},
     kinds::{
-        ChildChange, Context, Desired, Footprint, Observed, Preview, REVERT_FIELDS,
+        ChildChange, Context, Desired, Footprint, Held, Holdings, Observed, Preview, REVERT_FIELDS, held_by_objects,
         helm::{
             deployed::{Deployed, placed_all},
             desired::{chart_of, flag, is_made_by, request_of},
@@ -92,7 +92,18 @@ pub(super) async fn preview(
         three_ways(reference, &ways)
     }));
     let footprint = Some(footprint);
-    Ok(Some(Preview { children, facts, exports: Some(exports), remarks, footprint, standing, ..Preview::default() }))
+    let held = |objects: &BTreeMap<ObjectRef, Json>| Held::of(held_by_objects(objects.values()));
+    let holdings = Some(Holdings::new(held(&last), held(&next)));
+    Ok(Some(Preview {
+        children,
+        facts,
+        exports: Some(exports),
+        remarks,
+        footprint,
+        standing,
+        holdings,
+        ..Preview::default()
+    }))
 }
 
 /// Says which types of objects the cluster does not have, and the chart's own definitions do not bring.

@@ -119,6 +119,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     let whose = worst.or_else(|| owners.first()).cloned().unwrap_or(Owner::Nobody);
     let contents: BTreeMap<String, Json> = there.iter().map(|(r, object)| (r.to_string(), content(object))).collect();
     let observed = Observed {
+        held: None,
         identity: json!({ "objects": there.keys().collect::<Vec<_>>() }),
         inputs: Value::object([("objects", values)]),
         documents: BTreeMap::new(),

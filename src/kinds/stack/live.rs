@@ -121,6 +121,7 @@ pub(super) fn observed(stack: &Stack, text: &str, owner: Owner) -> Observed {
         ("updated", stack.updated.map_or(Value::NULL, |moment| Value::from(moment.to_string()))),
     ]);
     Observed {
+        held: None,
         identity: identity(stack),
         inputs: Value::object(inputs),
         // As it was planned, whatever bucket it was read from.

@@ -190,6 +190,7 @@ proptest! {
             return Ok(());
         };
         let observed = Observed {
+            held: None,
             identity: json!({ "name": "platform-dev-queue", "id": "arn:aws:cloudformation:r:1:stack/platform-dev-queue/u" }),
             inputs: former.inputs.clone(),
             documents: former.documents.clone(),

@@ -67,6 +67,7 @@ pub(super) async fn read(context: &Context, identity: &Json, desired: Option<&De
     let mut identity = desired.and_then(|d| d.identity.clone()).unwrap_or_else(|| identity.clone());
     note_state(&mut identity, &state);
     Ok(Some(Observed {
+        held: None,
         inputs: told(&identity),
         documents: BTreeMap::new(),
         exports: match desired {

@@ -179,6 +179,7 @@ fn what_is_given_as_a_secret_is_one_wherever_the_root_puts_it() {
 
 fn observed() -> Observed {
     Observed {
+        held: None,
         identity: json!({}),
         inputs: Value::object([("inputs", Value::UNKNOWN)]),
         documents: BTreeMap::new(),

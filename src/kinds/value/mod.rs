@@ -56,6 +56,7 @@ impl Kind for ValueKind {
     /// Says what the identity says; inputs and output are what state remembers.
     async fn read(&self, _context: &Context, identity: &Json, _desired: Option<&Desired>) -> Outcome<Option<Observed>> {
         Ok(Some(Observed {
+            held: None,
             identity: identity.clone(),
             inputs: Value::UNKNOWN,
             documents: BTreeMap::new(),

@@ -20,6 +20,7 @@ impl Maker<'_> {
         }
         let outputs = self.outputs()?;
         self.order();
+        self.write_held();
         for node in &mut self.nodes {
             let declaration = Declaration::from(&node.address);
             let before = self.subject.graph.prerequisites(&declaration);

@@ -111,6 +111,7 @@ impl<'s> Maker<'s> {
             Ok(look) => {
                 let read = !self.request.offline;
                 let place = connect::elsewhere(self.subject, &remembered_connections(self.subject, resource));
+                self.held.goes(address, look.observed.as_ref());
                 let mut planned = removal::planned(resource, look.observed.as_ref(), why, read);
                 if let Some(condition) = planned.condition.as_ref().filter(|c| c.word.starts_with(BEING_DELETED)) {
                     let summary = format!("{address} is being deleted already, and does not go");

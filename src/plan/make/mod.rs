@@ -9,6 +9,7 @@ mod drift;
 mod finish;
 
 mod gone;
+mod held;
 mod import;
 mod later;
 mod modules;
@@ -180,6 +181,8 @@ struct Maker<'s> {
     more: Vec<(Id, Address)>,
     /// Clusters that could not be asked.
     silent: silent::Silent,
+    /// What things hold on both sides, for reviews.
+    held: held::Books,
     slots: Arc<Semaphore>,
 }
 
@@ -252,6 +255,7 @@ impl<'s> Maker<'s> {
             debts: Vec::new(),
             more: Vec::new(),
             silent: silent::Silent::new(),
+            held: held::Books::default(),
             slots: Arc::new(Semaphore::new(request.parallelism.max(1))),
         })
     }
@@ -304,6 +308,9 @@ impl<'s> Maker<'s> {
         self.undeclared_imports();
         self.unmet_needs();
         self.missing_backends().await;
+        if !self.problems.has_errors() {
+            self.render_held().await;
+        }
         if self.request.mode == Mode::Normal {
             self.removals().await;
         }
@@ -389,6 +396,9 @@ impl<'s> Maker<'s> {
                     self.problems.extend(problems);
                     return None;
                 }
+                if let Some(kind) = kind(address.kind()) {
+                    self.held.waits(address, kind, &desired, self.state.resources.contains_key(address));
+                }
                 self.defer(address, reason, waits_for, &evaluated.inputs, evaluated.controls.clone());
                 None
             }
@@ -415,6 +425,7 @@ impl<'s> Maker<'s> {
                     let reason = DeferReason::Identity;
                     if instance.kind.reads(&Json::Null) {
                         let inputs = instance.desired.inputs.clone();
+                        self.held.waits(address, instance.kind, &instance.desired, false);
                         self.defer(address, reason, waits_for, &inputs, instance.evaluated.controls.clone());
                         return None;
                     }
@@ -567,5 +578,6 @@ pub(in crate::plan) fn blank(address: &Address, phase: Arc<str>, action: ActionW
         controls: Vec::new(),
         rollout: None,
         after: Vec::new(),
+        holdings: crate::kinds::Holdings::default(),
     }
 }

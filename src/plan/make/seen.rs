@@ -69,6 +69,8 @@ impl Maker<'_> {
             |written: &WrittenAt| written.span.clone().or_else(|| instance.evaluated.place(&written.path).cloned());
         self.needs.note(address, &resource.span, cluster, look.preview.as_ref(), &place);
         let decided = decide::decide(&facts);
+        let preview = look.preview.as_ref();
+        self.held.seen(address, instance.kind, &instance.desired, look.observed.as_ref(), preview);
         let clashes = self.clashes(instance, look.preview.as_ref(), beside);
         // What was left in the world is known before anything is refused, so that a refusal takes it away.
         if let Some(attachment) = look.preview.and_then(|p| p.attachment) {
@@ -138,6 +140,8 @@ impl Maker<'_> {
         {
             let reason = DeferReason::AbsentPrerequisite { what: failure.message.clone() };
             let controls = instance.evaluated.controls.clone();
+            let is_there = self.state.resources.contains_key(address);
+            self.held.waits(address, instance.kind, &instance.desired, is_there);
             return self.defer(address, reason, vec![pending], &instance.desired.inputs, controls);
         }
         self.unread(address, instance.connections.cluster.as_ref(), failure);

@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
     let stage = stage::set(context, loaded, chosen, variables).await?;
     if let Some(addresses) = &args.revert {
-        return revert(addresses.clone(), &args.consent, stage, context).await;
+        return Box::pin(revert(addresses.clone(), &args.consent, stage, context)).await;
     }
     if !args.accept.is_empty() {
         return accept::run(&args.accept, args.consent.reason.as_deref(), &stage, context).await;

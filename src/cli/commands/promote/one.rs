@@ -13,7 +13,7 @@ use crate::{
         exit::Exit,
         images,
         notify::What,
-        place, policies, releases,
+        place, policies, prices, releases,
         stage::{self, Stage},
         style::{bold, clean, red},
         variables,
@@ -198,12 +198,13 @@ impl Job<'_> {
             Box::pin(policies::hold_again(&self.stage, &saved.content, way_back, context)).await?;
             return self.approved(saved, context).await.map(|saved| saved.map(|saved| (saved, true)));
         }
+        let book = prices::read(&self.stage.loaded.place.project)?;
         let mut saved = stage::save(Box::pin(self.stage.make_judged(context, &Request::default())).await?)?;
         saved.attachment.author = Some(self.by.clone());
         if self.warrant.passage.rollback {
             warned(&saved, context);
         }
-        commands::plan::show(&saved, context);
+        commands::plan::show(&saved, &book, context);
         let judgement = saved.content.judgement.as_ref().filter(|_| saved.content.has_changes());
         if let Err(error) = policies::hold(&saved.content, judgement, self.warrant.passage.rollback, context) {
             self.stage.discard(&saved.attachment, context).await;
@@ -257,7 +258,7 @@ impl Job<'_> {
                 moved = plan::spent(subject, &saved.attachment, request.parallelism).await;
             }
             if moved.is_empty() {
-                commands::plan::show(&saved, context);
+                commands::plan::show(&saved, &prices::read(&self.stage.loaded.place.project)?, context);
                 return Ok(Some(saved));
             }
             let why: Vec<String> = moved.iter().map(ToString::to_string).collect();

@@ -2,6 +2,8 @@
 //!
 //! The JSON form is the plan itself in an envelope, see `json.rs`.
 
+mod capacity;
+mod cost;
 mod drift;
 mod field;
 mod fold;
@@ -18,14 +20,17 @@ use crate::{
     base::{Diagnostics, SourceMap},
     cli::style::{bold, clean, dim, red, wrap, yellow},
     plan::{Mode, Moment, Plan, Planned, SourceText},
+    review::{self, Book},
 };
 
 /// The text of a plan, with colours.
-pub(crate) fn render(plan: &Plan, width: usize) -> String {
+pub(crate) fn render(plan: &Plan, book: &Book, width: usize) -> String {
     let mut page = Page { text: String::new(), width };
     header(plan, &mut page);
     risk::write(plan, &mut page);
     policy::write(plan, &mut page);
+    cost::write(plan, &review::cost(plan, book), &mut page);
+    capacity::write(plan, review::capacity(plan, book), &mut page);
     phases(plan, &mut page);
     removals(plan, &mut page);
     rollout::debts(plan, &mut page);

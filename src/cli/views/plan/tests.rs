@@ -3,16 +3,17 @@
 use super::render;
 use crate::{
     base::{ActionWord, Address, Data, Diagnostic, Digest, Value},
-    kinds::{Cause, FieldChange, Undo},
+    kinds::{Cause, FieldChange, Held, Holding, Holdings, Undo},
     plan::{
         DeferReason, Deferral, Drift, Moment, OutputChange, Plan, Planned,
         testing::{child, field, node, plan},
     },
+    review::Book,
 };
 use serde_json::json;
 
 fn text(plan: &Plan) -> String {
-    anstream::adapter::strip_str(&render(plan, 100)).to_string()
+    anstream::adapter::strip_str(&render(plan, &Book::shipped(), 100)).to_string()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "shortens the calls below")]
@@ -177,11 +178,80 @@ fn no_changes_is_said_in_a_line() {
 }
 
 #[test]
+fn what_it_costs_is_said_with_what_moves_that_most_and_what_has_no_price() {
+    let part = |name: &str, kind: &str, properties| Holding {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        properties,
+        retained: false,
+    };
+    let nodes = |size: u64| {
+        let properties =
+            json!({"InstanceTypes": ["t3a.xlarge"], "DiskSize": 100, "ScalingConfig": {"DesiredSize": size}});
+        part("Nodes", "AWS::EKS::Nodegroup", properties)
+    };
+    let gateway = |name: &str| part(name, "AWS::EC2::NatGateway", json!(null));
+    let logs = |name: &str| part(name, "AWS::Logs::LogGroup", json!(null));
+    let holdings = |before, after| Holdings::new(Held::of(before), Held::of(after));
+    let cluster = Planned {
+        holdings: holdings(vec![nodes(3)], vec![nodes(5), logs("Logs"), part("Odd", "AWS::Odd::Thing", json!(null))]),
+        ..node("stack.cluster", "cluster", ActionWord::Update)
+    };
+    let network = Planned {
+        holdings: holdings(
+            vec![gateway("A"), gateway("B"), gateway("C")],
+            vec![
+                gateway("A"),
+                part("Key", "AWS::KMS::Key", json!(null)),
+                part("Files", "AWS::S3::Bucket", json!(null)),
+            ],
+        ),
+        ..node("stack.network", "foundation", ActionWord::Update)
+    };
+    let chart = Planned {
+        holdings: Holdings::new(Held::default(), Held::unknown("its chart could not be rendered")),
+        ..node("helm.web", "services", ActionWord::Create)
+    };
+    insta::assert_snapshot!(text(&plan(vec![network, cluster, chart])));
+}
+
+#[test]
+fn what_it_needs_is_held_against_its_nodes() {
+    let part = |kind: &str, name: &str, properties| Holding {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        properties,
+        retained: false,
+    };
+    let holds = |address: &str, parts| Planned {
+        holdings: Holdings::new(Held::default(), Held::of(parts)),
+        ..node(address, "cluster", ActionWord::Create)
+    };
+    let cluster = |nodes: u64| {
+        let properties = json!({"InstanceTypes": ["t3a.xlarge"], "ScalingConfig": {"DesiredSize": nodes}});
+        holds("stack.cluster", vec![part("AWS::EKS::Nodegroup", "Nodes", properties)])
+    };
+    let chart = || {
+        let asks = |cpu: &str| json!({"containers": [{"cpu": cpu, "memory": "1Gi"}], "namespace": "a", "replicas": 4});
+        let silent = json!({"containers": [{"cpu": null, "memory": null}], "namespace": "a"});
+        let parts =
+            vec![part("Deployment", "Deployment a/web", asks("1500m")), part("Deployment", "Deployment a/odd", silent)];
+        holds("helm.web", parts)
+    };
+    let needs = |nodes: u64| {
+        let all = text(&plan(vec![cluster(nodes), chart()]));
+        let begin = all.find("What it needs").unwrap();
+        all[begin..].split("\n\n").next().unwrap().to_owned()
+    };
+    insta::assert_snapshot!([needs(3), needs(1)].join("\n\n"));
+}
+
+#[test]
 fn hostile_names_and_values_cannot_steer_the_terminal() {
     let mut evil = node("value.x[\"\u{1b}[2J\"]", "services", ActionWord::Create);
     evil.fields = vec![field("input", None, some("\u{1b}]0;owned\u{7}"))];
     evil.reasons = vec!["\u{1b}[31mred".to_owned()];
-    assert!(!render(&plan(vec![evil]), 100).contains("\u{1b}[2J"));
+    assert!(!render(&plan(vec![evil]), &Book::shipped(), 100).contains("\u{1b}[2J"));
     let shown = text(&plan(vec![node("value.y", "services", ActionWord::Create)]));
     assert!(!shown.contains('\u{1b}'));
 }
@@ -194,7 +264,7 @@ fn a_narrow_page_loses_nothing() {
         some("registry.example.com/team/app:1.0.0"),
         some("registry.example.com/team/app:1.0.1"),
     )];
-    let narrow = anstream::adapter::strip_str(&render(&plan(vec![helm]), 44)).to_string();
+    let narrow = anstream::adapter::strip_str(&render(&plan(vec![helm]), &Book::shipped(), 44)).to_string();
     assert!(
         narrow.contains("app:1.0.0\"") && narrow.contains("-> \"registry.example.com/team/app:1.0.1\""),
         "{narrow}"

@@ -89,6 +89,7 @@ fn observed(rule: &ListenerRule, identity: &Json, desired: Option<&Desired>, own
     let conditions = |conditions: &BTreeMap<String, Vec<String>>| Value::from_json(&json!(conditions));
     let side = |side: &str| known(side).into_iter().find(|arn| there(arn)).map_or(Value::NULL, Value::from);
     Observed {
+        held: None,
         identity: full_identity(rule, identity),
         inputs: Value::object([("alb", Value::object(block))]),
         documents: BTreeMap::new(),

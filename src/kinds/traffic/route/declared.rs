@@ -59,6 +59,7 @@ pub(in crate::kinds::traffic) async fn read(context: &Context, told: &Json) -> O
     let annotations = &object["metadata"]["annotations"];
     let going = !object["metadata"]["deletionTimestamp"].is_null();
     Ok(Some(Observed {
+        held: None,
         identity: identity(&reference),
         inputs: Value::from_json(&seen),
         documents: BTreeMap::new(),

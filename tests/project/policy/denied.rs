@@ -1,0 +1,111 @@
+//! What rules deny: at plan and at apply, of the folder and of a release, and what two people let pass.
+
+use crate::{cli::Project, support::project::Said};
+use serde_json::Value as Json;
+
+fn run(project: &Project, words: &[&str]) -> Said {
+    Said::of(&project.command(words).output().unwrap())
+}
+
+/// A project with a pack that wants a name for each topic, and a topic without one.
+fn denied_project() -> Project {
+    let project = Project::bare();
+    project.write("terrace.toml", DENIED);
+    project.write("plans/x/plan.hcl", "plan \"x\" {}\n\nenvironment \"dev\" {\n  sandbox {}\n}\n\nstack \"topics\" {\n  template = \"${path.root}/t.yaml\"\n}\n");
+    project.write("plans/x/t.yaml", "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n");
+    project.write("policies/own/pack.toml", NAMED_PACK);
+    project.write("policies/own/named.guard", NAMED_RULE);
+    project
+}
+
+const DENIED: &str =
+    "name = \"x\"\n[policy.plan.x]\npacks = [\"policies/own\"]\n[people]\nann = [\"ann\"]\nbob = [\"bob\"]\n";
+const NAMED_PACK: &str = "name = \"own\"\nversion = \"1.0.0\"\ndescription = \"what we agreed on\"\n[[rule]]\nname = \"topics_named\"\nseverity = \"deny\"\ncontrols = [\"CM-8\"]\non = \"template\"\nwhy = \"nobody finds it\"\ninstead = \"TopicName: TEAM-PURPOSE\"\n";
+const NAMED_RULE: &str = "let topics = Resources.*[ Type == 'AWS::SNS::Topic' ]\nrule topics_named when %topics !empty {\n  %topics.Properties.TopicName exists <<the topic has no name>>\n}\n";
+
+#[test]
+fn what_a_rule_denies_is_shown_saved_and_not_applied() {
+    let project = denied_project();
+    let said = run(&project, &["plan", "x", "--out", "denied.plan"]);
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(said.out.contains("Policy  1 denied") && said.out.contains("the topic has no name"), "{}", said.out);
+    assert!(said.err.contains("error[policy_denied]: topics_named: stack.topics Topic"), "{}", said.err);
+    assert!(said.err.contains("TopicName: TEAM-PURPOSE"), "{}", said.err);
+    let json = run(&project, &["plan", "x", "--json"]);
+    let plan: Vec<Json> = json.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let plan = plan.iter().find(|line| line["type"] == "plan").unwrap();
+    assert_eq!(plan["plan"]["judgement"]["findings"][0]["rule"], "topics_named");
+    assert_eq!(plan["plan"]["judgement"]["packs"][0]["pack"], "own");
+    for words in [["apply", "x", "--auto-approve"].as_slice(), &["apply", "denied.plan", "--auto-approve"]] {
+        let said = run(&project, words);
+        assert_eq!(said.code, Some(3), "{said:?}");
+        assert!(!said.err.contains("Done"), "{}", said.err);
+    }
+    assert!(!run(&project, &["state", "list", "x"]).out.contains("stack.topics"), "nothing was done");
+
+    // A plan that was saved while nobody asked rules is judged by those that are there when it is applied.
+    project.write("terrace.toml", "name = \"x\"\n");
+    project.stdout(&["plan", "x", "--out", "free.plan"], 0);
+    project.write("terrace.toml", DENIED);
+    assert_eq!(run(&project, &["apply", "free.plan", "--auto-approve"]).code, Some(3));
+    // To mend it is enough.
+    project
+        .write("plans/x/t.yaml", "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties: { TopicName: a }\n");
+    project.stdout(&["apply", "x", "--auto-approve"], 0);
+}
+
+#[test]
+fn two_people_let_something_pass_for_a_time() {
+    let project = denied_project();
+    let as_ =
+        |who: &str, words: &[&str]| Said::of(&project.command(words).env("TERRACE_IDENTITY", who).output().unwrap());
+    let asked = as_("ann", &["policy", "waive", "topics_namd", "--until", "2999-01-01", "--reason", "x"]); // spellchecker:disable-line
+    assert!(asked.code == Some(64) && asked.err.contains("did you mean `topics_named`?"), "{asked:?}");
+    let over = as_("ann", &["policy", "waive", "topics_named", "--until", "2001-01-01", "--reason", "x"]);
+    assert!(over.code == Some(64) && over.err.contains("is over"), "{over:?}");
+    let words = ["policy", "waive", "topics_named", "--address", "stack.topics", "--until", "2999-01-01", "--reason"];
+    let words: Vec<&str> = words.into_iter().chain(["the new one comes in June", "--json"]).collect();
+    let asked: Json = serde_json::from_str(as_("ann", &words).out.trim()).unwrap();
+    let name = asked["name"].as_str().unwrap();
+
+    // It counts for nobody before somebody else agrees.
+    let said = as_("ann", &["apply", "x", "--auto-approve"]);
+    assert!(said.code == Some(3) && said.err.contains(&format!("terrace approve --waiver {name}")), "{said:?}");
+    assert_eq!(as_("ann", &["approve", "--waiver", name]).code, Some(4));
+    assert_eq!(as_("bob", &["approve", "--waiver", name]).code, Some(0));
+    let said = as_("ann", &["apply", "x", "--auto-approve"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.out.contains("0 denied, 0 warnings, 1 waived") && said.out.contains("agreed to by bob"),
+        "{}",
+        said.out
+    );
+    let listed = as_("ann", &["policy", "waivers"]).out;
+    assert!(listed.contains("counts") && listed.contains("the new one comes in June"), "{listed}");
+
+    // What is over denies again, and so does what is lifted.
+    project.stdout(&["sandbox", "advance", "9000000h"], 0);
+    let said = as_("ann", &["plan", "x"]);
+    assert!(said.code == Some(3) && said.err.contains("ended on 2999-01-01"), "{said:?}");
+    assert_eq!(as_("bob", &["approve", "--waiver", name]).code, Some(4));
+    assert_eq!(as_("bob", &["policy", "waive", name, "--lift", "--reason", "done"]).code, Some(0));
+    assert!(as_("ann", &["policy", "waivers"]).err.contains("no rule is waived"));
+    let trail = as_("ann", &["audit", "log", "x", "--json"]).out;
+    assert_eq!(trail.matches("\"deed\":\"waiver\"").count(), 3, "{trail}");
+}
+
+#[test]
+fn a_release_is_judged_by_the_rules_that_it_brought_along() {
+    let project = denied_project();
+    project.write("terrace.toml", &format!("{DENIED}[policy.severity]\ntopics_named = \"warn\"\n"));
+    let release = project.stdout(&["release", "create", "x", "--quiet"], 0);
+    let list = project.stdout(&["release", "show", release.trim(), "--list"], 0);
+    assert!(list.contains("\"packs\":[\"policies/own\"]") && list.contains("named.guard"), "{list}");
+    // The folder gives its rules up; the release does not.
+    project.write("terrace.toml", "name = \"x\"\n");
+    std::fs::remove_dir_all(project.path().join("policies")).unwrap();
+    let said = run(&project, &["promote", release.trim(), "--to", "dev", "--auto-approve"]);
+    assert!(said.code == Some(3) && said.err.contains("topics_named"), "{said:?}");
+    assert_eq!(run(&project, &["plan", "x", "--release", release.trim()]).code, Some(3));
+    assert_eq!(run(&project, &["plan", "x"]).code, Some(0), "the folder has no rules any more");
+}
