@@ -6,13 +6,16 @@
 //! Source: the OCI image specification, "Guidelines for Artifact Usage".
 
 use crate::{
-    base::{Digest, canonical_json},
+    base::{Digest, canonical_json, few},
     state::{Bundle, MAKING_FORMAT, Making, Signature, release},
     world::{Class, Failure, MANIFEST, Outcome, Registry},
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value as Json, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the artifact is.
 const RELEASE: &str = "application/vnd.terrace.release.v1+json";
@@ -32,6 +35,8 @@ const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
 const AT_ONCE: usize = 8;
 /// How many layers a manifest may have: more than any plan has files.
 const MOST: usize = 20_000;
+/// How many a sentence lists.
+const NAMED: usize = 5;
 
 /// A release as it was pulled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,7 +230,16 @@ pub async fn pull(registry: &dyn Registry, reference: &str) -> Outcome<Pulled> {
     wanted.sort();
     wanted.dedup();
     if !contents.iter().map(|(_, digest)| digest).eq(wanted.iter().copied()) {
-        return Err(wrong(registry, "it was altered: its parts are not those of its list".to_owned()));
+        let there: BTreeSet<&Digest> = contents.iter().map(|(_, digest)| digest).collect();
+        let missing: Vec<&str> =
+            release.files.iter().filter(|(_, digest)| !there.contains(digest)).map(|(path, _)| path.as_str()).collect();
+        let foreign: Vec<&str> =
+            there.iter().filter(|digest| wanted.binary_search(*digest).is_err()).map(|digest| digest.short()).collect();
+        let told = |word: &str, all: &[&str]| {
+            if all.is_empty() { String::new() } else { format!("; {word}: {}", few(all, NAMED)) }
+        };
+        let (missing, foreign) = (told("it lacks", &missing), told("it has besides", &foreign));
+        return Err(wrong(registry, format!("it was altered: its parts are not those of its list{missing}{foreign}")));
     }
     let paths: BTreeMap<&Digest, &String> = release.files.iter().map(|(path, digest)| (digest, path)).collect();
     let contents: BTreeMap<Digest, Arc<[u8]>> = futures::stream::iter(wanted)

@@ -243,22 +243,43 @@ fn altered(digest: &Digest, why: impl Into<String>) -> Failure {
     Failure::new(Class::Invalid, "read release", digest.short(), why)
 }
 
-/// Stores a release. One that is there already is the same; only who made it is added.
+/// What a store does not have as it was put there, and what mends that.
+fn damaged(digest: &Digest, why: impl Into<String>) -> Failure {
+    altered(digest, why).hint(
+        "terrace release create in the files that it was made of, or terrace release pull, puts back what was altered",
+    )
+}
+
+/// Puts an object whose content its name is the digest of; true where another content stood there.
+async fn put_back(ledger: &dyn Ledger, name: &str, content: &[u8]) -> Outcome<bool> {
+    if ledger.put_new(name, content).await? || ledger.get(name).await?.is_some_and(|there| there == content) {
+        return Ok(false);
+    }
+    ledger.put(name, content).await?;
+    Ok(true)
+}
+
+/// Stores a release. One that is there already is the same; only who made it is added, and what was altered of it is put back. Tells
+/// its name, and how many of its objects were put back.
 ///
 /// # Errors
 /// A storage that fails.
-pub async fn store(ledger: &dyn Ledger, entropy: &dyn Entropy, bundle: &Bundle, making: &Making) -> Outcome<Digest> {
-    use futures::TryStreamExt as _;
+pub async fn store(
+    ledger: &dyn Ledger,
+    entropy: &dyn Entropy,
+    bundle: &Bundle,
+    making: &Making,
+) -> Outcome<(Digest, usize)> {
+    use futures::{StreamExt as _, TryStreamExt as _};
     let defect = |e: serde_json::Error| Failure::new(Class::Local, "store release", "", e.to_string());
     let digest = bundle.release.digest().map_err(defect)?;
     // Contents first, the list last: what is listed is there.
-    futures::stream::iter(bundle.contents.iter().map(Ok))
-        .try_for_each_concurrent(AT_ONCE, |(digest, content)| async move {
-            ledger.put_new(&content_name(digest), content).await.map(drop)
-        })
-        .await?;
+    let putting = bundle.contents.iter().map(|(digest, content)| async move {
+        put_back(ledger, &content_name(digest), content).await.map(usize::from)
+    });
+    let put: Vec<usize> = futures::stream::iter(putting).buffer_unordered(AT_ONCE).try_collect().await?;
     let list = crate::base::canonical_json(&bundle.release).map_err(defect)?;
-    ledger.put_new(&list_name(&digest), &list).await?;
+    let put = put.iter().sum::<usize>() + usize::from(put_back(ledger, &list_name(&digest), &list).await?);
     let content = serde_json::to_vec(making).map_err(defect)?;
     loop {
         let name = format!("{}{:08x}.json", makings_of(&digest), entropy.next() >> 32);
@@ -267,7 +288,7 @@ pub async fn store(ledger: &dyn Ledger, entropy: &dyn Entropy, bundle: &Bundle, 
         }
     }
     mark(ledger, &bundle.release.plan, &digest, making.at).await?;
-    Ok(digest)
+    Ok((digest, put))
 }
 
 /// Adds somebody who made it elsewhere; one that is known is not added again.
@@ -420,7 +441,7 @@ pub async fn releases(ledger: &dyn Ledger) -> Outcome<Vec<StoredRelease>> {
 }
 
 async fn list(ledger: &dyn Ledger, digest: &Digest) -> Outcome<Release> {
-    let content = ledger.get(&list_name(digest)).await?.ok_or_else(|| altered(digest, "it is not in the store"))?;
+    let content = ledger.get(&list_name(digest)).await?.ok_or_else(|| damaged(digest, "it is not in the store"))?;
     read_list(digest, &content)
 }
 
@@ -430,7 +451,7 @@ async fn list(ledger: &dyn Ledger, digest: &Digest) -> Outcome<Release> {
 /// Bytes of another digest, or of a format that this build does not read.
 pub fn read_list(digest: &Digest, content: &[u8]) -> Outcome<Release> {
     if Digest::of(content) != *digest {
-        return Err(altered(digest, "it was altered: its list does not have the digest that it is named by"));
+        return Err(damaged(digest, "it was altered: its list does not have the digest that it is named by"));
     }
     let json: serde_json::Value = serde_json::from_slice(content).map_err(|e| altered(digest, e.to_string()))?;
     let format = json["format"].as_u64().unwrap_or_default();
@@ -454,9 +475,9 @@ pub async fn bundle(ledger: &dyn Ledger, digest: &Digest) -> Outcome<Bundle> {
         .map(|part| async move {
             let content = ledger.get(&content_name(part)).await?;
             let of = || release_file(part);
-            let content = content.ok_or_else(|| altered(digest, format!("{} is not in the store", of())))?;
+            let content = content.ok_or_else(|| damaged(digest, format!("{} is not in the store", of())))?;
             if Digest::of(&content) != *part {
-                return Err(altered(digest, format!("it was altered: {} does not have its digest", of())));
+                return Err(damaged(digest, format!("it was altered: {} does not have its digest", of())));
             }
             Ok((part.clone(), Arc::from(content)))
         })
@@ -533,7 +554,7 @@ mod tests {
     async fn what_lies_beside_a_release_is_added_once() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = FileLedger::new(folder.path());
-        let digest = store(&ledger, &OsRandom, &bundle("a"), &making(30)).await.unwrap();
+        let (digest, _) = store(&ledger, &OsRandom, &bundle("a"), &making(30)).await.unwrap();
         let signature = Signature::new(Digest::of(b"key"), "AAAA".into(), Timestamp::UNIX_EPOCH, making(1).by);
         for _ in 0..2 {
             add_making(&ledger, "p", &digest, &making(7)).await.unwrap();

@@ -253,8 +253,13 @@ fn a_release_that_was_altered_is_refused() {
     let text = fs::read_dir(&contents).unwrap().map(|e| e.unwrap().path());
     let motd = text.into_iter().find(|path| fs::read(path).unwrap() == b"hello").unwrap();
     fs::write(motd, "hacked").unwrap();
-    assert!(shop.promote(&release, "dev", 1).contains("it was altered"));
+    let said = shop.promote(&release, "dev", 1);
+    assert!(said.contains("it was altered") && said.contains("puts back what was altered"), "{said}");
     assert_eq!(shop.environment("dev")["holds"], "nothing");
+    // Who has its files puts it back.
+    let said = shop.ends("ada", &["release", "create"], 0);
+    assert!(said.contains("1 object of it had been altered") && said.contains("put back"), "{said}");
+    shop.promote(&release, "dev", 0);
     assert!(shop.ends("ada", &["promote", "0123456789", "--to", "dev"], 64).contains("there is no release"));
 }
 

@@ -82,8 +82,9 @@ pub(super) async fn run(plan: Option<&str>, context: &Context) -> Result<Exit> {
     };
     let name = bundle.release.digest().map_err(|e| defect(&e))?;
     let known = release::is_known(&*ledger, &name).await?;
-    let digest = release::store(&*ledger, &OsRandom, &bundle, &making).await?;
+    let (digest, put_back) = release::store(&*ledger, &OsRandom, &bundle, &making).await?;
     told(context, &digest, &bundle, &making.images, known);
+    super::healed(put_back, context);
     Ok(Exit::Done)
 }
 

@@ -12,7 +12,7 @@ use crate::{
         exit::Exit,
         releases, signatures,
         style::{bold, clean, dim, green, red},
-        views::{json::answer, table},
+        views::{diagnostics::plural, json::answer, table},
     },
     promote::{Difference, difference, image_difference},
     state::{ImageStanding, ListedImage, StoredRelease, release},
@@ -125,6 +125,14 @@ fn as_json(found: &StoredRelease) -> Json {
         "charts": found.release.charts,
         "images": found.images(),
     })
+}
+
+/// Says what of a release was not as it was put into the store, and is again.
+fn healed(put_back: usize, context: &Context) {
+    if put_back > 0 && !context.terminal.json {
+        let what = plural(put_back, "object");
+        context.terminal.status(&format!("{what} of it had been altered in the store, and was put back as it was"));
+    }
 }
 
 pub(crate) async fn show(word: &str, list: bool, context: &Context) -> Result<Exit> {

@@ -109,7 +109,7 @@ pub(super) async fn pull(from: &str, context: &Context) -> Result<Exit> {
         from: Some(registry.place()),
         images: Vec::new(),
     };
-    release::store(&*ledger, &live::OsRandom, &pulled.bundle, &making).await?;
+    let (_, put_back) = release::store(&*ledger, &live::OsRandom, &pulled.bundle, &making).await?;
     for making in &pulled.makings {
         release::add_making(&*ledger, &plan, &pulled.digest, making).await?;
     }
@@ -125,6 +125,7 @@ pub(super) async fn pull(from: &str, context: &Context) -> Result<Exit> {
     context.terminal.data(&format!("{}\n", pulled.digest));
     let what = if known { "was here already" } else { "pulled, and verified part by part" };
     context.terminal.status(&format!("Release {} of {plan} {what}", bold(pulled.digest.short())));
+    super::healed(put_back, context);
     Ok(Exit::Done)
 }
 

@@ -2,17 +2,21 @@
 
 use super::Page;
 use crate::{
+    base::few,
     cli::{
         style::{bold, dim, green, red, yellow},
         views::{diagnostics::plural, finding},
     },
     plan::{Finding, Plan},
 };
+use std::collections::{BTreeMap, BTreeSet};
 
-/// So many warnings are told in full; denials always are, up to [`DENIED`].
-const WARNED: usize = 5;
-/// So many denials.
-const DENIED: usize = 50;
+/// So many denials and waivers are told one by one.
+const TOLD: usize = 50;
+/// So many rules that warn, each in a line however often it does.
+const WARNING: usize = 8;
+/// So many things that a rule warns of are named.
+const NAMED: usize = 3;
 
 pub(super) fn write(plan: &Plan, page: &mut Page) {
     let Some(judgement) = plan.judgement.as_ref().filter(|judgement| {
@@ -33,27 +37,47 @@ pub(super) fn write(plan: &Plan, page: &mut Page) {
         dim(format!("{} asked", plural(judgement.rules, "rule"))),
     ));
     let findings = || judgement.findings.iter();
-    let mut list = |all: &mut dyn Iterator<Item = &Finding>, most: usize, word: &str| {
-        let mut left = 0;
-        for (n, one) in all.enumerate() {
-            if n < most {
-                for line in finding::lines(one).lines() {
-                    page.line(&format!("  {line}"));
-                }
-            } else {
-                left += 1;
+    let mut list = |all: &mut dyn Iterator<Item = &Finding>, word: &str| {
+        let all: Vec<&Finding> = all.collect();
+        for one in all.iter().take(TOLD) {
+            for line in finding::lines(one).lines() {
+                page.line(&format!("  {line}"));
             }
         }
-        if left > 0 {
-            page.line(&dim(format!("  and {left} more {word}: --json has them all")));
+        if all.len() > TOLD {
+            page.line(&dim(format!("  and {} more {word}: --json has them all", all.len() - TOLD)));
         }
     };
-    list(&mut findings().filter(|one| one.denies()), DENIED, "that deny");
-    list(&mut findings().filter(|one| one.is_waived()), DENIED, "that are waived");
-    list(&mut findings().filter(|one| !one.denies() && !one.is_waived()), WARNED, "warnings");
+    list(&mut findings().filter(|one| one.denies()), "that deny");
+    list(&mut findings().filter(|one| one.is_waived()), "that are waived");
+    warnings(&findings().filter(|one| !one.denies() && !one.is_waived()).collect::<Vec<_>>(), page);
     for name in &judgement.idle_waivers {
         page.line(&dim(format!(
             "  the waiver {name} lets nothing pass: lift it, or look whether its rule is still there"
         )));
+    }
+}
+
+/// A line for each rule that warns, what it finds most often first.
+fn warnings(all: &[&Finding], page: &mut Page) {
+    let mut by_rule: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
+    for finding in all {
+        by_rule.entry(&finding.rule).or_default().push(finding);
+    }
+    let mut rules: Vec<(&str, Vec<&Finding>)> = by_rule.into_iter().collect();
+    rules.sort_by_key(|(_, found)| std::cmp::Reverse(found.len()));
+    for (rule, found) in rules.iter().take(WARNING) {
+        let of: BTreeSet<&str> = found.iter().filter_map(|one| Some(one.address.as_ref()?.as_str())).collect();
+        let of: Vec<&str> = of.into_iter().collect();
+        let of = if of.is_empty() { String::new() } else { format!(" ({})", few(&of, NAMED)) };
+        let what = found.first().map(|one| one.what.as_str()).unwrap_or_default();
+        let lead = format!("  {}  {:>3} × {}: ", yellow("warn"), found.len(), bold(rule));
+        page.prose(&lead, &format!("{what}{of}"));
+    }
+    if rules.len() > WARNING {
+        let more = plural(rules.len() - WARNING, "rule");
+        page.line(&dim(format!("  and {more} more that warn: --json has them all, with what to write instead")));
+    } else if !rules.is_empty() {
+        page.line(&dim("  --json has each, with what to write instead"));
     }
 }

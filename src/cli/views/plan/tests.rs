@@ -5,7 +5,8 @@ use crate::{
     base::{ActionWord, Address, Data, Diagnostic, Digest, Value},
     kinds::{Cause, FieldChange, Held, Holding, Holdings, Undo},
     plan::{
-        DeferReason, Deferral, Drift, Moment, OutputChange, Plan, Planned,
+        DeferReason, Deferral, Drift, Finding, Judgement, Moment, OutputChange, Place, Plan, Planned, Severity, Waiver,
+        WaiverStanding,
         testing::{child, field, node, plan},
     },
     review::Book,
@@ -269,4 +270,55 @@ fn a_narrow_page_loses_nothing() {
         narrow.contains("app:1.0.0\"") && narrow.contains("-> \"registry.example.com/team/app:1.0.1\""),
         "{narrow}"
     );
+}
+
+#[test]
+fn what_rules_find_is_told_denials_first_and_warnings_a_line_for_each_rule() {
+    let finding = |rule: &str, severity, address: &str| Finding {
+        rule: rule.to_owned(),
+        pack: "own".to_owned(),
+        severity,
+        address: Some(address.parse().unwrap()),
+        part: "Topic".to_owned(),
+        path: String::new(),
+        place: Some(Place { file: "plans/p/t.yaml".into(), line: 3, column: 5 }),
+        controls: vec!["CM-8".to_owned()],
+        what: format!("{rule} does not hold"),
+        why: "nobody finds it".to_owned(),
+        instead: "give it a name".to_owned(),
+        waiver: None,
+    };
+    let waiver = Waiver {
+        name: "5f0c1d2e3a4b".to_owned(),
+        standing: WaiverStanding::Counts,
+        reason: "the new one comes in June".to_owned(),
+        by: "ann".to_owned(),
+        approved_by: Some("bob".to_owned()),
+        until: "2030-01-01T00:00:00Z".parse().unwrap(),
+    };
+    let waived = Finding { waiver: Some(waiver), ..finding("named", Severity::Deny, "stack.b") };
+    let mut findings = vec![finding("named", Severity::Deny, "stack.a"), waived];
+    findings.push(finding("tagged", Severity::Warn, "stack.a"));
+    findings.extend(["a", "b", "c", "d"].map(|n| finding("dull", Severity::Warn, &format!("helm.{n}"))));
+    let judgement = Judgement { rules: 12, findings, idle_waivers: vec!["0011 (gone)".to_owned()], packs: Vec::new() };
+    let all = text(&Plan { judgement: Some(judgement), ..plan(Vec::new()) });
+    let begin = all.find("Policy").unwrap();
+    let end = all.find("No changes").unwrap_or(all.len());
+    insta::assert_snapshot!(all[begin..end].trim_end(), @"
+    Policy  1 denied, 5 warnings, 1 waived  12 rules asked
+      deny  stack.a Topic: named does not hold
+            plans/p/t.yaml:3:5
+            named (CM-8): nobody finds it
+            instead: give it a name
+
+      waived  stack.b Topic: named does not hold
+            plans/p/t.yaml:3:5
+            named (CM-8): nobody finds it
+            waived until 2030-01-01T00:00:00Z by ann, agreed to by bob: the new one comes in June (5f0c1d2e3a4b)
+
+      warn    4 × dull: dull does not hold (helm.a, helm.b, helm.c and 1 more)
+      warn    1 × tagged: tagged does not hold (stack.a)
+      --json has each, with what to write instead
+      the waiver 0011 (gone) lets nothing pass: lift it, or look whether its rule is still there
+    ");
 }
