@@ -161,7 +161,7 @@ impl From<plan::ReadError> for Error {
     fn from(error: plan::ReadError) -> Self {
         match error {
             plan::ReadError::Newer { .. } => Self::new("plan_newer", error.to_string()),
-            plan::ReadError::NotAPlan(_) | plan::ReadError::Altered => {
+            plan::ReadError::NotAPlan(_) | plan::ReadError::Altered | plan::ReadError::BeyondItsMode { .. } => {
                 Self::new("plan_file", error.to_string()).hint("make the plan again: terrace plan --out FILE")
             }
         }

@@ -158,7 +158,11 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
     judgement.findings.extend(policy::own(plan, material.as_ref(), resolved, &texts, &strictness(project)));
     judgement.rules = asked.len() + policy::RULES.len();
     judgement.findings.sort_by(|a, b| a.key().cmp(&b.key()));
-    judgement.findings.dedup();
+    // A release's pack and the folder's, of which one was changed since, find the same thing once.
+    judgement.findings.dedup_by(|a, b| {
+        let what = |f: &Finding| (f.rule.clone(), f.address.clone(), f.part.clone(), f.path.clone(), f.place.clone());
+        what(a) == what(b) && a.severity == b.severity && a.what == b.what
+    });
     if !judgement.findings.is_empty() {
         let standing = Standing::of(facts::all(&*stage.ledger).await?);
         policy::waive(&mut judgement, &standing.waivers, subject.world.clock().now());
@@ -220,7 +224,7 @@ pub(crate) fn hold(plan: &Plan, judgement: Option<&Judgement>, way_back: bool, c
             Some(Waiver { name, standing: WaiverStanding::Unapproved, .. }) => {
                 format!("terrace approve --waiver {name} --env {env}")
             }
-            _ => format!("instead: {}", finding.instead),
+            _ => finding.instead.clone(),
         };
         problems.push(Diagnostic::error("policy_denied", what).because(why).hint(hint));
         if problems.0.len() == DENIALS_TOLD {

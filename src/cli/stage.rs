@@ -184,7 +184,11 @@ impl Stage {
     pub(crate) async fn make_judged(&self, context: &Context, request: &Request) -> Result<Made> {
         let mut made = self.make(context, request).await?;
         match policies::judge(self, &made.plan, context).await {
-            Ok(judgement) => made.plan.judgement = judgement,
+            Ok(judgement) => {
+                made.plan.judgement = judgement;
+                // The packs of a release are among the files that apply reads instead of the folder.
+                made.plan.sources = self.loaded.sources.recorded().into_texts();
+            }
             Err(error) => {
                 self.discard(&made.attachment, context).await;
                 return Err(error);

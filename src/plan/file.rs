@@ -1,8 +1,8 @@
 //! The saved plan file: content, digest, attachment, as one JSON document.
 
 use crate::{
-    base::{Digest, canonical_json},
-    plan::{Attachment, FORMAT, Plan, Saved},
+    base::{ActionWord, Address, Digest, canonical_json},
+    plan::{Attachment, FORMAT, Mode, Plan, Saved},
 };
 
 /// Why a file is no plan that can be used.
@@ -20,6 +20,16 @@ pub enum ReadError {
     /// Its content is not what its digest says.
     #[error("this plan was altered: its content does not have the digest that it names")]
     Altered,
+    /// It does what no plan of its mode does: gates and rules are asked by the mode.
+    #[error("this plan was altered: a plan that is said to be `{mode}` does not {action} {address}")]
+    BeyondItsMode {
+        /// What it says of itself.
+        mode: String,
+        /// What it would do all the same.
+        action: &'static str,
+        /// To what.
+        address: Address,
+    },
 }
 
 /// A plan and its attachment, ready to be written.
@@ -62,6 +72,18 @@ pub fn read(bytes: &[u8]) -> Result<Saved, ReadError> {
     let attachment: Attachment = serde_json::from_value(json["attachment"].clone()).map_err(not)?;
     if Digest::of_json(&json["content"]).map_err(not)? != digest || content.digest().map_err(not)? != digest {
         return Err(ReadError::Altered);
+    }
+    let mode = content.header.mode;
+    if let Some(node) = content.nodes.iter().find(|node| node.action != ActionWord::Defer && !mode.allows(node.action))
+    {
+        let mode = format!("{mode:?}").to_lowercase();
+        return Err(ReadError::BeyondItsMode { mode, action: node.action.word(), address: node.address.clone() });
+    }
+    if matches!(mode, Mode::Verify | Mode::Retire | Mode::RefreshOnly | Mode::Import)
+        && let Some(node) = content.nodes.iter().find(|node| node.deferral.is_some())
+    {
+        let (mode, address) = (format!("{mode:?}").to_lowercase(), node.address.clone());
+        return Err(ReadError::BeyondItsMode { mode, action: "plan later", address });
     }
     Ok(Saved { content, digest, attachment })
 }

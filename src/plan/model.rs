@@ -38,6 +38,22 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// True where a plan of this mode may hold such an action. Gates and rules are asked by the mode, so that one that asks none must not
+    /// do what they are there for.
+    #[must_use]
+    pub const fn allows(self, action: ActionWord) -> bool {
+        use ActionWord::{Create, Delete, Forget, Import, NoOp, Read, Replace, Shift, Update, Verify};
+        match self {
+            Self::Normal => true,
+            Self::Destroy => !matches!(action, Create | Update | Replace | Import | Shift),
+            Self::RevertDrift => !matches!(action, Delete | Replace | Import | Forget | Shift),
+            Self::RefreshOnly => matches!(action, NoOp | Read | Import | Forget),
+            Self::Import => matches!(action, NoOp | Read | Import | Update | Verify),
+            Self::Verify => matches!(action, NoOp | Read | Verify),
+            Self::Retire => matches!(action, NoOp | Read | Delete | Forget),
+        }
+    }
+
     /// True where nothing is touched but what the plan names: what is declared beside that is as state remembers it.
     #[must_use]
     pub const fn only_what_it_names(self) -> bool {

@@ -97,6 +97,13 @@ impl Material {
 }
 
 impl TemplateMatter {
+    /// A template made by hand, for tests of whatever looks at one.
+    #[cfg(test)]
+    pub(super) fn of(address: &str, document: Json) -> Self {
+        let (address, file, text) = (address.parse().unwrap(), "t.yaml".into(), "".into());
+        Self { address, file, text, document, parsed: OnceLock::new() }
+    }
+
     /// The logical id that a path of Guard's leads into, and where that part is written.
     pub(super) fn place(&self, path: &str) -> (String, Option<Place>) {
         let mut steps = path.split('/').skip(1);

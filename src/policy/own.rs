@@ -10,6 +10,7 @@ use crate::{
     lang::Declaration,
     plan::{Finding, Mode, Moment, Plan, Planned, Severity},
 };
+use serde_json::Value as Json;
 use std::collections::BTreeSet;
 
 /// The name that these rules have as a pack.
@@ -17,8 +18,19 @@ pub const OWN: &str = "terrace";
 /// So many are named in a sentence.
 const NAMED: usize = 3;
 /// What a name of a field ends with that holds a secret, in small letters and without separators.
-const SECRETS: &[&str] =
-    &["password", "passwd", "secret", "token", "apikey", "privatekey", "secretkey", "secretaccesskey"];
+/// A bare `secret` is not among them: in charts that is as a rule the name of one.
+const SECRETS: &[&str] = &[
+    "password",
+    "passwd",
+    "pass",
+    "passphrase",
+    "token",
+    "apikey",
+    "privatekey",
+    "secretkey",
+    "secretaccesskey",
+    "clientsecret",
+];
 
 /// A rule of our own.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +134,14 @@ struct Look<'a> {
     resolved: bool,
 }
 
+impl Look<'_> {
+    /// A part of a stack as its template has it, with parameters put in; `None` where no template was looked at.
+    fn part(&self, node: &Planned, child: &ChildChange) -> Option<&Json> {
+        let template = self.material?.templates.iter().find(|template| template.address == node.address)?;
+        template.document["Resources"].get(&child.name)
+    }
+}
+
 /// What a rule finds: of what, which part, what is wrong, and whether that is only worth a warning.
 struct Found<'a>(&'a mut Vec<(Option<Address>, String, String, bool)>);
 
@@ -151,7 +171,8 @@ pub fn own(
     let mut findings = Vec::new();
     for rule in RULES {
         let asked = if plan.header.protected { Some(rule.protected) } else { rule.elsewhere };
-        let Some(severity) = strictness.get(rule.name).copied().or(asked) else { continue };
+        let said = strictness.get(rule.name).copied();
+        let Some(severity) = said.or(asked) else { continue };
         let mut found = Vec::new();
         (rule.find)(&look, &mut Found(&mut found));
         findings.extend(found.into_iter().map(|(address, part, what, mild)| {
@@ -159,7 +180,7 @@ pub fn own(
             Finding {
                 rule: rule.name.to_owned(),
                 pack: OWN.to_owned(),
-                severity: if mild { Severity::Warn } else { severity },
+                severity: if mild { said.unwrap_or(Severity::Warn) } else { severity },
                 part,
                 path: String::new(),
                 place: span.and_then(|span| place_of(span, texts)),
@@ -265,45 +286,99 @@ fn images_are_pinned(look: &Look<'_>, found: &mut Found<'_>) {
     for (address, image) in floating {
         found.add(address, &image, "the image is named by a tag".to_owned());
     }
+    for (address, failure) in &material.unseen {
+        found.add(address, "", format!("what it runs could not be looked at: {failure}"));
+    }
 }
 
 fn rights_stay_narrow(look: &Look<'_>, found: &mut Found<'_>) {
-    for (node, child) in updated(look.plan).filter(|(_, child)| child.kind.starts_with("AWS::IAM::")) {
-        for field in &child.fields {
-            let more: Vec<String> =
-                granted(field.after.as_ref()).difference(&granted(field.before.as_ref())).cloned().collect();
-            if !more.is_empty() {
-                found.add(&node.address, &child.name, format!("{} grants {} now", field.path, few(&more, NAMED)));
+    let parts = look.plan.nodes.iter().flat_map(|node| node.children.iter().map(move |child| (node, child)));
+    for (node, child) in parts.filter(|(_, child)| child.kind.starts_with("AWS::IAM::")) {
+        let document = look.part(node, child);
+        match child.action {
+            // What comes with its stack is the templates' own rules' matter; what comes to a stack that is there widens it.
+            ActionWord::Create if node.action != ActionWord::Create => {
+                let grants: Vec<String> = granted(document).into_iter().collect();
+                if !grants.is_empty() {
+                    found.add(&node.address, &child.name, format!("it comes, and grants {}", few(&grants, NAMED)));
+                }
             }
+            ActionWord::Update | ActionWord::Replace => {
+                for field in &child.fields {
+                    if let Some(what) = widens(field, document) {
+                        found.add(&node.address, &child.name, format!("{} {what}", field.path));
+                    }
+                }
+            }
+            _ => {}
         }
     }
 }
 
-/// Everything with a star that statements of a policy allow.
-fn granted(value: Option<&Value>) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let Some(json) = value.map(Value::to_json_lossy) else { return found };
-    gather(&json, &mut found);
-    // A managed policy that allows everything.
+/// What a field of a policy grants that it did not, in words. `document` is the resource as it will be, where that is known.
+fn widens(field: &FieldChange, document: Option<&Json>) -> Option<String> {
+    let json = |value: &Option<Value>| value.as_ref().map(Value::to_json_lossy);
+    let (before, after) = (json(&field.before), json(&field.after));
+    // A field by itself does not say whether its statement allows.
+    if document.and_then(|document| statement(&field.path, document)).is_some_and(denies) {
+        return None;
+    }
+    if field.path.ends_with("Effect") && after.as_ref().is_some_and(|effect| effect == "Allow") && before.is_some() {
+        return Some("allows what it denied".to_owned());
+    }
+    if field.path.contains("NotAction") || field.path.contains("NotResource") {
+        return Some("allows all but what it names".to_owned());
+    }
+    let more: Vec<String> = granted(after.as_ref()).difference(&granted(before.as_ref())).cloned().collect();
+    (!more.is_empty()).then(|| format!("grants {} now", few(&more, NAMED)))
+}
+
+fn denies(statement: &Json) -> bool {
+    statement["Effect"] == "Deny"
+}
+
+/// The statement of a policy that a field is in: the innermost object on the way to it that has an effect.
+fn statement<'d>(path: &str, document: &'d Json) -> Option<&'d Json> {
+    let mut at = &document["Properties"];
+    let mut found = None;
+    for step in path.split(['.', '[']).map(|step| step.trim_end_matches(']').trim_matches('"')) {
+        at = match step.parse::<usize>() {
+            Ok(index) if at.is_array() => &at[index],
+            _ => &at[step],
+        };
+        if at.get("Effect").is_some() {
+            found = Some(at);
+        }
+    }
     found
 }
 
-fn gather(json: &serde_json::Value, found: &mut BTreeSet<String>) {
+/// Everything with a star that statements of a policy allow, and policies that allow everything.
+fn granted(json: Option<&Json>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    if let Some(json) = json {
+        gather(json, &mut found);
+    }
+    found
+}
+
+fn gather(json: &Json, found: &mut BTreeSet<String>) {
     match json {
-        serde_json::Value::Array(all) => all.iter().for_each(|one| gather(one, found)),
-        serde_json::Value::Object(fields) => {
-            let denies = fields.get("Effect").is_some_and(|effect| effect == "Deny");
-            for (_, value) in fields.iter().filter(|_| !denies) {
+        Json::Array(all) => all.iter().for_each(|one| gather(one, found)),
+        Json::Object(fields) => {
+            for (_, value) in fields.iter().filter(|_| !denies(json)) {
                 gather(value, found);
             }
         }
-        serde_json::Value::String(text) => {
-            // A document that a property holds as text.
-            if let Some(inner) = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten() {
+        Json::String(text) => {
+            // A document, or a list, that a property holds as text.
+            let inner = text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str(text).ok()).flatten();
+            if let Some(inner) = inner {
                 return gather(&inner, found);
             }
-            let everything = text == "*" || text.ends_with(":*") && !text.starts_with("arn:");
-            if everything || text.contains(":policy/AdministratorAccess") || text.contains(":policy/PowerUserAccess") {
+            let action = !text.starts_with("arn:") && text.contains(':') && text.ends_with('*');
+            let whole = text.ends_with(":policy/AdministratorAccess") || text.ends_with(":policy/PowerUserAccess");
+            if text == "*" || action || whole {
                 found.insert(text.clone());
             }
         }
@@ -311,31 +386,47 @@ fn gather(json: &serde_json::Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Parts that change in place or are made anew, each with its node.
-fn updated(plan: &Plan) -> impl Iterator<Item = (&Planned, &ChildChange)> {
-    let nodes = plan.nodes.iter();
-    nodes
-        .flat_map(|node| node.children.iter().map(move |child| (node, child)))
-        .filter(|(_, child)| matches!(child.action, ActionWord::Update | ActionWord::Replace))
-}
-
 fn no_new_way_in(look: &Look<'_>, found: &mut Found<'_>) {
     for node in &look.plan.nodes {
-        for child in node.children.iter().filter(|child| opens(child)) {
+        for child in &node.children {
+            // A change set does not say what a part that comes is like; its template does.
+            let as_written = || look.part(node, child).is_some_and(|part| opens_as_written(&child.kind, part));
             match child.action {
-                // What comes up open is what the templates' own rules are about.
+                // What comes up open with its stack is what the templates' own rules are about.
                 ActionWord::Create if node.action == ActionWord::Create => {}
-                ActionWord::Create => {
-                    found.mild(
-                        &node.address,
-                        &child.name,
-                        format!("{} comes, and is open to the internet", child.kind),
-                    );
+                ActionWord::Create if opens(child) || as_written() => {
+                    // A rule of a group lets them in where something stood behind it already.
+                    if child.kind.ends_with("SecurityGroupIngress") {
+                        let what = format!("{} comes, and opens it to the internet", child.kind);
+                        found.add(&node.address, &child.name, what);
+                    } else {
+                        let what = format!("{} comes, and is open to the internet", child.kind);
+                        found.mild(&node.address, &child.name, what);
+                    }
                 }
-                _ => found.add(&node.address, &child.name, format!("{} opens to the internet", child.kind)),
+                ActionWord::Update | ActionWord::Replace if opens(child) => {
+                    found.add(&node.address, &child.name, format!("{} opens to the internet", child.kind));
+                }
+                _ => {}
             }
         }
     }
+}
+
+/// Whether a resource of a template lets the internet in.
+fn opens_as_written(kind: &str, part: &Json) -> bool {
+    let properties = &part["Properties"];
+    match kind {
+        "AWS::EC2::SecurityGroupIngress" => everybody(properties),
+        "AWS::EC2::SecurityGroup" => everybody(&properties["SecurityGroupIngress"]),
+        "AWS::ElasticLoadBalancingV2::LoadBalancer" => properties["Scheme"] == "internet-facing",
+        _ => false,
+    }
+}
+
+fn everybody(json: &Json) -> bool {
+    let text = json.to_string();
+    text.contains("0.0.0.0/0") || text.contains("\"::/0")
 }
 
 /// Whether a change of a part lets the internet in.
@@ -348,10 +439,8 @@ pub fn opens(child: &ChildChange) -> bool {
     let says = |path: &str, text: &str| {
         child.fields.iter().any(|field| field.path.ends_with(path) && after(field).is_some_and(|json| json == text))
     };
-    let everybody = |field: &FieldChange| {
-        let text = after(field).map(|json| json.to_string()).unwrap_or_default();
-        !field.path.contains("Egress") && (text.contains("0.0.0.0/0") || text.contains("::/0"))
-    };
+    let everybody =
+        |field: &FieldChange| !field.path.contains("Egress") && after(field).is_some_and(|json| everybody(&json));
     match child.kind.as_str() {
         "AWS::EC2::SecurityGroup" | "AWS::EC2::SecurityGroupIngress" => child.fields.iter().any(everybody),
         "AWS::ElasticLoadBalancingV2::LoadBalancer" => says("Scheme", "internet-facing"),
@@ -368,10 +457,27 @@ fn no_secret_in_clear(look: &Look<'_>, found: &mut Found<'_>) {
     let nodes = look.plan.nodes.iter().filter(|node| !goes(node.action) && node.action != ActionWord::Read);
     for node in nodes {
         let mut places: Vec<String> = Vec::new();
+        // A list of variables has its names beside the values.
+        let mut named: BTreeSet<String> = BTreeSet::new();
+        let clear = |value: &Value| {
+            !value.is_sensitive() && value.as_str().is_some_and(|text| !text.is_empty() && !is_reference(text))
+        };
+        let split = |path: &Path| match path.0.split_last() {
+            Some((Step::Key(name), whole)) => Some((name.clone(), Path(whole.to_vec()).to_string())),
+            _ => None,
+        };
         node.inputs.each_leaf(&mut Path::default(), &mut |path, value| {
-            let Some(Step::Key(name)) = path.0.last() else { return };
-            let clear = value.as_str().is_some_and(|text| !text.is_empty() && !is_reference(text));
-            if clear && !value.is_sensitive() && names_a_secret(name) {
+            let Some((name, whole)) = split(path) else { return };
+            if &*name == "name" && value.as_str().is_some_and(names_a_secret) {
+                named.insert(whole);
+            }
+            if names_a_secret(&name) && clear(value) {
+                places.push(path.to_string());
+            }
+        });
+        node.inputs.each_leaf(&mut Path::default(), &mut |path, value| {
+            let Some((name, whole)) = split(path) else { return };
+            if &*name == "value" && named.contains(&whole) && clear(value) {
                 places.push(path.to_string());
             }
         });
@@ -388,7 +494,7 @@ fn names_a_secret(name: &str) -> bool {
 
 /// Whether a text only says where a secret is.
 fn is_reference(text: &str) -> bool {
-    text.starts_with("{{resolve:") || text.starts_with("arn:") || text.starts_with("${") || text.starts_with('/')
+    text.starts_with("{{resolve:") || text.starts_with("arn:") || text.starts_with("${")
 }
 
 #[cfg(test)]

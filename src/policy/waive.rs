@@ -1,6 +1,7 @@
 //! Waivers: what somebody asked for and somebody else agreed to, held against what rules found (rule 43).
 
 use crate::{
+    base::Address,
     plan::{Finding, Judgement, Waiver, WaiverStanding},
     state::Waived,
 };
@@ -30,8 +31,12 @@ pub fn waive(judgement: &mut Judgement, waivers: &BTreeMap<String, Waived>, now:
 }
 
 fn is_about(waived: &Waived, finding: &Finding) -> bool {
-    waived.rule == finding.rule
-        && waived.address.as_ref().is_none_or(|address| Some(address) == finding.address.as_ref())
+    // Of what is rolled out by colours, all of them are meant.
+    let plain = |address: &Address| {
+        address.unit().and_then(|(unit, _)| address.painted(&unit, None)).unwrap_or_else(|| address.clone())
+    };
+    let same = |address: &Address| finding.address.as_ref().is_some_and(|found| plain(found) == plain(address));
+    waived.rule == finding.rule && waived.address.as_ref().is_none_or(same)
 }
 
 /// Whether a waiver counts.

@@ -254,7 +254,7 @@ fn a_release_that_was_altered_is_refused() {
     let motd = text.into_iter().find(|path| fs::read(path).unwrap() == b"hello").unwrap();
     fs::write(motd, "hacked").unwrap();
     let said = shop.promote(&release, "dev", 1);
-    assert!(said.contains("it was altered") && said.contains("puts back what was altered"), "{said}");
+    assert!(said.contains("it was altered") && said.contains("terrace release create in the files"), "{said}");
     assert_eq!(shop.environment("dev")["holds"], "nothing");
     // Who has its files puts it back.
     let said = shop.ends("ada", &["release", "create"], 0);

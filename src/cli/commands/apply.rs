@@ -91,6 +91,13 @@ async fn apply_saved(saved: Saved, args: &Args, context: &Context) -> Result<Exi
     let variables = variables::again(context, &loaded, &saved.content.variables)?;
     let book = prices::read(&loaded.place.project)?;
     let stage = stage::set(context, loaded, chosen, variables).await?;
+    // What protects an environment is what the project says of it, and no file.
+    if saved.content.header.protected != stage.subject.protected {
+        let word = |protected| if protected { "protected" } else { "not protected" };
+        let (then, now) = (word(saved.content.header.protected), word(stage.subject.protected));
+        let message = format!("the plan says that {} is {then}, and it is {now}", saved.content.header.env);
+        return Err(Error::new("plan_stale", message).exit(Exit::Stale).hint("make the plan anew"));
+    }
     super::plan::show(&saved, &book, context);
     if !saved.content.has_changes() {
         return Ok(Exit::Done);

@@ -14,7 +14,7 @@ pub(crate) fn lines(finding: &Finding) -> String {
         Severity::Warn => yellow("warn"),
     };
     let of = if finding.part.is_empty() { String::new() } else { format!(" {}", clean(&finding.part)) };
-    let address = finding.address.as_ref().map_or_else(|| "the environment".to_owned(), ToString::to_string);
+    let address = finding.address.as_ref().map_or_else(|| "the environment:".to_owned(), ToString::to_string);
     let mut out = format!("{word}  {}{of}: {}\n", bold(address), clean(&finding.what));
     if let Some(place) = &finding.place {
         let _ = writeln!(out, "      {}:{}:{}", clean(&place.file), place.line, place.column);

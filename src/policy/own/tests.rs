@@ -85,6 +85,65 @@ fn rights_that_widen_are_found_and_those_that_narrow_or_deny_are_not() {
     assert_eq!(of(&protected(narrows), "rights_stay_narrow"), []);
     let denies = changed(policy("s3:GetObject", "Deny"), policy("*", "Deny"));
     assert_eq!(of(&protected(denies), "rights_stay_narrow"), []);
+    let as_text = changed(Value::from("s3:GetObject"), Value::from("[\"*\",\"s3:*\"]"));
+    assert_eq!(of(&protected(as_text), "rights_stay_narrow").len(), 1);
+    let part = changed(Value::from("iam:GetRole"), Value::from("iam:Create*"));
+    assert_eq!(of(&protected(part), "rights_stay_narrow").len(), 1);
+}
+
+/// The template of `stack.data`, with these resources.
+fn material(resources: &serde_json::Value) -> Material {
+    let document = serde_json::json!({ "Resources": resources });
+    Material {
+        templates: vec![super::super::material::TemplateMatter::of("stack.data", document)],
+        ..Material::default()
+    }
+}
+
+fn of_with(plan: &Plan, material: &Material, rule: &str) -> Vec<(Severity, String)> {
+    let findings = own(plan, Some(material), false, &SourceMap::default(), &Strictness::new());
+    findings.into_iter().filter(|f| f.rule == rule).map(|f| (f.severity, f.part)).collect()
+}
+
+#[test]
+fn what_comes_to_a_stack_that_is_there_is_looked_at_in_its_template() {
+    let parts = vec![
+        child("Open", "AWS::EC2::SecurityGroupIngress", ActionWord::Create),
+        child("Closed", "AWS::EC2::SecurityGroupIngress", ActionWord::Create),
+        child("Admin", "AWS::IAM::Policy", ActionWord::Create),
+        child("Narrow", "AWS::IAM::Policy", ActionWord::Create),
+    ];
+    let allows = |action: &str| serde_json::json!({ "PolicyDocument": { "Statement": [{ "Effect": "Allow", "Action": action }] } });
+    let material = material(&serde_json::json!({
+        "Open": { "Properties": { "CidrIp": "0.0.0.0/0" } },
+        "Closed": { "Properties": { "CidrIp": "10.0.0.0/8" } },
+        "Admin": { "Properties": allows("*") },
+        "Narrow": { "Properties": allows("s3:GetObject") },
+    }));
+    let changed = protected(vec![stack(ActionWord::Update, parts.clone())]);
+    assert_eq!(of_with(&changed, &material, "no_new_way_in"), [(Severity::Deny, "Open".to_owned())]);
+    assert_eq!(of_with(&changed, &material, "rights_stay_narrow"), [(Severity::Deny, "Admin".to_owned())]);
+    let new = protected(vec![stack(ActionWord::Create, parts)]);
+    assert_eq!(of_with(&new, &material, "no_new_way_in"), [], "packs look at new templates");
+}
+
+#[test]
+fn a_field_is_read_with_the_effect_of_its_statement() {
+    let changed = |path: &str, before: &str, after: &str| {
+        let fields = vec![field(path, Some(before.into()), Some(after.into()))];
+        let role = ChildChange { fields, ..child("Role", "AWS::IAM::Role", ActionWord::Update) };
+        protected(vec![stack(ActionWord::Update, vec![role])])
+    };
+    let template = |effect: &str| {
+        let statement = serde_json::json!([{ "Effect": effect, "Action": "*" }]);
+        let policies = serde_json::json!([{ "PolicyDocument": { "Statement": statement } }]);
+        material(&serde_json::json!({ "Role": { "Properties": { "Policies": policies } } }))
+    };
+    let action = "Policies[0].PolicyDocument.Statement[0].Action";
+    let found = |plan: &Plan, effect| of_with(plan, &template(effect), "rights_stay_narrow").len();
+    assert_eq!(found(&changed(action, "s3:Put", "*"), "Deny"), 0);
+    assert_eq!(found(&changed(action, "s3:Put", "*"), "Allow"), 1);
+    assert_eq!(found(&changed("Policies[0].PolicyDocument.Statement[0].Effect", "Deny", "Allow"), "Allow"), 1);
 }
 
 #[test]
@@ -115,6 +174,10 @@ fn a_secret_in_the_clear_is_found_and_the_name_of_one_or_a_sealed_one_is_not() {
     assert_eq!(places(&with("secretName", "web".into())), [""; 0]);
     assert_eq!(places(&with("password", "{{resolve:secretsmanager:x}}".into())), [""; 0]);
     assert_eq!(places(&with("password", "".into())), [""; 0]);
+    assert_eq!(places(&with("existingSecret", "grafana-admin".into())), [""; 0], "the name of one");
+    assert_eq!(places(&with("password", "/hunter2".into())), ["helm.web values.password"]);
+    let variable = Value::object([("name", Value::from("DB_PASSWORD")), ("value", Value::from("hunter2"))]);
+    assert_eq!(places(&with("env", variable)), ["helm.web values.env.value"]);
 }
 
 #[test]
@@ -130,10 +193,10 @@ fn a_plan_that_only_destroys_is_not_judged_and_severities_are_the_projects() {
 
 #[test]
 fn names_that_hold_secrets_are_known_and_those_of_other_things_are_not() {
-    for name in ["password", "adminPassword", "DB_PASSWORD", "api-key", "token", "clientSecret"] {
+    for name in ["password", "adminPassword", "DB_PASSWORD", "api-key", "token", "clientSecret", "DB_PASS"] {
         assert!(names_a_secret(name), "{name}");
     }
-    for name in ["passwordPolicy", "secretName", "tokenExpiry", "keyArn", "existingSecretKeyRef"] {
+    for name in ["passwordPolicy", "secretName", "tokenExpiry", "keyArn", "existingSecretKeyRef", "existingSecret"] {
         assert!(!names_a_secret(name), "{name}");
     }
 }

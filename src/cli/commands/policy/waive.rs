@@ -12,13 +12,16 @@ use crate::{
         style::{bold, clean},
         views::{json::answer, table},
     },
-    lang::{gates::moment, suggest},
+    lang::{Declaration, gates::moment, suggest},
     plan::WaiverStanding,
     policy,
     state::{Decision, Fact, Standing, Waived, facts},
     world::live::OsRandom,
 };
 use serde_json::json;
+
+/// So many hours a waiver may count: a year.
+const LONGEST_HOURS: i64 = 366 * 24;
 
 /// Arguments of `policy waive`.
 #[derive(Debug, clap::Args)]
@@ -63,6 +66,18 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
     if until <= desk.now {
         return Err(Error::usage("wrong_value", format!("--until {text} is over: it is {}", desk.now))
             .hint("a waiver counts until a moment that comes"));
+    }
+    if until.duration_since(desk.now).as_hours() > LONGEST_HOURS {
+        return Err(Error::usage("wrong_value", format!("--until {text} is more than a year away"))
+            .because("a waiver that nobody ever looks at again is a rule that is not there")
+            .hint("ask for it anew when its time is over; or set the rule to warn in [policy.severity]"));
+    }
+    if let Some(address) = &args.address {
+        let plain = address.unit().and_then(|(unit, _)| address.painted(&unit, None));
+        let declaration = Declaration::from(plain.as_ref().unwrap_or(address));
+        if loaded.configuration.resource(&declaration).is_none() {
+            context.terminal.status(&format!("warning: nothing is declared as {address} now"));
+        }
     }
     let decision = Decision::Waive { rule: args.rule.clone(), address: args.address.clone(), until };
     let fact = desk.record(args.reason, decision, context).await?;
@@ -128,7 +143,7 @@ pub(super) async fn list(context: &Context) -> Result<Exit> {
             waived.until.to_string(),
             waived.fact.by.spoken().to_owned(),
             waived.agreed.as_ref().map_or_else(String::new, |fact| fact.by.spoken().to_owned()),
-            clean(&waived.fact.reason).into_owned(),
+            clean(&waived.fact.reason).replace('\n', " "),
         ]
     };
     let rows: Vec<Vec<String>> = desk.standing.waivers.iter().map(row).collect();
@@ -158,6 +173,14 @@ pub(crate) async fn agree(name: &str, reason: Option<String>, context: &Context)
             .hint("terrace policy waive asks for another"));
     }
     let (name, rule) = (name.to_owned(), waived.rule.clone());
+    let of = waived.address.as_ref().map_or_else(|| "everything".to_owned(), ToString::to_string);
+    let Waived { fact, until, .. } = waived;
+    let who = fact.by.spoken();
+    context.terminal.status(&format!(
+        "{who} asks: {rule} of {of} in {}, until {until}: {}",
+        desk.env,
+        clean(&fact.reason)
+    ));
     let reason = reason.unwrap_or_else(|| "agreed".to_owned());
     desk.record(reason, Decision::AgreeToWaiver { waiver: name.clone() }, context).await?;
     context.terminal.status(&format!("{} agrees to the waiver {} of {rule}", desk.by.spoken(), bold(name)));

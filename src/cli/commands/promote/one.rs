@@ -64,6 +64,15 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
     let environment = loaded.named_environment(promotion.to)?.clone();
     let chosen = loaded.whereabouts(context, &environment).await?;
     let target = delivery::recorded(context, &loaded, &environment).await.place;
+    if promotion.passage.rollback && target.unreadable.is_none() && target.seen(&found.digest).is_none() {
+        let (env, short) = (&environment.name, found.digest.short());
+        return Err(Error::new(
+            "rollback_nowhere",
+            format!("the release {short} was never in {env}: that is no way back"),
+        )
+        .exit(Exit::NotEligible)
+        .hint(format!("terrace promote {short} --to {env} brings it there as any other")));
+    }
     let upstream = delivery::recorded_upstream(context, &loaded, &environment).await;
     let variables = variables::gather(context, &loaded, &environment.name)?;
     let stage = stage::set(context, loaded, chosen.clone(), variables).await?;
@@ -122,6 +131,8 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
     let candidates = of_plan.map(|r| Candidate { release: &r.digest, created: r.created() });
     let candidate = gate::candidate(candidates, &target, &above, now).map(|c| c.release.clone());
     Box::pin(images::hold(&stage, promotion.passage.rollback, context)).await?;
+    // Rules only warn on the way back to what was good here; what never was is judged as any other (rule 33).
+    let proved = promotion.passage.rollback && target.seen(&found.digest).is_some_and(|seen| seen.verified);
     let because = because(&found.digest, target.nearest(&above), now);
     let warrant = Warrant {
         after: environment.after.clone(),
@@ -132,7 +143,8 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
         passage: Passage { because, ..promotion.passage.clone() },
         upstream,
     };
-    let job = Job { stage, found, warrant, by, consent: promotion.consent, needs_approval, candidate, now };
+    let consent = promotion.consent;
+    let job = Job { stage, found, warrant, by, consent, needs_approval, proved, candidate, now };
     Box::pin(job.run(&project, promotion.why, context)).await
 }
 
@@ -165,6 +177,8 @@ struct Job<'a> {
     by: Actor,
     consent: &'a Consent,
     needs_approval: bool,
+    /// Whether it goes back to what was verified there.
+    proved: bool,
     candidate: Option<Digest>,
     now: jiff::Timestamp,
 }
@@ -194,8 +208,7 @@ impl Job<'_> {
         if self.needs_approval
             && let Some(saved) = self.waiting(context).await?
         {
-            let way_back = self.warrant.passage.rollback;
-            Box::pin(policies::hold_again(&self.stage, &saved.content, way_back, context)).await?;
+            Box::pin(policies::hold_again(&self.stage, &saved.content, self.proved, context)).await?;
             return self.approved(saved, context).await.map(|saved| saved.map(|saved| (saved, true)));
         }
         let book = prices::read(&self.stage.loaded.place.project)?;
@@ -206,7 +219,7 @@ impl Job<'_> {
         }
         commands::plan::show(&saved, &book, context);
         let judgement = saved.content.judgement.as_ref().filter(|_| saved.content.has_changes());
-        if let Err(error) = policies::hold(&saved.content, judgement, self.warrant.passage.rollback, context) {
+        if let Err(error) = policies::hold(&saved.content, judgement, self.proved, context) {
             self.stage.discard(&saved.attachment, context).await;
             return Err(error);
         }

@@ -296,8 +296,8 @@ fn what_rules_find_is_told_denials_first_and_warnings_a_line_for_each_rule() {
         approved_by: Some("bob".to_owned()),
         until: "2030-01-01T00:00:00Z".parse().unwrap(),
     };
-    let waived = Finding { waiver: Some(waiver), ..finding("named", Severity::Deny, "stack.b") };
-    let mut findings = vec![finding("named", Severity::Deny, "stack.a"), waived];
+    let let_pass = Finding { waiver: Some(waiver), ..finding("named", Severity::Deny, "stack.b") };
+    let mut findings = vec![finding("named", Severity::Deny, "stack.a"), let_pass];
     findings.push(finding("tagged", Severity::Warn, "stack.a"));
     findings.extend(["a", "b", "c", "d"].map(|n| finding("dull", Severity::Warn, &format!("helm.{n}"))));
     let judgement = Judgement { rules: 12, findings, idle_waivers: vec!["0011 (gone)".to_owned()], packs: Vec::new() };
