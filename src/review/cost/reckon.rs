@@ -416,7 +416,7 @@ impl Reckoner<'_> {
     }
 }
 
-/// 1024ths of something, each hour of a month.
+/// So many of 1,024 parts of something, each hour of a month.
 fn shares(price: Price, parts: u64) -> Money {
     price.parts(parts.saturating_mul(HOURS), 1024)
 }
