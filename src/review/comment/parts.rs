@@ -205,11 +205,7 @@ fn diff(lines: &[Line], room: usize) -> Option<String> {
         return None;
     }
     if shown < lines.len() {
-        let _ = writeln!(
-            body,
-            "  … and {}",
-            plural(lines.len() - shown, "more line").replace("1 more line", "one more line")
-        );
+        let _ = writeln!(body, "  … and {}", plural(lines.len() - shown, "more line"));
     }
     Some(fence("diff", &body))
 }

@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn what_happened_to_a_line_is_known_and_no_text_passes_itself_off_as_changed() {
         let mut web = node("stack.web", "services", ActionWord::Replace);
-        let before = (1..9).map(|n| format!("- item {n}: [\n")).collect::<String>();
+        let before = (1..9).map(|n| format!("- item {n}: [\n")).collect::<Vec<_>>().concat();
         web.fields = vec![
             field(
                 "text",
