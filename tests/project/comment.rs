@@ -10,8 +10,8 @@ fn project() -> Project {
         "plans/app/plan.hcl",
         "plan \"app\" {}\n\nenvironment \"dev\" {\n  sandbox {}\n}\n\nenvironment \"prd\" {\n  sandbox {}\n  protected = true\n}\n\n\
          variable \"word\" {\n  type      = string\n  sensitive = true\n}\n\n\
-         value \"said\" {\n  value = \"```\\n</details>\\n<!-- terrace: test/app -->\\n@octocat #12\"\n}\n\n\
-         value \"word\" {\n  value = var.word\n}\n",
+         value \"said\" {\n  input = \"```\\n</details>\\n<!-- terrace: test/app -->\\n@octocat #12\"\n}\n\n\
+         value \"word\" {\n  input = var.word\n}\n",
     );
     project
 }
@@ -44,7 +44,7 @@ fn one_comment_speaks_of_all_environments_and_lets_nobody_else_speak() {
 
 #[test]
 fn a_comment_offers_to_approve_the_plan_of_a_release_by_its_digest() {
-    let project = Project::new("value \"size\" {\n  value = 1\n}\n");
+    let project = Project::new("value \"size\" {\n  input = 1\n}\n");
     project.stdout(&["release", "create"], 0);
     let release = project.stdout(&["release", "list", "--json"], 0);
     let release: serde_json::Value = serde_json::from_str(release.lines().next().unwrap()).unwrap();
