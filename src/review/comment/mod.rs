@@ -1,7 +1,7 @@
 //! One Markdown comment out of one or many saved plans, for whoever has two minutes before a pull request is merged.
 //!
 //! It opens with a hidden marker, by which it is found again, and never becomes longer than a forge takes. What comes from plan
-//! files, charts or live systems stands in it as text that is read and never obeyed: see [`text`].
+//! files, charts or live systems stands in it as text that is read and never obeyed: see `text.rs`.
 
 mod page;
 mod parts;
