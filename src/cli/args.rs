@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Plan(commands::plan::Args),
     /// Show a saved plan again
     Show(commands::show::Args),
+    /// Say in a comment for a pull request what saved plans do
+    Comment(commands::comment::Args),
     /// Apply a saved plan exactly; or plan, show, ask, apply
     Apply(commands::apply::Args),
     /// Go on with a run that was cut off, or roll it back
@@ -150,8 +152,6 @@ pub(crate) enum Later {
     #[command(hide = true, disable_help_flag = true)]
     Cfn(Anything),
     #[command(hide = true, disable_help_flag = true)]
-    Comment(Anything),
-    #[command(hide = true, disable_help_flag = true)]
     Lsp(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Modules(Anything),
@@ -168,7 +168,6 @@ impl Later {
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Cfn(_) => "cfn",
-            Self::Comment(_) => "comment",
             Self::Lsp(_) => "lsp",
             Self::Modules(_) => "modules",
             Self::Reap(_) => "reap",

@@ -96,6 +96,11 @@ pub(crate) fn clean(text: &str) -> std::borrow::Cow<'_, str> {
         .into()
 }
 
+/// A name from outside, so that it can neither steer the terminal nor begin a line that looks like one of ours.
+pub(crate) fn one_line(text: &str) -> String {
+    clean(text).replace('\n', "\\n")
+}
+
 /// The columns that a text takes, colours left out.
 pub(crate) fn width(text: &str) -> usize {
     unicode_width::UnicodeWidthStr::width(anstream::adapter::strip_str(text).to_string().as_str())
@@ -128,6 +133,7 @@ mod tests {
     fn what_comes_from_outside_cannot_steer_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\r\nc"), "a\\u{1b}[2Jb\\r\nc");
         assert_eq!(clean("plain\ntext"), "plain\ntext");
+        assert_eq!(one_line("a\n+ b"), "a\\n+ b");
     }
 
     #[test]

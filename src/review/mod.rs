@@ -1,6 +1,7 @@
 //! What a reviewer has to know of a plan, made from facts: how much each change may go wrong, and why. Nothing here changes what a plan does.
 
 pub mod capacity;
+pub mod comment;
 pub mod cost;
 mod risk;
 

@@ -18,6 +18,9 @@ mod cli;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "reads what the program wrote")]
+mod comment;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "starts the program")]

@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod approve;
 pub(crate) mod audit;
+pub(crate) mod comment;
 pub(crate) mod completions;
 pub(crate) mod console;
 pub(crate) mod decide;

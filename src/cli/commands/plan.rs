@@ -21,7 +21,10 @@ use crate::{
         views::{self, json},
     },
     plan::{self, Judgement, Mode, Request, Saved},
-    review::Book,
+    review::{
+        Book,
+        comment::{self, Wanted},
+    },
 };
 use serde_json::json;
 use std::{
@@ -38,6 +41,9 @@ pub(crate) struct Args {
     /// Save the plan, to apply exactly that
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Say in a Markdown file what the plan does, as `comment` does
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
     #[command(flatten)]
     selection: Selection,
     /// A plan to destroy everything that is remembered
@@ -70,8 +76,6 @@ pub(crate) struct Args {
 struct Later {
     #[arg(long, hide = true, value_name = "FILE")]
     html: Option<PathBuf>,
-    #[arg(long, hide = true, value_name = "FILE")]
-    markdown: Option<PathBuf>,
     #[arg(long, hide = true)]
     annotate: bool,
     #[arg(long, hide = true)]
@@ -80,12 +84,8 @@ struct Later {
 
 impl Later {
     fn refused(&self) -> Result<()> {
-        let given = [
-            ("--html", self.html.is_some()),
-            ("--markdown", self.markdown.is_some()),
-            ("--annotate", self.annotate),
-            ("--pull-request", self.pull_request),
-        ];
+        let given =
+            [("--html", self.html.is_some()), ("--annotate", self.annotate), ("--pull-request", self.pull_request)];
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
                 Err(Error::usage("not_in_this_version", format!("`plan {flag}` is not in this version"))
@@ -142,6 +142,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     }
     audited::planned(context, &stage, &chosen, &saved).await;
     tell(&saved, What::Planned, &stage, context).await;
+    if let Some(file) = &args.markdown {
+        let wanted = Wanted { limit: comment::GITHUB, link: None };
+        let text = super::comment::text(&[&saved], &book, &wanted)?;
+        super::comment::write(&context.surroundings.folder.join(file), &text)?;
+    }
     let denied = saved.content.judgement.as_ref().is_some_and(Judgement::denies);
     if let Some(file) = args.out.as_ref().filter(|_| !context.terminal.json && saved.content.has_changes()) {
         context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));

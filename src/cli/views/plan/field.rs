@@ -3,7 +3,7 @@
 use super::Page;
 use crate::{
     cli::{
-        style::{dim, red},
+        style::{self, dim, red},
         views::difference,
     },
     kinds::{Cause, FieldChange},
@@ -43,17 +43,18 @@ fn group(fields: &[&FieldChange], indent: usize, page: &mut Page) {
 
 fn one(field: &FieldChange, longest: usize, indent: usize, page: &mut Page) {
     let one_sided = field.before.is_none() || field.after.is_none();
-    let path = if one_sided { format!("{:longest$}", field.path) } else { field.path.clone() };
+    let name = style::one_line(&field.path);
+    let path = if one_sided { format!("{name:longest$}") } else { name.clone() };
     let room = page.width.saturating_sub(indent);
     let mut lines = difference::lines(&path, field.before.as_ref(), field.after.as_ref(), room);
     if lines.is_empty() && (field.before.is_some() || field.after.is_some()) {
         // The same to look at, yet the platform says that it changes.
         let value = field.after.as_ref().or(field.before.as_ref()).map(crate::cli::views::value::inline);
-        let text = format!("{} = {}", field.path, value.unwrap_or_default());
+        let text = format!("{name} = {}", value.unwrap_or_default());
         lines.push(difference::Line { sign: difference::Sign::Changed, depth: 0, text });
     }
     if lines.is_empty() {
-        let text = format!("{} changes", field.path);
+        let text = format!("{name} changes");
         lines.push(difference::Line { sign: difference::Sign::Changed, depth: 0, text });
     }
     for (at, line) in lines.iter().enumerate() {
@@ -65,7 +66,7 @@ fn one(field: &FieldChange, longest: usize, indent: usize, page: &mut Page) {
             if let Some(because) = &field.because {
                 // Of what drifted it tells who set it.
                 let word = if field.cause == Cause::Drift { "set by" } else { "because of" };
-                text.push_str(&dim(format!("  # {word} {}", crate::cli::style::clean(because))));
+                text.push_str(&dim(format!("  # {word} {}", style::one_line(because))));
             }
         }
         page.line(&text);

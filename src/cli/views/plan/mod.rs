@@ -7,6 +7,7 @@ mod cost;
 mod drift;
 mod field;
 mod fold;
+mod marked;
 mod node;
 mod policy;
 mod risk;
@@ -15,6 +16,8 @@ mod screen;
 mod summary;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use marked::Marked;
 
 use crate::{
     base::{Diagnostics, SourceMap},

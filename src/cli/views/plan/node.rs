@@ -9,7 +9,7 @@ use super::{
 use crate::{
     base::{ActionWord, Value, few},
     cli::{
-        style::{bold, clean, cyan, dim, of_action, red, sign, width, yellow},
+        style::{bold, clean, cyan, dim, of_action, one_line, red, sign, width, yellow},
         views::diagnostics::plural,
     },
     kinds::{Cause, ChildChange, ConditionEffect, FieldChange, Undo},
@@ -194,9 +194,9 @@ fn counted(node: &Planned, action: ActionWord, those: &dyn Fn(&&ChildChange) -> 
 
 fn one_child(child: &ChildChange, page: &mut Page) {
     let action = child.action;
-    let mut text = format!("        {} {}", of_action(action, format!("{:>3}", sign(action))), clean(&child.name));
+    let mut text = format!("        {} {}", of_action(action, format!("{:>3}", sign(action))), one_line(&child.name));
     if !child.kind.is_empty() {
-        text.push_str(&dim(format!("  {}", clean(&child.kind))));
+        text.push_str(&dim(format!("  {}", one_line(&child.kind))));
     }
     if child.maybe_replace {
         text.push_str(&yellow("  may be replaced"));

@@ -1,0 +1,110 @@
+//! `terrace comment`: one Markdown comment out of saved plans, for a pull request or the summary of a CI job.
+#![expect(clippy::disallowed_methods, reason = "writes the comment's file, and behind what a CI job says of itself")]
+
+use crate::{
+    cli::{
+        context::Context,
+        error::{Error, Result},
+        exit::Exit,
+        prices,
+        views::plan::Marked,
+    },
+    plan::Saved,
+    review::{
+        Book,
+        comment::{self, Link, Refused, Wanted},
+    },
+};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+/// Where a job of GitHub Actions says what its summary is.
+const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+
+/// Arguments of `comment`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Saved plans, one for each environment
+    #[arg(value_name = "PLANFILE", required = true)]
+    plans: Vec<PathBuf>,
+    /// Write it into this file; `-` is stdout, where it goes if nothing else is said
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write it behind the summary of the CI job (GITHUB_STEP_SUMMARY)
+    #[arg(long)]
+    summary: bool,
+    /// The full report, for what has no room
+    #[arg(long, value_name = "URL")]
+    link: Option<String>,
+    /// The most characters that the forge takes
+    #[arg(long, value_name = "N", default_value_t = comment::GITHUB)]
+    limit: usize,
+}
+
+/// Writes it.
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit> {
+    let link = match &args.link {
+        None => None,
+        Some(text) => Some(Link::parse(text).ok_or_else(|| {
+            Error::usage("comment_link", "`--link` is no link that a comment can hold".to_owned())
+                .hint("write https://…, with whatever is no letter, digit or -._~/?&=%:+,; encoded as %XX")
+        })?),
+    };
+    let summary = match (args.summary, context.surroundings.variable(SUMMARY)) {
+        (false, _) => None,
+        (true, Some(file)) => Some(context.surroundings.folder.join(file)),
+        (true, None) => {
+            return Err(Error::usage("comment_summary", format!("there is no summary to write: {SUMMARY} is not set"))
+                .hint("--summary is for jobs of GitHub Actions; --out FILE writes it anywhere"));
+        }
+    };
+    let folder = &context.surroundings.folder;
+    let plans = args.plans.iter().map(|file| super::show::read(&folder.join(file))).collect::<Result<Vec<Saved>>>()?;
+    // A plan's file can be looked at anywhere.
+    let book = match context.project() {
+        Ok(project) => prices::read(&project)?,
+        Err(_) => Book::shipped(),
+    };
+    let text = text(&plans.iter().collect::<Vec<_>>(), &book, &Wanted { limit: args.limit, link })?;
+    if let Some(file) = &summary {
+        append(file, &text)?;
+    }
+    match &args.out {
+        Some(file) if file.as_os_str() != "-" => write(&folder.join(file), &text)?,
+        None if summary.is_some() => {}
+        _ => context.terminal.data(&text),
+    }
+    Ok(Exit::Done)
+}
+
+/// The comment on these plans.
+///
+/// # Errors
+/// Plans that are not of one thing.
+pub(crate) fn text(plans: &[&Saved], book: &Book, wanted: &Wanted) -> Result<String> {
+    comment::comment(plans, book, &Marked, wanted).map_err(|refused| {
+        let hint = match &refused {
+            Refused::Nothing => "terrace plan --out FILE makes a saved plan",
+            Refused::Several(..) => "write a comment for each; they do not get into each other's way",
+            Refused::Twice(_) => "give one plan for each environment: the newest",
+            Refused::Short(_) => "leave --limit out for GitHub's",
+        };
+        Error::usage("comment_plans", refused.to_string()).hint(hint)
+    })
+}
+
+/// Writes a comment's file.
+///
+/// # Errors
+/// A disk that refuses.
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(|e| Error::new("file_unwritable", format!("{}: {e}", path.display())))
+}
+
+fn append(path: &Path, text: &str) -> Result<()> {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    file.and_then(|mut file| file.write_all(format!("\n{text}").as_bytes()))
+        .map_err(|e| Error::new("file_unwritable", format!("{}: {e}", path.display())))
+}
