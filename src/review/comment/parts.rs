@@ -11,7 +11,10 @@ use crate::{
     plan::{Counts, Finding, Mode, Planned, Severity, WaiverStanding},
     review::{Rank, Risk, cost::Money},
 };
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 /// So many changes are told first, with all that differs.
 const RISKIEST: usize = 5;
@@ -21,6 +24,8 @@ const LINES: usize = 60;
 const WIDTH: usize = 240;
 /// So many parts are named that move costs.
 const MOVERS: usize = 3;
+/// So many things are named that a rule warns of.
+const WARNED: usize = 3;
 
 /// `1 change`, `2 changes`.
 fn plural(count: usize, noun: &str) -> String {
@@ -212,25 +217,42 @@ fn diff(lines: &[Line], room: usize) -> Option<String> {
 
 /// What rules found: what denies, what is waived, what warns.
 pub(super) fn policy(sheets: &[Sheet<'_>], wanted: &Wanted, page: &mut Page) {
-    let weight = |finding: &Finding| match finding {
-        one if one.denies() => 0,
-        one if one.is_waived() => 1,
-        _ => 2,
-    };
-    let mut all: Vec<(&Sheet, &Finding)> = sheets
-        .iter()
-        .flat_map(|sheet| sheet.plan.judgement.iter().flat_map(move |j| j.findings.iter().map(move |f| (sheet, f))))
-        .collect();
-    all.sort_by_key(|(_, finding)| weight(finding));
+    let mut all: Vec<(&Sheet, &Finding)> = Vec::new();
+    for sheet in sheets {
+        all.extend(sheet.plan.judgement.iter().flat_map(|j| &j.findings).map(|one| (sheet, one)));
+    }
+    let all = || all.iter().copied();
+    let denied = all().filter(|(_, one)| one.denies());
+    let waived = all().filter(|(_, one)| one.is_waived());
+    let mut lines: Vec<String> = denied.chain(waived).map(|(sheet, one)| finding(sheet, one)).collect();
+    // Of warnings a line for each rule: hundreds of one sort say no more than one.
+    let mut warnings: BTreeMap<(&str, &str), Vec<&Finding>> = BTreeMap::new();
+    for (sheet, one) in all().filter(|(_, one)| !one.denies() && !one.is_waived()) {
+        warnings.entry((&sheet.plan.header.env, &one.rule)).or_default().push(one);
+    }
+    lines.extend(warnings.iter().map(|((env, rule), found)| warning(env, rule, found)));
     let share = page.left() / 2;
     page.list(&List {
         head: "### Policy\n\n",
         foot: "\n",
-        count: all.len(),
+        count: lines.len(),
         share,
-        each: &|n, _| all.get(n).map(|(sheet, one)| finding(sheet, one)),
+        each: &|n, _| lines.get(n).cloned(),
         more: &|count| more(count, "findings", wanted),
     });
+}
+
+fn warning(env: &str, rule: &str, found: &[&Finding]) -> String {
+    let of: BTreeSet<&str> = found.iter().filter_map(|one| Some(one.address.as_ref()?.as_str())).collect();
+    let mut named: Vec<String> = of.iter().take(WARNED).map(|address| code(address)).collect();
+    if of.len() > WARNED {
+        named.push(format!("{} more", of.len() - WARNED));
+    }
+    let of = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
+    let first = found.first();
+    let what = first.map(|one| prose(&one.what)).unwrap_or_default();
+    let instead = first.map(|one| prose(&one.instead)).unwrap_or_default();
+    format!("- **warning** {} × {} in {}: {what}{of}. Instead: {instead}\n", found.len(), code(rule), code(env))
 }
 
 fn finding(sheet: &Sheet<'_>, one: &Finding) -> String {
