@@ -153,7 +153,7 @@ fn every_step_of_githubs_workflows_does_what_it_is_for() {
     ends("release", "release", &none, 0);
     let summary = fs::read_to_string(ci.path("summary")).unwrap();
     let release = summary.rsplit("Release `").next().unwrap().split('`').next().unwrap().to_owned();
-    assert!(summary.contains("### prd") && release.starts_with("sha256:"), "{summary}");
+    assert!(summary.contains("`prd`") && release.starts_with("sha256:"), "{summary}");
     let said = ends("schedule", "promote", &none, 0);
     assert!(said.contains("tst"), "{said}");
     let named = |environment: &str, release: &str| {

@@ -496,9 +496,13 @@ fn next(sheet: &Sheet<'_>) -> String {
     } else if header.offline {
         out.push_str(", made offline: only to be looked at\n\n");
     } else if let Some(release) = release {
-        let _ = write!(out, " of the release `{release}`; where approval is asked, it is approved first:\n\n");
+        let _ = write!(
+            out,
+            " of the release `{release}`; where somebody has to approve it, promoting it first stores the plan and ends with 4:\n\n"
+        );
         let env = shell(&env);
-        let commands = format!("terrace approve {} --env {env}\nterrace promote {release} --to {env}\n", sheet.digest);
+        let promote = format!("terrace promote {release} --to {env}\n");
+        let commands = format!("{promote}terrace approve {} --env {env}\n{promote}", sheet.digest);
         let _ = writeln!(out, "{}", fence("sh", &commands));
     } else {
         out.push_str(", made from a working folder\n\n");

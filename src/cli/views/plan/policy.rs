@@ -2,7 +2,7 @@
 
 use super::Page;
 use crate::{
-    base::few,
+    base::{ActionWord, Address, few},
     cli::{
         style::{bold, dim, green, red, yellow},
         views::{diagnostics::plural, finding},
@@ -50,12 +50,31 @@ pub(super) fn write(plan: &Plan, page: &mut Page) {
     };
     list(&mut findings().filter(|one| one.denies()), "that deny");
     list(&mut findings().filter(|one| one.is_waived()), "that are waived");
-    warnings(&findings().filter(|one| !one.denies() && !one.is_waived()).collect::<Vec<_>>(), page);
+    // Of what stays as it is somebody was warned when it came.
+    let changes = |one: &&Finding| {
+        let still = |action| matches!(action, ActionWord::NoOp | ActionWord::Read | ActionWord::Verify);
+        one.address.as_ref().is_none_or(|address| {
+            plan.nodes.iter().filter(|node| !still(node.action)).any(|node| is_of(address, &node.address))
+        })
+    };
+    let (now, before): (Vec<&Finding>, Vec<&Finding>) =
+        findings().filter(|one| !one.denies() && !one.is_waived()).partition(changes);
+    warnings(&now, page);
+    if !before.is_empty() {
+        let what = plural(before.len(), "warning");
+        page.line(&dim(format!("  {what} of what does not change here: --json has them")));
+    }
     for name in &judgement.idle_waivers {
         page.line(&dim(format!(
             "  the waiver {name} lets nothing pass: lift it, or look whether its rule is still there"
         )));
     }
+}
+
+/// Whether an address is that of a node, or of the same thing in no or another colour.
+fn is_of(address: &Address, node: &Address) -> bool {
+    let plain = |address: &Address| address.unit().and_then(|(unit, _)| address.painted(&unit, None));
+    address == node || plain(address).as_ref().unwrap_or(address) == plain(node).as_ref().unwrap_or(node)
 }
 
 /// A line for each rule that warns, what it finds most often first.
