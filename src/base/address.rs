@@ -117,6 +117,12 @@ impl Address {
         Some((call.with_color(None), call.0.color?))
     }
 
+    /// The same without the colour of what is rolled out, where it has one.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        self.unit().and_then(|(unit, _)| self.painted(&unit, None)).unwrap_or_else(|| self.clone())
+    }
+
     /// The same in another colour of what is rolled out, or without any. `None` where it is neither that nor in it.
     #[must_use]
     pub fn painted(&self, unit: &Self, color: Option<Color>) -> Option<Self> {

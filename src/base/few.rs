@@ -1,4 +1,4 @@
-//! Lists that a sentence can bear.
+//! Lists and counts that a sentence can bear.
 
 /// The first so many, and how many more there are: "a, b and 3 more".
 #[must_use]
@@ -7,6 +7,12 @@ pub fn few<S: AsRef<str>>(all: &[S], most: usize) -> String {
     let named: Vec<&str> = named.iter().map(AsRef::as_ref).collect();
     let named = named.join(", ");
     if more.is_empty() { named } else { format!("{named} and {} more", more.len()) }
+}
+
+/// `1 change`, `2 changes`.
+#[must_use]
+pub fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 pub use digest::Digest;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{ActionWord, Event, Events, NoEvents, NodeEnd, RunEnd};
-pub use few::few;
+pub use few::{few, plural};
 pub use finding::Finding;
 pub use image::Image;
 pub use moment::{elapsed, later};

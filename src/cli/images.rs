@@ -12,7 +12,7 @@ use crate::{
         signatures::{self, NamedKey},
         stage::Stage,
     },
-    gate, plan,
+    gate,
     promote::{
         image_signatures,
         images::{self, Found},
@@ -172,16 +172,8 @@ async fn held(stage: &Stage, context: &Context) -> Result<()> {
     if release.images.is_none() && project.settings.signed_images.is_empty() {
         return Ok(());
     }
-    let subject = &stage.subject;
-    let made_of = plan::ingredients(
-        &subject.configuration,
-        &subject.graph,
-        subject.given.clone(),
-        &(stage.loaded.sources.clone() as Arc<dyn crate::lang::Sources>),
-        &subject.marks(),
-    );
-    let made_of = made_of.map_err(|problems| stage.explained(problems))?;
-    let world = &*subject.world;
+    let made_of = stage.ingredients()?;
+    let world = &*stage.subject.world;
     let found = images::found(&*world.charts(), made_of).await;
     let mut problems = Diagnostics(found.wrong.clone());
     let mut known: BTreeMap<&Image, &Digest> = BTreeMap::new();

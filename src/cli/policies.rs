@@ -12,8 +12,8 @@ use crate::{
         stage::Stage,
         surroundings::Surroundings,
     },
-    lang::{Sources, suggest},
-    plan::{self, Finding, JudgedBy, Judgement, Mode, Plan, Waiver, WaiverStanding},
+    lang::{Sources as _, suggest},
+    plan::{Finding, JudgedBy, Judgement, Mode, Plan, Waiver, WaiverStanding},
     policy::{self, Pack, Strictness},
     state::{Standing, facts, release},
     world::{Failure, GuardProcess},
@@ -84,12 +84,13 @@ pub(crate) fn read(project: &Project, plan: Option<&str>) -> Result<Packs> {
     if problems.has_errors() {
         return Err(Error::from(problems).with_sources(texts));
     }
-    Ok(Packs { all, strictness: strictness(project), warnings: problems, texts })
+    let strictness = wanted.severity.iter().map(|(rule, (severity, _))| (rule.clone(), *severity)).collect();
+    Ok(Packs { all, strictness, warnings: problems, texts })
 }
 
-/// The packs that the release of a stage brought along, by its own list.
-async fn released(stage: &Stage, context: &Context) -> Result<Vec<Pack>> {
-    let Some(digest) = &stage.subject.release else { return Ok(Vec::new()) };
+/// The packs that the release of a stage brought along, by its own list; and whether that has digests for all tags of images.
+async fn released(stage: &Stage, context: &Context) -> Result<(Vec<Pack>, bool)> {
+    let Some(digest) = &stage.subject.release else { return Ok((Vec::new(), false)) };
     let ledger = releases::store(context, &stage.loaded.place.project)?;
     let release = release::stored(&*ledger, digest).await?.release;
     let (mut packs, mut problems) = (Vec::new(), Diagnostics::new());
@@ -99,7 +100,7 @@ async fn released(stage: &Stage, context: &Context) -> Result<Vec<Pack>> {
             Err(wrong) => problems.extend(wrong),
         }
     }
-    if problems.has_errors() { Err(stage.explained(problems)) } else { Ok(packs) }
+    if problems.has_errors() { Err(stage.explained(problems)) } else { Ok((packs, release.images.is_some())) }
 }
 
 /// Judges a plan by all rules: Terrace's own, the packs of the project's folder, and those of the release where they are others (rule 26).
@@ -111,9 +112,9 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
     if plan.header.mode != Mode::Normal {
         return Ok(None);
     }
-    let project = &stage.loaded.place.project;
-    let packs = read(project, Some(&plan.header.plan))?;
-    let brought = released(stage, context).await?;
+    let packs = read(&stage.loaded.place.project, Some(&plan.header.plan))?;
+    let strictness = &packs.strictness;
+    let (brought, resolved) = released(stage, context).await?;
     let known: BTreeSet<Digest> = packs.all.iter().map(Pack::digest).collect();
     let brought: Vec<Pack> = brought.into_iter().filter(|pack| !known.contains(&pack.digest())).collect();
     let subject = &stage.subject;
@@ -122,11 +123,7 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
     let material = if none && !subject.protected {
         None
     } else {
-        let sources: Arc<dyn Sources> = stage.loaded.sources.clone();
-        let (graph, given) = (&subject.graph, subject.given.clone());
-        let made_of = plan::ingredients(&subject.configuration, graph, given, &sources, &subject.marks());
-        let made_of = made_of.map_err(|problems| stage.explained(problems))?;
-        Some(policy::material(&*subject.world.charts(), made_of).await)
+        Some(policy::material(&*subject.world.charts(), stage.ingredients()?).await)
     };
     let mut judgement = Judgement::default();
     let mut asked: BTreeSet<String> = BTreeSet::new();
@@ -135,12 +132,12 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
             return Err(unseen(address, failure));
         }
         let guard = guard()?;
-        for (packs, texts, released) in [(&packs.all, &packs.texts, false), (&brought, &texts, true)] {
+        for (packs, of_packs, released) in [(&packs.all, &packs.texts, false), (&brought, &texts, true)] {
             if packs.is_empty() {
                 continue;
             }
-            let checked = policy::check(&guard, packs, &strictness(project), material, &stage.loaded.texts()).await;
-            let checked = checked.map_err(|e| Error::from(e).with_sources(texts.clone()))?;
+            let checked = policy::check(&guard, packs, strictness, material, &texts).await;
+            let checked = checked.map_err(|e| Error::from(e).with_sources(of_packs.clone()))?;
             asked.extend(checked.asked);
             judgement.findings.extend(checked.findings);
             judgement.packs.extend(packs.iter().map(|pack| JudgedBy {
@@ -151,11 +148,7 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
             }));
         }
     }
-    let resolved = match &subject.release {
-        Some(digest) => release::stored(&*releases::store(context, project)?, digest).await?.release.images.is_some(),
-        None => false,
-    };
-    judgement.findings.extend(policy::own(plan, material.as_ref(), resolved, &texts, &strictness(project)));
+    judgement.findings.extend(policy::own(plan, material.as_ref(), resolved, &texts, strictness));
     judgement.rules = asked.len() + policy::RULES.len();
     judgement.findings.sort_by(|a, b| a.key().cmp(&b.key()));
     // A release's pack and the folder's, of which one was changed since, find the same thing once.
@@ -168,11 +161,6 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
         policy::waive(&mut judgement, &standing.waivers, subject.world.clock().now());
     }
     Ok(Some(judgement))
-}
-
-/// How bad single rules are, as terrace.toml says.
-fn strictness(project: &Project) -> Strictness {
-    project.settings.policy.severity.iter().map(|(rule, (severity, _))| (rule.clone(), *severity)).collect()
 }
 
 /// Something that no rule could look at may be anything.

@@ -14,7 +14,8 @@ use crate::{
     },
     graph,
     kinds::{self, PlanOutputs, Programs},
-    plan::{self, Attachment, Made, Plan, Request, Saved, Subject},
+    lang::Sources,
+    plan::{self, Attachment, Ingredients, Made, Plan, Request, Saved, Subject},
     state,
     world::{ActingAs, Class, ClusterConnection, Failure, Ledger, World, live::OsRandom},
 };
@@ -178,6 +179,14 @@ impl Stage {
         let mut made = made.map_err(|e| self.explained(e))?;
         self.complete(&mut made.plan);
         Ok(made)
+    }
+
+    /// What the plan is made of in its environment, as far as it is known before anything is applied.
+    pub(crate) fn ingredients(&self) -> Result<Ingredients> {
+        let subject = &self.subject;
+        let (graph, given, marks) = (&subject.graph, subject.given.clone(), subject.marks());
+        let sources: Arc<dyn Sources> = self.loaded.sources.clone();
+        plan::ingredients(&subject.configuration, graph, given, &sources, &marks).map_err(|p| self.explained(p))
     }
 
     /// As [`Self::make`], and judged by policy. Of a plan that cannot be judged nothing is left in the world.

@@ -32,10 +32,7 @@ pub fn waive(judgement: &mut Judgement, waivers: &BTreeMap<String, Waived>, now:
 
 fn is_about(waived: &Waived, finding: &Finding) -> bool {
     // Of what is rolled out by colours, all of them are meant.
-    let plain = |address: &Address| {
-        address.unit().and_then(|(unit, _)| address.painted(&unit, None)).unwrap_or_else(|| address.clone())
-    };
-    let same = |address: &Address| finding.address.as_ref().is_some_and(|found| plain(found) == plain(address));
+    let same = |address: &Address| finding.address.as_ref().is_some_and(|found| found.plain() == address.plain());
     waived.rule == finding.rule && waived.address.as_ref().is_none_or(same)
 }
 

@@ -1,5 +1,6 @@
 //! Diagnostics on screen: file, line, the excerpt underlined, what is wrong, why, and what to do instead.
 
+pub(crate) use crate::base::plural;
 use crate::{
     base::{Diagnostic, Diagnostics, Label, Severity, SourceMap},
     cli::style::{bold, clean, cyan, red, wrap, yellow},
@@ -34,11 +35,6 @@ pub(crate) fn render(diagnostics: &Diagnostics, sources: &SourceMap, width: usiz
         out.push('\n');
     }
     out
-}
-
-/// `1 error`, `3 errors`.
-pub(crate) fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 fn one(diagnostic: &Diagnostic, sources: &SourceMap, width: usize) -> String {

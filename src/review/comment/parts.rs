@@ -6,7 +6,7 @@ use super::{
     text::{code, code_in_table, cut, fence, html_code, line, prose, shell},
 };
 use crate::{
-    base::ActionWord,
+    base::{ActionWord, plural},
     kinds::{ChildChange, Undo},
     plan::{Counts, Finding, Mode, Planned, Severity, WaiverStanding},
     review::{Rank, Risk, cost::Money},
@@ -26,11 +26,6 @@ const WIDTH: usize = 240;
 const MOVERS: usize = 3;
 /// So many things are named that a rule warns of.
 const WARNED: usize = 3;
-
-/// `1 change`, `2 changes`.
-fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
 
 /// What is said of what had no room.
 fn more(count: usize, what: &str, wanted: &Wanted) -> String {

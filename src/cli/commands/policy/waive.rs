@@ -72,12 +72,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
             .because("a waiver that nobody ever looks at again is a rule that is not there")
             .hint("ask for it anew when its time is over; or set the rule to warn in [policy.severity]"));
     }
-    if let Some(address) = &args.address {
-        let plain = address.unit().and_then(|(unit, _)| address.painted(&unit, None));
-        let declaration = Declaration::from(plain.as_ref().unwrap_or(address));
-        if loaded.configuration.resource(&declaration).is_none() {
-            context.terminal.status(&format!("warning: nothing is declared as {address} now"));
-        }
+    if let Some(address) = &args.address
+        && loaded.configuration.resource(&Declaration::from(&address.plain())).is_none()
+    {
+        context.terminal.status(&format!("warning: nothing is declared as {address} now"));
     }
     let decision = Decision::Waive { rule: args.rule.clone(), address: args.address.clone(), until };
     let fact = desk.record(args.reason, decision, context).await?;

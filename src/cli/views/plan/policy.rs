@@ -2,7 +2,7 @@
 
 use super::Page;
 use crate::{
-    base::{ActionWord, Address, few},
+    base::{ActionWord, few},
     cli::{
         style::{bold, dim, green, red, yellow},
         views::{diagnostics::plural, finding},
@@ -54,7 +54,7 @@ pub(super) fn write(plan: &Plan, page: &mut Page) {
     let changes = |one: &&Finding| {
         let still = |action| matches!(action, ActionWord::NoOp | ActionWord::Read | ActionWord::Verify);
         one.address.as_ref().is_none_or(|address| {
-            plan.nodes.iter().filter(|node| !still(node.action)).any(|node| is_of(address, &node.address))
+            plan.nodes.iter().any(|node| !still(node.action) && address.plain() == node.address.plain())
         })
     };
     let (now, before): (Vec<&Finding>, Vec<&Finding>) =
@@ -69,12 +69,6 @@ pub(super) fn write(plan: &Plan, page: &mut Page) {
             "  the waiver {name} lets nothing pass: lift it, or look whether its rule is still there"
         )));
     }
-}
-
-/// Whether an address is that of a node, or of the same thing in no or another colour.
-fn is_of(address: &Address, node: &Address) -> bool {
-    let plain = |address: &Address| address.unit().and_then(|(unit, _)| address.painted(&unit, None));
-    address == node || plain(address).as_ref().unwrap_or(address) == plain(node).as_ref().unwrap_or(node)
 }
 
 /// A line for each rule that warns, what it finds most often first.
