@@ -26,6 +26,8 @@ pub struct Warrant {
     pub authors: Vec<Actor>,
     /// Who begins the run.
     pub by: Option<Actor>,
+    /// The rules that judged it, by the name under which they are kept; `None` where none did, or they only warned.
+    pub rules: Option<Digest>,
     /// How it comes past gates.
     pub way: Way,
     /// Why, where it passes some.
@@ -60,7 +62,7 @@ pub(super) async fn ask(
     let by = warrant.by.as_ref().map(|by| by.spoken().to_owned()).unwrap_or_default();
     let approved_by = counted(warrant, &target, &approvals, now);
     let passage = Passage { approved_by, ..warrant.passage.clone() };
-    arrival(&saved.content, &target, run, by, passage, now)
+    arrival(&saved.content, &target, warrant.rules.as_ref(), run, by, passage, now)
 }
 
 fn reasons(warrant: &Warrant, saved: &Saved, target: &Place, approvals: &[Approval], now: Timestamp) -> Vec<Reason> {
@@ -117,6 +119,7 @@ fn asks_for_approval(target: &Place) -> bool {
 fn arrival(
     plan: &Plan,
     target: &Place,
+    rules: Option<&Digest>,
     run: &RunId,
     by: String,
     passage: Passage,
@@ -161,7 +164,8 @@ fn arrival(
         by,
         passage,
     };
-    facts.push(Delivered::Came { occupancy: Box::new(occupancy), gates: serde_json::to_value(&target.gates)? });
+    let gates = serde_json::to_value(&target.gates)?;
+    facts.push(Delivered::Came { occupancy: Box::new(occupancy), gates, rules: rules.cloned() });
     Ok(facts)
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) terminal: Terminal,
     /// The global flags.
     pub(crate) global: Global,
+    /// False where nothing is read that is kept behind credentials: what is planned comes from a fork (rule 42).
+    pub(crate) uses_credentials: bool,
     /// The live world, opened at its first use.
     live: OnceLock<Arc<Live>>,
 }
@@ -38,7 +40,12 @@ pub(crate) struct Context {
 impl Context {
     /// What a command gets.
     pub(crate) fn new(surroundings: Surroundings, terminal: Terminal, global: Global) -> Self {
-        Self { surroundings, terminal, global, live: OnceLock::new() }
+        Self { surroundings, terminal, global, uses_credentials: true, live: OnceLock::new() }
+    }
+
+    /// The same without credentials.
+    pub(crate) fn without_credentials(&self) -> Self {
+        Self { uses_credentials: false, ..self.clone() }
     }
 
     /// The live world; one a process, so that a session is begun once.

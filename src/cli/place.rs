@@ -105,6 +105,10 @@ pub(crate) fn ledger(context: &Context, loaded: &Loaded, chosen: &Chosen) -> Res
 /// # Errors
 /// A live world that cannot be set up, or a state in the project's folder where the settings name a bucket.
 pub(crate) fn ledger_of(context: &Context, project: &Project, label: &str, chosen: &Chosen) -> Result<Arc<dyn Ledger>> {
+    if !context.uses_credentials && backend(project, chosen) != Backend::File {
+        // Nothing is there, and nothing is ever written to what a plan only reads.
+        return Ok(Arc::new(FileLedger::new(project.own_folder().join("not-read"))));
+    }
     let local = folder(project, label, chosen);
     if backend(project, chosen) == Backend::File {
         return Ok(Arc::new(local));
@@ -225,7 +229,7 @@ fn all_states(project: &Project, chosen: &Chosen) -> String {
 /// # Errors
 /// A storage that fails.
 pub(crate) async fn labels(context: &Context, project: &Project, chosen: &Chosen) -> Result<Vec<String>> {
-    if backend(project, chosen) == Backend::File {
+    if backend(project, chosen) == Backend::File || !context.uses_credentials {
         return Ok(project.labels_in_state());
     }
     let mut labels = bucket(context, project, "", chosen)?.folders(&all_states(project, chosen)).await?;

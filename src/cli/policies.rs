@@ -6,6 +6,7 @@ use crate::{
         context::Context,
         error::{Error, Result, failure_diagnostic},
         exit::Exit,
+        packs, prices,
         project::Project,
         releases, settings,
         sources::RecordingSources,
@@ -14,7 +15,8 @@ use crate::{
     },
     lang::{Sources as _, suggest},
     plan::{Finding, JudgedBy, Judgement, Mode, Plan, Waiver, WaiverStanding},
-    policy::{self, Pack, Strictness},
+    policy::{self, Pack, RuleBook, Strictness},
+    review::{self, Book},
     state::{Standing, facts, release},
     world::{Failure, GuardProcess},
 };
@@ -39,14 +41,21 @@ pub(crate) struct Packs {
 ///
 /// # Errors
 /// All that is wrong with any of them.
-pub(crate) fn read(project: &Project, plan: Option<&str>) -> Result<Packs> {
+pub(crate) async fn read(project: &Project, plan: Option<&str>, context: &Context) -> Result<Packs> {
     let sources = RecordingSources::new(Arc::new(project.sources.clone()));
     let wanted = &project.settings.policy;
     let (mut all, mut problems) = (Vec::new(), Diagnostics::new());
     // For the places within it.
     let _ = sources.read(settings::FILE);
-    for (folder, span) in wanted.packs_of(plan) {
-        match policy::pack::read(folder, &sources) {
+    for (named, span) in wanted.packs_of(plan) {
+        let folder = match packs::folder(named, project, context).await {
+            Ok(folder) => folder,
+            Err(error) => {
+                error.diagnostics.0.into_iter().for_each(|problem| problems.push(problem.at(span, "named here")));
+                continue;
+            }
+        };
+        match policy::pack::read(&folder, &sources) {
             Ok(pack) => {
                 problems.extend(pack.warnings.clone());
                 all.push(pack);
@@ -103,7 +112,35 @@ async fn released(stage: &Stage, context: &Context) -> Result<(Vec<Pack>, bool)>
     if problems.has_errors() { Err(stage.explained(problems)) } else { Ok((packs, release.images.is_some())) }
 }
 
-/// Judges a plan by all rules: Terrace's own, the packs of the project's folder, and those of the release where they are others (rule 26).
+/// What an environment was last changed under, where it is known.
+#[derive(Default)]
+struct Former {
+    packs: Vec<Pack>,
+    /// How bad the rules of these packs were.
+    strictness: Strictness,
+    /// Rules that were worse than they are declared to be now.
+    lowered: Strictness,
+}
+
+async fn former(stage: &Stage, packs: &Packs) -> Result<Former> {
+    let Some(digest) = &stage.subject.state.delivery.rules else { return Ok(Former::default()) };
+    let book = RuleBook::read(&*stage.ledger, digest).await?;
+    let kept = book.packs().map_err(|problems| stage.explained(problems))?;
+    let lowered = book.lowered(&kept, &packs.all, &packs.strictness, stage.subject.protected);
+    Ok(Former { packs: kept, strictness: book.strictness().clone(), lowered })
+}
+
+/// Keeps the rules that a run is judged by, as they are declared, and says by which name.
+///
+/// # Errors
+/// Packs that are wrong, a storage that fails.
+pub(crate) async fn keep(stage: &Stage, context: &Context) -> Result<Digest> {
+    let packs = read(&stage.loaded.place.project, Some(&stage.loaded.configuration.label), context).await?;
+    Ok(RuleBook::new(&packs.all, &packs.strictness).keep(&*stage.ledger).await?)
+}
+
+/// Judges a plan by all rules: Terrace's own, the packs of the project's folder, those of the release where they are others, and those
+/// that the environment was last changed under (rule 26).
 /// Nothing where no rule is asked: of a plan that only takes away or takes over.
 ///
 /// # Errors
@@ -112,13 +149,18 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
     if plan.header.mode != Mode::Normal {
         return Ok(None);
     }
-    let packs = read(&stage.loaded.place.project, Some(&plan.header.plan))?;
-    let strictness = &packs.strictness;
+    let packs = read(&stage.loaded.place.project, Some(&plan.header.plan), context).await?;
     let (brought, resolved) = released(stage, context).await?;
-    let known: BTreeSet<Digest> = packs.all.iter().map(Pack::digest).collect();
-    let brought: Vec<Pack> = brought.into_iter().filter(|pack| !known.contains(&pack.digest())).collect();
     let subject = &stage.subject;
-    let none = packs.all.is_empty() && brought.is_empty();
+    let former = former(stage, &packs).await?;
+    let mut strictness = packs.strictness.clone();
+    strictness.extend(former.lowered.clone());
+    let strictness = &strictness;
+    let mut known: BTreeSet<Digest> = packs.all.iter().map(Pack::digest).collect();
+    let mut new = |pack: &Pack| known.insert(pack.digest());
+    let brought: Vec<Pack> = brought.into_iter().filter(&mut new).collect();
+    let kept: Vec<Pack> = former.packs.into_iter().filter(&mut new).collect();
+    let none = packs.all.is_empty() && brought.is_empty() && kept.is_empty();
     let texts = stage.loaded.texts();
     let material = if none && !subject.protected {
         None
@@ -132,11 +174,15 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
             return Err(unseen(address, failure));
         }
         let guard = guard()?;
-        for (packs, of_packs, released) in [(&packs.all, &packs.texts, false), (&brought, &texts, true)] {
+        for (packs, of_packs, strictness) in [
+            (&packs.all, &packs.texts, strictness),
+            (&brought, &texts, strictness),
+            (&kept, &texts, &former.strictness),
+        ] {
             if packs.is_empty() {
                 continue;
             }
-            let checked = policy::check(&guard, packs, strictness, material, &texts).await;
+            let checked = policy::check(&guard, packs, strictness, material, Some(plan), &texts).await;
             let checked = checked.map_err(|e| Error::from(e).with_sources(of_packs.clone()))?;
             asked.extend(checked.asked);
             judgement.findings.extend(checked.findings);
@@ -144,12 +190,16 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
                 pack: pack.name.clone(),
                 version: pack.version.clone(),
                 digest: pack.digest(),
-                released,
+                released: brought.contains(pack),
+                remembered: kept.contains(pack),
             }));
         }
     }
-    judgement.findings.extend(policy::own(plan, material.as_ref(), resolved, &texts, strictness));
+    let lacking = lacking(plan, &prices::read(&stage.loaded.place.project)?);
+    let beside = policy::Beside { material: material.as_ref(), resolved, lacking: &lacking };
+    judgement.findings.extend(policy::own(plan, beside, &texts, strictness));
     judgement.rules = asked.len() + policy::RULES.len();
+    judgement.remembered = former.lowered.into_keys().collect();
     judgement.findings.sort_by(|a, b| a.key().cmp(&b.key()));
     // A release's pack and the folder's, of which one was changed since, find the same thing once.
     judgement.findings.dedup_by(|a, b| {
@@ -161,6 +211,18 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
         policy::waive(&mut judgement, &standing.waivers, subject.world.clock().now());
     }
     Ok(Some(judgement))
+}
+
+/// Why the nodes of a plan do not hold what runs on them; of the node group, where there is one.
+fn lacking(plan: &Plan, book: &Book) -> Vec<(Option<Address>, String)> {
+    let Some(capacity) = review::capacity(plan, book).filter(|capacity| capacity.fits == Some(false)) else {
+        return Vec::new();
+    };
+    let group = match capacity.groups.as_slice() {
+        [group] => Some(group.address.clone()),
+        _ => None,
+    };
+    capacity.because.into_iter().map(|what| (group.clone(), what)).collect()
 }
 
 /// Something that no rule could look at may be anything.
@@ -207,6 +269,15 @@ pub(crate) fn hold(plan: &Plan, judgement: Option<&Judgement>, way_back: bool, c
                 format!("{}; the waiver {name} of {by} counts once somebody else agrees to it", finding.why)
             }
             None => finding.why.clone(),
+        };
+        let former = judgement.remembered.contains(&finding.rule)
+            || judgement.packs.iter().any(|by| by.remembered && by.pack == finding.pack);
+        let why = if former {
+            format!(
+                "{why}; that was asked when {env} was last changed, and what is weaker counts after a run that passes it"
+            )
+        } else {
+            why
         };
         let hint = match &finding.waiver {
             Some(Waiver { name, standing: WaiverStanding::Unapproved, .. }) => {

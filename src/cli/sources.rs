@@ -11,13 +11,21 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// A file that is larger is refused: nothing that a plan reads as text is, and a mistake in a path should not fill memory.
 const FILE_LIMIT: u64 = 32 << 20;
 /// More names in one folder are refused.
 const NAMES_LIMIT: usize = 100_000;
+/// What paths begin with that lead to packs of rules which were brought from elsewhere: a project has no such folder of its own, and a release
+/// has one, with the packs that it took along.
+pub(crate) const BROUGHT: &str = "@packs/";
+/// Where those lie in a project.
+pub(crate) const BROUGHT_TO: &str = ".terrace/packs";
 /// Folders at the project's root that are Terrace's own or git's, and never part of a plan.
 const HIDDEN: &[&str] = &[".terrace", ".git"];
 
@@ -40,7 +48,11 @@ impl DiskSources {
     fn place(&self, path: &str) -> Result<PathBuf, SourceError> {
         let clean = crate::lang::normalize(".", path)?;
         let joined = if clean == "." { self.root.clone() } else { self.root.join(&clean) };
-        let real = fs::canonicalize(&joined).map_err(|e| error(path, &e))?;
+        let real = fs::canonicalize(&joined).or_else(|e| match clean.strip_prefix(BROUGHT) {
+            Some(inside) => fs::canonicalize(self.root.join(BROUGHT_TO).join(inside)),
+            None => Err(e),
+        });
+        let real = real.map_err(|e| error(path, &e))?;
         if real.starts_with(&self.root) { Ok(real) } else { Err(SourceError::Outside(path.to_owned())) }
     }
 }
@@ -119,12 +131,18 @@ pub(crate) struct Recorded {
 pub(crate) struct RecordingSources {
     inner: Arc<dyn Sources>,
     seen: Mutex<Recorded>,
+    builds_nothing: AtomicBool,
 }
 
 impl RecordingSources {
     /// A record of what is read of `inner` from now on.
     pub(crate) fn new(inner: Arc<dyn Sources>) -> Self {
-        Self { inner, seen: Mutex::new(Recorded::default()) }
+        Self { inner, seen: Mutex::new(Recorded::default()), builds_nothing: AtomicBool::new(false) }
+    }
+
+    /// From now on no program builds a kustomization.
+    pub(crate) fn build_nothing(&self) {
+        self.builds_nothing.store(true, Ordering::Relaxed);
     }
 
     /// What was read so far.
@@ -155,6 +173,10 @@ impl Sources for RecordingSources {
     }
 
     fn kustomize(&self, folder: &str) -> Result<Arc<[u8]>, SourceError> {
+        if self.builds_nothing.load(Ordering::Relaxed) {
+            let why = "a plan for a pull request builds no kustomization; --allow kustomize lets it".to_owned();
+            return Err(SourceError::Unreadable { path: folder.to_owned(), why });
+        }
         let name = built(folder);
         if let Some(known) = self.lock().files.get(&name) {
             return Ok(known.clone());

@@ -99,6 +99,9 @@ pub struct JudgedBy {
     /// Whether the release brought it along, and not the project's folder.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub released: bool,
+    /// Whether neither names it any more, and it counts since the environment was last changed under it (rule 26).
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub remembered: bool,
 }
 
 /// What came of judging what a plan is made of.
@@ -110,6 +113,9 @@ pub struct Judgement {
     pub rules: usize,
     /// What was found, denials first.
     pub findings: Vec<Finding>,
+    /// Rules that are worse than they are declared to be, as they were when the environment was last changed (rule 26).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub remembered: Vec<String>,
     /// Waivers that nothing is waived by: their rule or their thing is gone, or finds nothing any more.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub idle_waivers: Vec<String>,

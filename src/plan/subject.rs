@@ -9,7 +9,11 @@ use crate::{
     state::{SealKey, Snapshot, StateError},
     world::{AwsConnection, Failure, Ledger, World},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Everything a plan is made from. Cheap to clone.
 #[derive(Clone)]
@@ -111,6 +115,8 @@ pub struct Request {
     pub replace: Vec<Address>,
     /// State stands in for reading.
     pub offline: bool,
+    /// Kinds whose programs are not started: of these state stands in, too (rule 42).
+    pub spared: BTreeSet<String>,
     /// Whether previews are made: change sets, rendered charts.
     pub change_sets: bool,
     /// Whether drift inside stacks is looked for.
@@ -119,6 +125,14 @@ pub struct Request {
     pub parallelism: usize,
     /// How long reading one thing may take.
     pub read_timeout: Duration,
+}
+
+impl Request {
+    /// Whether a thing of this kind is read, and state does not stand in for it.
+    #[must_use]
+    pub fn reads(&self, kind: &str) -> bool {
+        !self.offline && !self.spared.contains(kind)
+    }
 }
 
 impl Default for Request {
@@ -131,6 +145,7 @@ impl Default for Request {
             targets: Vec::new(),
             replace: Vec::new(),
             offline: false,
+            spared: BTreeSet::new(),
             change_sets: true,
             drift: true,
             parallelism: 32,

@@ -1,4 +1,4 @@
-//! What the rules of packs find in what a plan is made of.
+//! What the rules of packs find in what a plan is made of, and in the plan itself.
 
 use super::{
     material::{Material, as_judged, place_of},
@@ -7,7 +7,7 @@ use super::{
 use crate::{
     base::{Address, Diagnostic, Diagnostics, SourceMap},
     kinds::object_named,
-    plan::{Finding, Severity},
+    plan::{Finding, Plan, Severity},
     world::{Failure, Guard, GuardAnswer, GuardJob, GuardRequest, GuardText, Violation},
 };
 use serde_json::{Value as Json, json};
@@ -27,13 +27,15 @@ pub struct Checked {
     pub templates: usize,
     /// How many objects were looked at.
     pub objects: usize,
+    /// How many rules were not asked, since they look at a plan and there was none.
+    pub waiting: usize,
 }
 
 impl Checked {
     /// Whether any finding denies.
     #[must_use]
     pub fn denied(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity == Severity::Deny)
+        self.findings.iter().any(Finding::denies)
     }
 }
 
@@ -62,9 +64,10 @@ enum Document<'a> {
     Template(&'a super::material::TemplateMatter),
     Object(&'a super::material::ObjectMatter),
     Objects(&'a [super::material::ObjectMatter]),
+    Plan(&'a Plan),
 }
 
-/// Asks every rule of every pack.
+/// Asks every rule of every pack; those over a plan where there is one.
 ///
 /// # Errors
 /// Rules that cannot be judged by: nothing is found then, and nobody may take that for "nothing is wrong".
@@ -73,9 +76,10 @@ pub async fn check(
     packs: &[Pack],
     strictness: &Strictness,
     material: &Material,
+    plan: Option<&Plan>,
     texts: &SourceMap,
 ) -> Result<Checked, Error> {
-    let (request, origins) = request(packs, material);
+    let (request, origins) = request(packs, material, plan);
     let answer = if request.jobs.is_empty() { GuardAnswer::default() } else { guard.judge(&request).await? };
     let faults = faults(&answer);
     if faults.has_errors() {
@@ -83,8 +87,13 @@ pub async fn check(
     }
     let rules: BTreeMap<&str, (&Pack, &Rule)> =
         packs.iter().flat_map(|pack| pack.rules.values().map(move |rule| (rule.name.as_str(), (pack, rule)))).collect();
-    let mut checked =
-        Checked { templates: material.templates.len(), objects: material.objects.len(), ..Checked::default() };
+    let over_plans = rules.values().filter(|(_, rule)| rule.on == On::Plan).count();
+    let mut checked = Checked {
+        templates: material.templates.len(),
+        objects: material.objects.len(),
+        waiting: if plan.is_none() { over_plans } else { 0 },
+        ..Checked::default()
+    };
     for (origins, documents) in origins.iter().zip(&answer.jobs) {
         for (origin, judged) in origins.iter().zip(documents) {
             checked.asked.extend(judged.passed.iter().chain(&judged.failed).cloned());
@@ -103,9 +112,9 @@ pub async fn check(
 }
 
 /// Everything that is to be judged, in one request: a job for each thing that rules look at.
-fn request<'m>(packs: &[Pack], material: &'m Material) -> (GuardRequest, Vec<Vec<Origin<'m>>>) {
+fn request<'m>(packs: &[Pack], material: &'m Material, plan: Option<&'m Plan>) -> (GuardRequest, Vec<Vec<Origin<'m>>>) {
     let (mut jobs, mut origins) = (Vec::new(), Vec::new());
-    for on in [On::Template, On::Object, On::Objects] {
+    for on in [On::Template, On::Object, On::Objects, On::Plan] {
         let files = packs.iter().flat_map(|pack| &pack.files).filter(|file| file.on == on);
         let rules: Vec<GuardText> =
             files.map(|file| GuardText { name: file.path.clone(), text: file.text.to_string() }).collect();
@@ -135,11 +144,44 @@ fn request<'m>(packs: &[Pack], material: &'m Material) -> (GuardRequest, Vec<Vec
                 let objects: Vec<Json> = all.iter().map(|object| as_judged(&object.object)).collect();
                 push("all objects".to_owned(), json!({ "objects": objects }).to_string(), Document::Objects(all));
             }
+            On::Plan => {
+                if let Some(plan) = plan {
+                    push("the plan".to_owned(), plan_as_judged(plan).to_string(), Document::Plan(plan));
+                }
+            }
         }
         jobs.push(GuardJob { rules, data });
         origins.push(of);
     }
     (GuardRequest::new(jobs), origins)
+}
+
+/// A plan as rules look at it: as `plan --json` shows it, without the files that it was made from and without what rules found before.
+fn plan_as_judged(plan: &Plan) -> Json {
+    let mut judged = serde_json::to_value(plan).expect("invariant: a plan can be written");
+    if let Some(fields) = judged.as_object_mut() {
+        for field in ["sources", "judgement"] {
+            fields.remove(field);
+        }
+    }
+    judged
+}
+
+/// The node of a plan that a path of Guard's leads into, its part, and the rest of the path.
+fn place_in_plan<'p>(plan: &Plan, path: &'p str) -> Option<(Address, String, &'p str)> {
+    let (index, rest) = split(path.strip_prefix("/nodes/")?);
+    let node = plan.nodes.get(index.parse::<usize>().ok()?)?;
+    let child = rest.strip_prefix("/children/").map(split).and_then(|(index, rest)| {
+        let child = node.children.get(index.parse::<usize>().ok()?)?;
+        Some((child.name.clone(), rest))
+    });
+    let (part, rest) = child.unwrap_or((String::new(), rest));
+    Some((node.address.clone(), part, rest))
+}
+
+/// The first step of a path, and the rest with its slash.
+fn split(path: &str) -> (&str, &str) {
+    path.split_at(path.find('/').unwrap_or(path.len()))
 }
 
 /// What Guard cannot read.
@@ -177,13 +219,19 @@ fn finding(
             let place = declared(&object.address);
             (Some(object.address.clone()), object_named(&object.object), violation.path.clone(), place)
         }
+        Document::Plan(plan) => match place_in_plan(plan, &violation.path) {
+            Some((address, part, path)) => {
+                let place = declared(&address);
+                (Some(address), part, path.to_owned(), place)
+            }
+            None => (None, String::new(), violation.path.clone(), None),
+        },
         Document::Objects(all) => {
-            let rest = violation.path.strip_prefix("/objects/").unwrap_or_default();
-            let (index, within) = rest.split_once('/').unwrap_or((rest, ""));
-            let path = if within.is_empty() { String::new() } else { format!("/{within}") };
+            let (index, path) = split(violation.path.strip_prefix("/objects/").unwrap_or_default());
             match index.parse().ok().and_then(|index: usize| all.get(index)) {
                 Some(object) => {
-                    (Some(object.address.clone()), object_named(&object.object), path, declared(&object.address))
+                    let place = declared(&object.address);
+                    (Some(object.address.clone()), object_named(&object.object), path.to_owned(), place)
                 }
                 None => (None, String::new(), violation.path.clone(), None),
             }

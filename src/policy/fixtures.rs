@@ -87,8 +87,10 @@ fn documents(fixture: &Fixture, on: On) -> Result<Vec<String>, String> {
     if on == On::Template {
         return Ok(vec![template_document(&fixture.path, &fixture.text).to_string()]);
     }
-    let objects: Vec<_> = yaml::documents(&fixture.text)?.iter().map(as_judged).collect();
+    let documents = yaml::documents(&fixture.text)?;
+    let objects: Vec<_> = documents.iter().map(as_judged).collect();
     Ok(match on {
+        On::Plan => documents.iter().map(ToString::to_string).collect(),
         On::Objects => vec![json!({ "objects": objects }).to_string()],
         On::Object | On::Template => objects.iter().map(ToString::to_string).collect(),
     })

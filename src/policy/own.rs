@@ -124,20 +124,38 @@ pub const RULES: &[OwnRule] = &[
         instead: "a variable with sensitive = true, data.secret, or the name of a Secret that something else fills",
         find: no_secret_in_clear,
     },
+    OwnRule {
+        name: "nodes_hold_it",
+        protected: Severity::Warn,
+        elsewhere: Some(Severity::Warn),
+        controls: &["CP-2", "SC-5"],
+        why: "pods that find no room stay pending, and what waits for them fails when its time is over",
+        instead: "more nodes or larger ones (terrace plan names the cheapest that would do), or smaller requests",
+        find: nodes_hold_it,
+    },
 ];
+
+/// What is known beside a plan.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// What packs look at; `None` where nobody gathered it.
+    pub material: Option<&'a Material>,
+    /// Whether the release that it is of has digests for all tags.
+    pub resolved: bool,
+    /// Why its nodes do not hold what runs on them, and which: whoever knows what machines have reckons that.
+    pub lacking: &'a [(Option<Address>, String)],
+}
 
 /// What the rules look at.
 struct Look<'a> {
     plan: &'a Plan,
-    material: Option<&'a Material>,
-    /// Whether the release that it is of has digests for all tags.
-    resolved: bool,
+    beside: Beside<'a>,
 }
 
 impl Look<'_> {
     /// A part of a stack as its template has it, with parameters put in; `None` where no template was looked at.
     fn part(&self, node: &Planned, child: &ChildChange) -> Option<&Json> {
-        let template = self.material?.templates.iter().find(|template| template.address == node.address)?;
+        let template = self.beside.material?.templates.iter().find(|template| template.address == node.address)?;
         template.document["Resources"].get(&child.name)
     }
 }
@@ -155,19 +173,13 @@ impl Found<'_> {
     }
 }
 
-/// What Terrace's own rules find in a plan. What is looked at of charts and manifests is in `material`, where there is any.
+/// What Terrace's own rules find in a plan.
 #[must_use]
-pub fn own(
-    plan: &Plan,
-    material: Option<&Material>,
-    resolved: bool,
-    texts: &SourceMap,
-    strictness: &super::Strictness,
-) -> Vec<Finding> {
+pub fn own(plan: &Plan, beside: Beside<'_>, texts: &SourceMap, strictness: &super::Strictness) -> Vec<Finding> {
     if plan.header.mode != Mode::Normal {
         return Vec::new();
     }
-    let look = Look { plan, material, resolved };
+    let look = Look { plan, beside };
     let mut findings = Vec::new();
     for rule in RULES {
         let asked = if plan.header.protected { Some(rule.protected) } else { rule.elsewhere };
@@ -176,7 +188,8 @@ pub fn own(
         let mut found = Vec::new();
         (rule.find)(&look, &mut Found(&mut found));
         findings.extend(found.into_iter().map(|(address, part, what, mild)| {
-            let span = address.as_ref().zip(material).and_then(|(address, material)| material.places.get(address));
+            let span =
+                address.as_ref().zip(beside.material).and_then(|(address, material)| material.places.get(address));
             Finding {
                 rule: rule.name.to_owned(),
                 pack: OWN.to_owned(),
@@ -276,7 +289,7 @@ fn charts_are_pinned(look: &Look<'_>, found: &mut Found<'_>) {
 }
 
 fn images_are_pinned(look: &Look<'_>, found: &mut Found<'_>) {
-    let Some(material) = look.material.filter(|_| !look.resolved) else { return };
+    let Some(material) = look.beside.material.filter(|_| !look.beside.resolved) else { return };
     let mut floating: BTreeSet<(&Address, String)> = BTreeSet::new();
     for object in &material.objects {
         let runs = images_of_objects(std::iter::once(&object.object), &crate::base::Hidden::default());
@@ -288,6 +301,12 @@ fn images_are_pinned(look: &Look<'_>, found: &mut Found<'_>) {
     }
     for (address, failure) in &material.unseen {
         found.add(address, "", format!("what it runs could not be looked at: {failure}"));
+    }
+}
+
+fn nodes_hold_it(look: &Look<'_>, found: &mut Found<'_>) {
+    for (address, what) in look.beside.lacking {
+        found.0.push((address.clone(), String::new(), what.clone(), false));
     }
 }
 

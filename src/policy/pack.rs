@@ -27,6 +27,8 @@ pub enum On {
     Object,
     /// All Kubernetes objects of an environment: `objects`, a list.
     Objects,
+    /// The plan itself, as `plan --json` has it under `plan`: what is done, in which order, to what.
+    Plan,
 }
 
 /// A rule of a pack.
@@ -85,6 +87,8 @@ pub struct Pack {
     pub description: String,
     /// Its folder in the project.
     pub folder: String,
+    /// Its `pack.toml` as it is written.
+    pub entries: Arc<str>,
     /// Its rules by name.
     pub rules: BTreeMap<String, Rule>,
     /// Its files of rules.
@@ -108,9 +112,10 @@ impl Pack {
         Digest::of_value(&all)
     }
 
-    /// The files that a release takes along of it.
-    pub fn judging_files(&self) -> impl Iterator<Item = String> + '_ {
-        std::iter::once(format!("{}/{FILE}", self.folder)).chain(self.files.iter().map(|file| file.path.clone()))
+    /// The files that it judges by, with their texts: what a release takes along of it.
+    pub fn judging_files(&self) -> impl Iterator<Item = (String, &Arc<str>)> + '_ {
+        let entries = (format!("{}/{FILE}", self.folder), &self.entries);
+        std::iter::once(entries).chain(self.files.iter().map(|file| (file.path.clone(), &file.text)))
     }
 }
 
@@ -173,7 +178,8 @@ pub fn read(folder: &str, sources: &dyn Sources) -> Result<Pack, Diagnostics> {
         return Err(problems);
     }
     let Written { name, version, description, .. } = written;
-    Ok(Pack { name, version, description, folder: folder.to_owned(), rules, files, fixtures, warnings: problems })
+    let folder = folder.to_owned();
+    Ok(Pack { name, version, description, folder, entries: text, rules, files, fixtures, warnings: problems })
 }
 
 fn unreadable(path: &str, error: &SourceError) -> Diagnostic {

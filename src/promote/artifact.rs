@@ -6,12 +6,12 @@
 //! Source: the OCI image specification, "Guidelines for Artifact Usage".
 
 use crate::{
-    base::{Digest, canonical_json, few},
+    base::{Digest, few},
     state::{Bundle, MAKING_FORMAT, Making, Signature, release},
-    world::{Class, Failure, MANIFEST, Outcome, Registry},
+    world::{Class, EMPTY_CONFIG, Failure, Outcome, Registry, artifact_manifest, descriptor},
 };
 use futures::{StreamExt as _, TryStreamExt as _};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -29,8 +29,6 @@ const BESIDE: &str = "application/vnd.terrace.release.beside.v1+json";
 const MAKING: &str = "application/vnd.terrace.release.making.v1+json";
 /// Who signed it.
 const SIGNATURE: &str = "application/vnd.terrace.release.signature.v1+json";
-/// The configuration of an artifact that has none.
-const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
 /// How many blobs are sent or read at once.
 const AT_ONCE: usize = 8;
 /// How many layers a manifest may have: more than any plan has files.
@@ -62,21 +60,6 @@ pub struct Pushed {
     pub sent: usize,
 }
 
-fn descriptor(kind: &str, digest: &Digest, size: usize) -> Json {
-    json!({ "mediaType": kind, "digest": digest, "size": size })
-}
-
-fn manifest_of(kind: &str, layers: &[Json]) -> Outcome<Vec<u8>> {
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "artifactType": kind,
-        "config": descriptor(EMPTY.0, &Digest::of(EMPTY.1), EMPTY.1.len()),
-        "layers": layers,
-    });
-    canonical_json(&manifest).map_err(defect)
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 fn defect(error: serde_json::Error) -> Failure {
     Failure::new(Class::Local, "release push", "", error.to_string())
@@ -103,11 +86,11 @@ pub async fn push(
     let mut layers = vec![descriptor(LIST, &name, list.len())];
     // In the order of their digests, each once.
     layers.extend(bundle.contents.iter().map(|(digest, content)| descriptor(CONTENT, digest, content.len())));
-    let manifest = manifest_of(RELEASE, &layers)?;
-    let config = Digest::of(EMPTY.1);
+    let manifest = artifact_manifest(RELEASE, &layers)?;
+    let config = Digest::of(EMPTY_CONFIG);
     let mut blobs: Vec<(&Digest, &[u8])> =
         bundle.contents.iter().map(|(digest, content)| (digest, &**content)).collect();
-    blobs.extend([(&name, list.as_slice()), (&config, EMPTY.1)]);
+    blobs.extend([(&name, list.as_slice()), (&config, EMPTY_CONFIG)]);
     let sent: Vec<bool> = futures::stream::iter(blobs)
         .map(|(digest, content)| registry.put_blob(digest, content))
         .buffer_unordered(AT_ONCE)
@@ -146,7 +129,7 @@ async fn push_beside(
     for ((_, digest), content) in &all {
         registry.put_blob(digest, content).await?;
     }
-    registry.put_manifest(&tag_beside(name), &manifest_of(BESIDE, &layers)?).await
+    registry.put_manifest(&tag_beside(name), &artifact_manifest(BESIDE, &layers)?).await
 }
 
 async fn beside(registry: &dyn Registry, name: &Digest) -> Outcome<Vec<(&'static str, Vec<u8>)>> {

@@ -140,6 +140,9 @@ pub struct Delivery {
     /// The gates that a run was last made under: a weaker one counts only after a run that passed these (rule 26).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gates: Option<Json>,
+    /// The rules that a run was last judged by, an object beside the log: weaker ones count only after a run that passed these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Digest>,
 }
 
 /// A fact that a run adds.
@@ -152,6 +155,9 @@ pub enum Delivered {
         occupancy: Box<Occupancy>,
         /// The gates it came under.
         gates: Json,
+        /// The rules that it passed; those before still count where it passed none, as on a way back.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        rules: Option<Digest>,
     },
     /// The run that brought it has ended.
     Settled {
@@ -199,13 +205,14 @@ impl Delivery {
     /// Folds one fact in. Total: what makes no sense here changes nothing.
     pub fn apply(&mut self, fact: Delivered) {
         match fact {
-            Delivered::Came { occupancy, gates } => {
+            Delivered::Came { occupancy, gates, rules } => {
                 if let Some(last) = self.occupancies.last_mut().filter(|o| o.until.is_none()) {
                     last.end_verified(occupancy.since);
                     last.until = Some(occupancy.since.max(last.since));
                 }
                 self.occupancies.push(*occupancy);
                 self.gates = Some(gates);
+                self.rules = rules.or_else(|| self.rules.take());
             }
             Delivered::Settled { at, progress } => {
                 let Some(last) = self.occupancies.last_mut().filter(|o| o.until.is_none()) else { return };
@@ -280,6 +287,7 @@ mod tests {
                 passage: Passage::default(),
             }),
             gates: Json::Null,
+            rules: None,
         }
     }
 

@@ -43,7 +43,7 @@ pub use ledger::{Broken, Ledger, Lock, LockOwner, Moved, Stored};
 pub use load_balancers::{Forward, ListenerRule, LoadBalancers, RuleChange, RuleRequest, TargetGroup, TargetState};
 pub use machine::{GUARD_AT, GuardProcess, Machine};
 pub use metrics::{Alarm, Datapoint, MetricQuery, Metrics};
-pub use registry::{MANIFEST, Registry};
+pub use registry::{EMPTY_CONFIG, MANIFEST, Registry, artifact_manifest, descriptor};
 pub use services::{Caller, Command, Http, Identity, Objects, Parameter, Program, ProgramEnd, Secrets};
 pub use terraform::{Kept, Progress, Root, RootAim, RootEnd, RootLock, RootPlan, RootState, Terraform};
 pub use traffic::{Backend, Routed, TargetHealth, Traffic, Weights};

@@ -2,10 +2,39 @@
 //!
 //! Source: the OCI distribution specification, and the image specification's guidance for artifacts.
 
-use crate::{base::Digest, world::Outcome};
+use crate::{
+    base::{Digest, canonical_json},
+    world::{Class, Failure, Outcome},
+};
+use serde_json::{Value as Json, json};
 
 /// The media type of a manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// The configuration of an artifact that has none.
+pub const EMPTY_CONFIG: &[u8] = b"{}";
+
+/// What a manifest says of a blob.
+#[must_use]
+pub fn descriptor(media_type: &str, digest: &Digest, size: usize) -> Json {
+    json!({ "mediaType": media_type, "digest": digest, "size": size })
+}
+
+/// The manifest of an artifact that is no image: the same bytes for the same layers.
+///
+/// # Errors
+/// None that a caller could do something about.
+pub fn artifact_manifest(artifact_type: &str, layers: &[Json]) -> Outcome<Vec<u8>> {
+    let empty = descriptor("application/vnd.oci.empty.v1+json", &Digest::of(EMPTY_CONFIG), EMPTY_CONFIG.len());
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": artifact_type,
+        "config": empty,
+        "layers": layers,
+    });
+    canonical_json(&manifest).map_err(|e| Failure::new(Class::Local, "write manifest", "", e.to_string()))
+}
 
 /// One repository of a registry. What is read is not yet held against any digest but the one it was asked by.
 #[async_trait::async_trait]

@@ -55,6 +55,9 @@ mod policy;
 #[cfg(test)]
 mod proof;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "starts the program, and makes programs")]
+mod pull_request;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod routes;

@@ -1,6 +1,7 @@
 //! Rules as people meet them: the process that judges and whatever may become of it, the packs that are shipped, what the program says.
 
 mod denied;
+mod elsewhere;
 
 use crate::support::project::Said;
 use serde_json::{Value as Json, json};

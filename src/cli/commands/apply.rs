@@ -188,7 +188,7 @@ pub(crate) async fn drive(
     how: Drive<'_>,
     context: &Context,
 ) -> Result<Exit> {
-    let warrant = match how.warrant {
+    let mut warrant = match how.warrant {
         Some(warrant) => warrant,
         None => match delivery::warrant(context, stage).await {
             Ok(warrant) => Warrant { authors: saved.attachment.author.iter().cloned().collect(), ..warrant },
@@ -199,6 +199,16 @@ pub(crate) async fn drive(
         },
     };
     let rollback = warrant.passage.rollback;
+    // Rules only warn on a way back, and are not asked where something is taken away: neither passes them.
+    if !rollback && saved.content.header.mode == crate::plan::Mode::Normal {
+        warrant.rules = match Box::pin(policies::keep(stage, context)).await {
+            Ok(rules) => Some(rules),
+            Err(error) => {
+                let _ = store.close().await;
+                return Err(error);
+            }
+        };
+    }
     // What a tag names may have moved while somebody read the plan.
     if !rollback && let Err(error) = Box::pin(images::hold(stage, false, context)).await {
         let _ = store.close().await;

@@ -14,7 +14,7 @@ use crate::{
         images,
         loaded::load_meant,
         notify::{self, Happening, What},
-        place, policies, prices,
+        place, policies, prices, pull_request,
         stage::{self, Stage},
         style::bold,
         variables,
@@ -68,6 +68,8 @@ pub(crate) struct Args {
     #[arg(long)]
     detailed_exitcode: bool,
     #[command(flatten)]
+    guard: pull_request::ForPullRequest,
+    #[command(flatten)]
     later: Later,
 }
 
@@ -78,14 +80,11 @@ struct Later {
     html: Option<PathBuf>,
     #[arg(long, hide = true)]
     annotate: bool,
-    #[arg(long, hide = true)]
-    pull_request: bool,
 }
 
 impl Later {
     fn refused(&self) -> Result<()> {
-        let given =
-            [("--html", self.html.is_some()), ("--annotate", self.annotate), ("--pull-request", self.pull_request)];
+        let given = [("--html", self.html.is_some()), ("--annotate", self.annotate)];
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
                 Err(Error::usage("not_in_this_version", format!("`plan {flag}` is not in this version"))
@@ -99,15 +98,25 @@ impl Later {
 /// Makes and shows the plan.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     args.later.refused()?;
+    let guarded = args.guard.guarded(&context.surroundings)?;
+    let offline = args.offline || guarded.fork;
+    if guarded.fork && args.release.is_some() {
+        return Err(Error::usage("pull_request_fork", "a pull request from a fork is of no release")
+            .hint("leave --release out: where releases are kept is not asked for a fork"));
+    }
+    let context = &if guarded.fork { context.without_credentials() } else { context.clone() };
     let loaded = load_meant(context, args.plan.plan.as_deref(), args.release.as_deref()).await?;
-    let chosen = if args.offline { loaded.choose_unasked(context)? } else { loaded.choose(context).await? };
+    if guarded.spared.contains(&pull_request::Program::Kustomize) {
+        loaded.sources.build_nothing();
+    }
+    let chosen = if offline { loaded.choose_unasked(context)? } else { loaded.choose(context).await? };
     let variables = variables::gather(context, &loaded, &chosen.environment.name)?;
-    let stage = if args.offline {
+    let stage = if offline {
         stage::set_unasked(context, loaded, chosen.clone(), variables).await?
     } else {
         stage::set(context, loaded, chosen.clone(), variables).await?
     };
-    if !args.offline {
+    if !offline {
         Box::pin(images::hold(&stage, false, context)).await?;
     }
     // What a run that was cut off has begun would be told as somebody else's doing.
@@ -120,14 +129,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         },
         targets: args.selection.target.clone(),
         replace: args.selection.replace.clone(),
-        offline: args.offline,
-        change_sets: !args.no_change_sets && !args.offline,
+        offline,
+        spared: guarded.kinds(),
+        change_sets: !args.no_change_sets && !offline,
         drift: !args.no_drift,
         ..Request::default()
     };
     // What is wrong with them is told before anything is left in the world.
     let book = prices::read(&stage.loaded.place.project)?;
-    let saved = stage::save(Box::pin(stage.make_judged(context, &request)).await?)?;
+    let mut made = Box::pin(stage.make_judged(context, &request)).await?;
+    made.plan.notes.extend(guarded.told(&made.plan));
+    let saved = stage::save(made)?;
     if args.out.is_none() {
         // Before anything is printed: whoever reads may go away in the middle.
         stage.discard(&saved.attachment, context).await;
@@ -141,7 +153,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         }
     }
     audited::planned(context, &stage, &chosen, &saved).await;
-    tell(&saved, What::Planned, &stage, context).await;
+    // Where to is written in what somebody else proposes.
+    if !guarded.fork {
+        tell(&saved, What::Planned, &stage, context).await;
+    }
     if let Some(file) = &args.markdown {
         let wanted = Wanted { limit: comment::GITHUB, link: None };
         let text = super::comment::text(&[&saved], &book, &wanted)?;

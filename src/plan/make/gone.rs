@@ -109,7 +109,7 @@ impl<'s> Maker<'s> {
         }
         match look {
             Ok(look) => {
-                let read = !self.request.offline;
+                let read = self.request.reads(address.kind());
                 let place = connect::elsewhere(self.subject, &remembered_connections(self.subject, resource));
                 self.held.goes(address, look.observed.as_ref());
                 let mut planned = removal::planned(resource, look.observed.as_ref(), why, read);

@@ -432,9 +432,10 @@ impl<'s> Maker<'s> {
                 }
                 // Nothing of what a change set would tell is done by a mere take-over.
                 let taken_over = self.request.mode == Mode::Import && instance.kind.drifts_inside();
-                let asks = self.request.change_sets && !self.request.offline && !taken_over;
+                let reads = self.request.reads(address.kind());
+                let asks = self.request.change_sets && reads && !taken_over;
                 let how = How {
-                    offline: self.request.offline,
+                    offline: !reads,
                     ahead: if asks { LookAhead::Differs } else { LookAhead::Never },
                     timeout: self.request.read_timeout,
                     planning: true,
@@ -535,7 +536,7 @@ pub(super) async fn observe_remembered(
         let owner = crate::kinds::Owner::Ours(resource.address.to_string());
         crate::kinds::Observed::remembered(&decide::prior(resource), owner)
     };
-    if request.offline || !kind.reads(&resource.identity) {
+    if !request.reads(resource.address.kind()) || !kind.reads(&resource.identity) {
         return Ok(Look { observed: Some(remembered()), ..Look::default() });
     }
     let connections = remembered_connections(subject, resource);

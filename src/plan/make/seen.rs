@@ -107,7 +107,7 @@ impl Maker<'_> {
                 let reason = DeferReason::AbsentPrerequisite { what };
                 return self.defer(address, reason, vec![pending], &instance.desired.inputs, Vec::new());
             }
-            if self.request.offline {
+            if !self.request.reads(address.kind()) {
                 return self.defer(address, DeferReason::NotAsked, Vec::new(), &instance.desired.inputs, Vec::new());
             }
             let mut problem = Diagnostic::error("absent_data", format!("{address}: what it reads does not exist"));

@@ -8,7 +8,7 @@ use crate::{
 
 /// The rules that find something, each with how bad that is, of what and which part.
 fn found(plan: &Plan) -> Vec<(String, Severity, String)> {
-    let findings = own(plan, None, false, &SourceMap::default(), &Strictness::new());
+    let findings = own(plan, Beside::default(), &SourceMap::default(), &Strictness::new());
     findings
         .into_iter()
         .map(|f| {
@@ -101,7 +101,8 @@ fn material(resources: &serde_json::Value) -> Material {
 }
 
 fn of_with(plan: &Plan, material: &Material, rule: &str) -> Vec<(Severity, String)> {
-    let findings = own(plan, Some(material), false, &SourceMap::default(), &Strictness::new());
+    let findings =
+        own(plan, Beside { material: Some(material), ..Beside::default() }, &SourceMap::default(), &Strictness::new());
     findings.into_iter().filter(|f| f.rule == rule).map(|f| (f.severity, f.part)).collect()
 }
 
@@ -185,10 +186,10 @@ fn a_plan_that_only_destroys_is_not_judged_and_severities_are_the_projects() {
     let mut gone =
         protected(vec![Planned { stateful: true, ..node("terraform.data", "services", ActionWord::Delete) }]);
     let strict = Strictness::from([("data_stays".to_owned(), Severity::Warn)]);
-    let findings = own(&gone, None, false, &SourceMap::default(), &strict);
+    let findings = own(&gone, Beside::default(), &SourceMap::default(), &strict);
     assert_eq!(findings.iter().map(|f| f.severity).collect::<Vec<_>>(), [Severity::Warn]);
     gone.header.mode = Mode::Destroy;
-    assert!(own(&gone, None, false, &SourceMap::default(), &strict).is_empty());
+    assert!(own(&gone, Beside::default(), &SourceMap::default(), &strict).is_empty());
 }
 
 #[test]

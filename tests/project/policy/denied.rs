@@ -163,3 +163,73 @@ fn a_plan_file_whose_header_was_edited_is_refused() {
     assert!(said.code == Some(5) && said.words().contains("the plan says that dev is protected"), "{said:?}");
     assert_eq!(edited(&|_| ()).code, Some(0), "only what was edited is refused");
 }
+
+const NAMED_TOPIC: &str = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties: { TopicName: a }\n";
+const NAMELESS: &str = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n";
+
+#[test]
+fn rules_that_are_given_up_count_until_a_run_has_passed_them() {
+    for weaker in ["name = \"x\"\n".to_owned(), format!("{DENIED}[policy.severity]\ntopics_named = \"warn\"\n")] {
+        let project = denied_project();
+        project.write("plans/x/t.yaml", NAMED_TOPIC);
+        project.stdout(&["apply", "x", "--auto-approve"], 0);
+        // Out of the settings and out of the folder: state has them still.
+        project.write("terrace.toml", &weaker);
+        if !weaker.contains("packs") {
+            std::fs::remove_dir_all(project.path().join("policies")).unwrap();
+        }
+        project.write("plans/x/t.yaml", NAMELESS);
+        let said = run(&project, &["plan", "x", "--out", "denied.plan"]);
+        assert!(said.code == Some(3) && said.err.contains("topics_named"), "{said:?}");
+        assert!(said.err.contains("that was asked when dev was last changed"), "{}", said.err);
+        assert_eq!(run(&project, &["apply", "denied.plan", "--auto-approve"]).code, Some(3));
+        // A run that passes them ends them.
+        project.write("plans/x/t.yaml", &NAMED_TOPIC.replace("TopicName: a", "TopicName: b"));
+        project.stdout(&["apply", "x", "--auto-approve"], 0);
+        project.write("plans/x/t.yaml", NAMELESS);
+        let said = run(&project, &["plan", "x"]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
+}
+
+#[test]
+fn a_pack_has_rules_over_the_plan_itself() {
+    let project = denied_project();
+    let pack = NAMED_PACK.replace("topics_named", "topics_stay").replace("\"template\"", "\"plan\"");
+    project.write("policies/own/pack.toml", &pack);
+    let rule = "let topics = nodes[*].children[ kind == 'AWS::SNS::Topic' ]\nrule topics_stay when %topics !empty {\n  \
+        %topics.action not in ['replace', 'delete'] <<the topic goes, and its subscribers with it>>\n}\n";
+    project.write("policies/own/named.guard", rule);
+    let tested = run(&project, &["policy", "test"]);
+    assert!(tested.err.contains("no fixture that passes"), "{tested:?}");
+    project.write(
+        "policies/own/tests/topics_stay/pass.yaml",
+        "nodes:\n- children: [{ kind: 'AWS::SNS::Topic', action: create }]\n",
+    );
+    project.write(
+        "policies/own/tests/topics_stay/fail.yaml",
+        "nodes:\n- children: [{ kind: 'AWS::SNS::Topic', action: delete }]\n",
+    );
+    let tested = run(&project, &["policy", "test"]);
+    assert_eq!(tested.code, Some(0), "{tested:?}");
+
+    project.stdout(&["apply", "x", "--auto-approve"], 0);
+    project.write("plans/x/t.yaml", &NAMELESS.replace("Topic:\n", "Other:\n"));
+    let said = run(&project, &["plan", "x", "--json"]);
+    assert_eq!(said.code, Some(3), "{said:?}");
+    let plan: Json = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|line: &Json| line["type"] == "plan")
+        .unwrap();
+    let findings = plan["plan"]["judgement"]["findings"].as_array().unwrap();
+    let finding = findings.iter().find(|finding| finding["rule"] == "topics_stay").unwrap();
+    assert_eq!((&finding["address"], &finding["part"]), (&Json::from("stack.topics"), &Json::from("Topic")));
+    assert!(finding["place"]["file"].as_str().unwrap().ends_with("plan.hcl"), "{finding}");
+    assert_eq!(finding["path"], "/action");
+
+    // Without a plan nobody can tell: it is said.
+    let checked = run(&project, &["policy", "check", "x"]);
+    assert!(checked.code == Some(0) && checked.err.contains("1 rule looks at plans"), "{checked:?}");
+}

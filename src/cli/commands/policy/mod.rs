@@ -9,9 +9,12 @@ use crate::{
         context::Context,
         error::{Error, Result},
         exit::Exit,
-        loaded::{choose, load},
-        made_of, place,
+        loaded::{Loaded, choose, load},
+        made_of, packs, place,
         policies::{self, Packs},
+        project::Project,
+        registries,
+        settings::Backend,
         style::{green, red, yellow},
         surroundings::Surroundings,
         views::{
@@ -21,11 +24,14 @@ use crate::{
             table,
         },
     },
-    plan::Severity,
+    lang::MemorySources,
+    plan::{Finding, Judgement, Severity},
     policy::{self, Checked, Proof},
+    state::{Standing, facts},
     world::Failure,
 };
 use serde_json::json;
+use std::path::{Path, PathBuf};
 
 pub(crate) use waive::agree;
 
@@ -44,6 +50,15 @@ enum What {
     List,
     /// Hold the rules against the fixtures of their packs
     Test,
+    /// Put a pack into a registry, and say how projects name it
+    Push {
+        /// Its folder
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        /// `oci://HOST/REPOSITORY:TAG`
+        #[arg(value_name = "PLACE")]
+        place: String,
+    },
     /// Ask that what a rule finds be let pass for a time; it counts once somebody else agrees
     Waive(waive::Args),
     /// The waivers of an environment
@@ -54,16 +69,41 @@ enum What {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     match args.what {
         What::Check(plan) => check(plan.plan.as_deref(), context).await,
-        What::List => list(context),
+        What::List => list(context).await,
+        What::Push { folder, place } => push(&folder, &place, context).await,
         What::Test => test(context).await,
         What::Waive(args) => waive::run(args, context).await,
         What::Waivers => waive::list(context).await,
     }
 }
 
+/// Pushes a pack that holds what its fixtures say.
+async fn push(folder: &Path, to: &str, context: &Context) -> Result<Exit> {
+    let project = context.project()?;
+    let (registry, tag) = registries::placed(&project, "policy push", to)?;
+    let Some(tag) = tag.filter(|tag| !tag.starts_with("sha256:")) else {
+        return Err(Error::usage("registry_place", format!("`{to}` names no tag"))
+            .hint("write oci://HOST/REPOSITORY:TAG; the digest comes of what is pushed"));
+    };
+    let files = packs::files(&context.surroundings.folder.join(folder))?;
+    let sources = files.iter().map(|(path, content)| (format!("pack/{path}"), content.as_slice().into()));
+    let pack = policy::pack::read("pack", &MemorySources(sources.collect()))?;
+    let digest = policy::push_pack(&*registry, &files, &tag).await?;
+    let name = format!("{}@{digest}", registry.place());
+    if context.terminal.json {
+        let said =
+            json!({ "pack": pack.name, "version": pack.version, "source": name, "tag": tag, "files": files.len() });
+        context.terminal.json_line(&answer("policy_pushed", said));
+        return Ok(Exit::Done);
+    }
+    context.terminal.data(&format!("{name}\n"));
+    context.terminal.status(&format!("{} {} is there; projects name it so in [policy] packs", pack.name, pack.version));
+    Ok(Exit::Done)
+}
+
 /// The packs of the project, of which there has to be one.
-fn packs(project: &crate::cli::project::Project, plan: Option<&str>) -> Result<Packs> {
-    let packs = policies::read(project, plan)?;
+async fn packs(project: &Project, plan: Option<&str>, context: &Context) -> Result<Packs> {
+    let packs = policies::read(project, plan, context).await?;
     if packs.all.is_empty() {
         return Err(Error::new("policy_no_packs", "the project has no pack of rules")
             .hint("name folders in terrace.toml: [policy] packs = [\"policies/own\"]"));
@@ -74,7 +114,7 @@ fn packs(project: &crate::cli::project::Project, plan: Option<&str>) -> Result<P
 async fn check(plan: Option<&str>, context: &Context) -> Result<Exit> {
     let loaded = load(context, plan)?;
     let project = &loaded.place.project;
-    let packs = packs(project, Some(&loaded.configuration.label))?;
+    let packs = packs(project, Some(&loaded.configuration.label), context).await?;
     let environment = loaded.environment(context)?;
     // Charts of the project are rendered from where they are declared.
     Surroundings::enter(&project.work)
@@ -84,8 +124,9 @@ async fn check(plan: Option<&str>, context: &Context) -> Result<Exit> {
     let material = policy::material(&*world.charts(), made_of).await;
     let texts = loaded.texts();
     let guard = policies::guard()?;
-    let checked = policy::check(&guard, &packs.all, &packs.strictness, &material, &texts).await;
+    let checked = policy::check(&guard, &packs.all, &packs.strictness, &material, None, &texts).await;
     let checked = checked.map_err(|e| Error::from(e).with_sources(packs.texts.clone()))?;
+    let checked = waived(checked, &loaded, context).await?;
     show(&checked, &material.unseen, &environment.name, context);
     if let Some((address, failure)) = material.unseen.first() {
         return Err(policies::unseen(address, failure));
@@ -93,17 +134,38 @@ async fn check(plan: Option<&str>, context: &Context) -> Result<Exit> {
     Ok(if checked.denied() { Exit::Denied } else { Exit::Done })
 }
 
+/// With the waivers that count, where they can be read without asking anybody: in a folder of this machine.
+async fn waived(mut checked: Checked, loaded: &Loaded, context: &Context) -> Result<Checked> {
+    if checked.findings.is_empty() {
+        return Ok(checked);
+    }
+    let project = &loaded.place.project;
+    let chosen = loaded.choose_unasked(context).ok();
+    let Some(chosen) = chosen.filter(|chosen| place::backend(project, chosen) == Backend::File) else {
+        context.terminal.status("waivers are not looked at here, since that would ask AWS: terrace plan does");
+        return Ok(checked);
+    };
+    let ledger = place::ledger(context, loaded, &chosen)?;
+    let world = place::open_world(context, project, &chosen)?;
+    let standing = Standing::of(facts::all(&*ledger).await?);
+    let mut judgement = Judgement { findings: checked.findings, ..Judgement::default() };
+    policy::waive(&mut judgement, &standing.waivers, world.clock().now());
+    checked.findings = judgement.findings;
+    Ok(checked)
+}
+
 fn show(checked: &Checked, unseen: &[(Address, Failure)], environment: &str, context: &Context) {
     let terminal = &context.terminal;
-    let count = |severity| checked.findings.iter().filter(|f| f.severity == severity).count();
-    let (denied, warned) = (count(Severity::Deny), count(Severity::Warn));
+    let of = |is: fn(&Finding) -> bool| checked.findings.iter().filter(|finding| is(finding)).count();
+    let (denied, waived) = (of(Finding::denies), of(Finding::is_waived));
+    let warned = checked.findings.len() - denied - waived;
     if terminal.json {
         let unseen: Vec<String> = unseen.iter().map(|(address, _)| address.to_string()).collect();
         terminal.json_line(&answer(
             "policy_checked",
             json!({
-                "environment": environment, "denied": denied, "warned": warned, "asked": checked.asked.len(),
-                "templates": checked.templates, "objects": checked.objects, "not_looked_at": unseen, "findings": checked.findings,
+                "environment": environment, "denied": denied, "warned": warned, "waived": waived, "asked": checked.asked.len(),
+                "templates": checked.templates, "objects": checked.objects, "over_plans": checked.waiting, "not_looked_at": unseen, "findings": checked.findings,
             }),
         ));
         return;
@@ -114,17 +176,24 @@ fn show(checked: &Checked, unseen: &[(Address, Failure)], environment: &str, con
     }
     terminal.data(&out);
     let rules = plural(checked.asked.len(), "rule");
-    let said = match (denied, warned) {
+    let said = match (denied, warned + waived) {
         (0, 0) => green("nothing found"),
         (0, _) => yellow(plural(warned, "warning")),
         _ => format!("{}, {}", red(format!("{denied} denied")), plural(warned, "warning")),
     };
+    let said = if waived > 0 { format!("{said}, {waived} waived") } else { said };
     let (templates, objects) = (plural(checked.templates, "template"), plural(checked.objects, "object"));
     terminal.status(&format!("{said}: {rules} over {templates} and {objects} of {environment}"));
+    let looks = if checked.waiting == 1 { "looks" } else { "look" };
+    if checked.waiting > 0 {
+        let rules = plural(checked.waiting, "rule");
+        terminal
+            .status(&format!("{rules} {looks} at plans: terrace plan asks them, and what is applied is held to them"));
+    }
 }
 
-fn list(context: &Context) -> Result<Exit> {
-    let packs = policies::read(&context.project()?, None)?;
+async fn list(context: &Context) -> Result<Exit> {
+    let packs = policies::read(&context.project()?, None, context).await?;
     let severity = |rule: &policy::pack::Rule| packs.strictness.get(&rule.name).copied().unwrap_or(rule.severity);
     if context.terminal.json {
         for pack in &packs.all {
@@ -179,7 +248,7 @@ fn list(context: &Context) -> Result<Exit> {
 }
 
 async fn test(context: &Context) -> Result<Exit> {
-    let packs = packs(&context.project()?, None)?;
+    let packs = packs(&context.project()?, None, context).await?;
     let guard = policies::guard()?;
     let proofs = policy::prove(&guard, &packs.all).await;
     let proofs = proofs.map_err(|e| Error::from(e).with_sources(packs.texts.clone()))?;

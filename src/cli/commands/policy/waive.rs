@@ -57,7 +57,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
         context.terminal.status(&format!("the waiver {name} counts no more"));
         return Ok(Exit::Done);
     }
-    known(&args.rule, &loaded)?;
+    known(&args.rule, &loaded, context).await?;
     let text = args.until.unwrap_or_default();
     let until = moment(&text, &jiff::tz::TimeZone::UTC).ok_or_else(|| {
         Error::usage("wrong_value", format!("--until {text} is no moment"))
@@ -93,8 +93,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 /// Refuses a rule that there is not.
-fn known(rule: &str, loaded: &Loaded) -> Result<()> {
-    let packs = policies::read(&loaded.place.project, None)?.all;
+async fn known(rule: &str, loaded: &Loaded, context: &Context) -> Result<()> {
+    let packs = policies::read(&loaded.place.project, None, context).await?.all;
     let own = policy::RULES.iter().map(|rule| rule.name);
     let all: Vec<&str> = packs.iter().flat_map(|pack| pack.rules.keys()).map(String::as_str).chain(own).collect();
     if all.contains(&rule) {

@@ -139,6 +139,7 @@ pub(crate) async fn promote(promotion: Promotion<'_>, context: &Context) -> Resu
         gates: environment.gates.clone(),
         authors: found.authors(),
         by: Some(by.clone()),
+        rules: None,
         way,
         passage: Passage { because, ..promotion.passage.clone() },
         upstream,

@@ -59,8 +59,8 @@ pub(super) async fn run(plan: Option<&str>, context: &Context) -> Result<Exit> {
     }
     let images = images::of_release(project, images).await?;
     read_beside(&loaded.sources, &found)?;
-    let packs = policies::read(project, Some(&loaded.configuration.label))?.all;
-    for file in packs.iter().flat_map(Pack::judging_files) {
+    let packs = policies::read(project, Some(&loaded.configuration.label), context).await?.all;
+    for (file, _) in packs.iter().flat_map(Pack::judging_files) {
         loaded.sources.read(&file).map_err(|e| Error::new("file_unreadable", e.to_string()))?;
     }
     let packs = packs.into_iter().map(|pack| pack.folder).collect();

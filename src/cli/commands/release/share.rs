@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "reads a signature from a file")]
 
 use crate::{
-    base::{Digest, Secret},
+    base::Secret,
     cli::{
         context::Context,
         delivery,
@@ -11,52 +11,22 @@ use crate::{
         loaded::{choose, load},
         place,
         project::Project,
-        releases, signatures,
+        registries, releases, signatures,
         style::bold,
         surroundings::Surroundings,
         views::json::answer,
     },
     promote::artifact,
     state::{Actor, Making, Signature, release},
-    world::{Registry, live},
+    world::live::OsRandom,
 };
 use serde_json::json;
-use std::{path::PathBuf, sync::Arc};
-
-/// A place in a registry: `oci://HOST/REPOSITORY[:TAG]` or `…@sha256:DIGEST`.
-fn placed(context: &Context, operation: &'static str, text: &str) -> Result<(Arc<dyn Registry>, Option<String>)> {
-    let wrong = |why: &str| {
-        Error::usage("registry_place", format!("`{text}` is no place in a registry: {why}"))
-            .hint("write oci://HOST/REPOSITORY or oci://HOST/REPOSITORY:TAG")
-    };
-    let Some(rest) = text.strip_prefix("oci://") else { return Err(wrong("it does not begin with oci://")) };
-    let Some((host, path)) = rest.split_once('/') else { return Err(wrong("it names no repository")) };
-    let (path, reference) = match (path.split_once('@'), path.split_once(':')) {
-        (Some((path, digest)), _) if Digest::parse_hex(digest).is_some() => (path, Some(digest)),
-        (Some(_), _) => return Err(wrong("what follows the @ is no digest")),
-        (None, Some((path, tag))) => (path, Some(tag)),
-        (None, None) => (path, None),
-    };
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
-    if path.is_empty() || !path.chars().all(plain) {
-        return Err(wrong("a repository is written in lower-case letters, digits and . _ - /"));
-    }
-    let fits = |tag: &str| {
-        let inner = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        !tag.is_empty() && tag.len() <= 128 && tag.chars().all(inner) && !tag.starts_with(['.', '-'])
-    };
-    if reference.is_some_and(|tag| !tag.starts_with("sha256:") && !fits(tag)) {
-        return Err(wrong("a tag is at most 128 letters, digits and . _ -"));
-    }
-    let mirrors = place::mirrors(&context.project()?);
-    let registry = live::repository(operation, &format!("oci://{host}/{path}"), &mirrors)?;
-    Ok((registry, reference.map(str::to_owned)))
-}
+use std::path::PathBuf;
 
 /// Pushes a release.
 pub(super) async fn push(word: &str, to: &str, context: &Context) -> Result<Exit> {
     let project = context.project()?;
-    let (registry, tag) = placed(context, "release push", to)?;
+    let (registry, tag) = registries::placed(&project, "release push", to)?;
     if tag.as_ref().is_some_and(|tag| tag.starts_with("sha256:")) {
         return Err(Error::usage("registry_place", "a digest comes of what is pushed and cannot be chosen")
             .hint("give a tag, or none: it always has its own digest for one"));
@@ -84,7 +54,7 @@ pub(super) async fn push(word: &str, to: &str, context: &Context) -> Result<Exit
 /// Pulls a release.
 pub(super) async fn pull(from: &str, context: &Context) -> Result<Exit> {
     let project = context.project()?;
-    let (registry, reference) = placed(context, "release pull", from)?;
+    let (registry, reference) = registries::placed(&project, "release pull", from)?;
     let Some(reference) = reference else {
         let tags = registry.tags().await?;
         let named: Vec<String> = tags.into_iter().filter(|tag| !tag.contains(".beside")).take(8).collect();
@@ -109,7 +79,7 @@ pub(super) async fn pull(from: &str, context: &Context) -> Result<Exit> {
         from: Some(registry.place()),
         images: Vec::new(),
     };
-    let (_, put_back) = release::store(&*ledger, &live::OsRandom, &pulled.bundle, &making).await?;
+    let (_, put_back) = release::store(&*ledger, &OsRandom, &pulled.bundle, &making).await?;
     for making in &pulled.makings {
         release::add_making(&*ledger, &plan, &pulled.digest, making).await?;
     }

@@ -300,7 +300,8 @@ fn what_rules_find_is_told_denials_first_and_warnings_a_line_for_each_rule() {
     let mut findings = vec![finding("named", Severity::Deny, "stack.a"), let_pass];
     findings.push(finding("tagged", Severity::Warn, "stack.a"));
     findings.extend(["a", "b", "c", "d"].map(|n| finding("dull", Severity::Warn, &format!("helm.{n}"))));
-    let judgement = Judgement { rules: 12, findings, idle_waivers: vec!["0011 (gone)".to_owned()], packs: Vec::new() };
+    let judgement =
+        Judgement { rules: 12, findings, idle_waivers: vec!["0011 (gone)".to_owned()], ..Judgement::default() };
     let nodes = ["stack.a", "helm.a", "helm.b", "helm.c"].map(|a| node(a, "services", ActionWord::Update));
     let nodes = nodes.into_iter().chain([node("helm.d", "services", ActionWord::NoOp)]).collect();
     let all = text(&Plan { judgement: Some(judgement), ..plan(nodes) });
