@@ -142,6 +142,7 @@ fn arrival(
     // The same thing with the same values has not come again, whatever of its drift is mended.
     let keeps = same || (held == Held::Unreleased && !acts && current.is_some());
     if keeps && header.targets.is_empty() {
+        facts.extend(rules.map(|rules| Delivered::Passed { rules: rules.clone() }));
         return Ok(facts);
     }
     if let Some(release) = held.release().filter(|release| target.rolled_back(release) && !passage.rollback) {

@@ -106,7 +106,7 @@ pub(crate) fn ledger(context: &Context, loaded: &Loaded, chosen: &Chosen) -> Res
 /// A live world that cannot be set up, or a state in the project's folder where the settings name a bucket.
 pub(crate) fn ledger_of(context: &Context, project: &Project, label: &str, chosen: &Chosen) -> Result<Arc<dyn Ledger>> {
     if !context.uses_credentials && backend(project, chosen) != Backend::File {
-        // Nothing is there, and nothing is ever written to what a plan only reads.
+        // Nothing is there but the key that a plan seals with.
         return Ok(Arc::new(FileLedger::new(project.own_folder().join("not-read"))));
     }
     let local = folder(project, label, chosen);

@@ -159,6 +159,11 @@ pub enum Delivered {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         rules: Option<Digest>,
     },
+    /// A run passed these rules, and nothing else came with it than what was there.
+    Passed {
+        /// The rules.
+        rules: Digest,
+    },
     /// The run that brought it has ended.
     Settled {
         /// When.
@@ -214,6 +219,7 @@ impl Delivery {
                 self.gates = Some(gates);
                 self.rules = rules.or_else(|| self.rules.take());
             }
+            Delivered::Passed { rules } => self.rules = Some(rules),
             Delivered::Settled { at, progress } => {
                 let Some(last) = self.occupancies.last_mut().filter(|o| o.until.is_none()) else { return };
                 if progress != Progress::Complete {

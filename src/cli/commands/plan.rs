@@ -166,7 +166,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     if let Some(file) = args.out.as_ref().filter(|_| !context.terminal.json && saved.content.has_changes()) {
         context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));
     }
-    if !context.terminal.json && saved.content.has_changes() && !denied {
+    let for_reading = guarded != pull_request::Guarded::default();
+    if !context.terminal.json && saved.content.has_changes() && !denied && !for_reading {
         let next = next::command(&saved.content.header, &args, &stage.loaded, context);
         context.terminal.status(&format!("Next: {}", bold(&next.words)));
         if let Some(again) = next.again {
