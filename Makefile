@@ -85,6 +85,7 @@ bench: ## measure terrace beside its peers, and rewrite docs/benchmarks.md (40 m
 	$(CARGO) bench --locked --bench stacks
 	$(CARGO) bench --locked --bench kubernetes
 	$(CARGO) bench --locked --bench delivery
+	$(CARGO) bench --locked --bench review
 
 .PHONY: docs
 docs: ## build the reference of the library's modules

@@ -184,6 +184,26 @@ fn split(path: &str) -> (&str, &str) {
     path.split_at(path.find('/').unwrap_or(path.len()))
 }
 
+/// What rules look at as files, for whoever writes rules: each document as they see it, by a path that says what it is.
+#[must_use]
+pub fn as_files(material: &Material) -> BTreeMap<String, Json> {
+    let plain = |text: &str| -> String {
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
+    };
+    let mut files = BTreeMap::new();
+    for template in &material.templates {
+        let name = format!("{} {}", template.address, template.file.rsplit('/').next().unwrap_or_default());
+        files.insert(format!("templates/{}.json", plain(&name)), template.document.clone());
+    }
+    for (index, object) in material.objects.iter().enumerate() {
+        let name = format!("{index:04} {} {}", object.address, object_named(&object.object));
+        files.insert(format!("objects/{}.json", plain(&name)), as_judged(&object.object));
+    }
+    let all: Vec<Json> = material.objects.iter().map(|object| as_judged(&object.object)).collect();
+    files.insert("objects.json".to_owned(), json!({ "objects": all }));
+    files
+}
+
 /// What Guard cannot read.
 pub(super) fn faults(answer: &GuardAnswer) -> Diagnostics {
     let mut problems = Diagnostics::new();

@@ -14,7 +14,7 @@ mod remembered;
 mod waive;
 
 pub use artifact::{PackFiles, pull_pack, push_pack};
-pub use check::{Checked, Error, Strictness, check};
+pub use check::{Checked, Error, Strictness, as_files, check};
 pub use child::judge;
 pub use fixtures::{Proof, prove};
 pub use material::{Material, material};

@@ -153,8 +153,14 @@ fn a_check_names_what_is_denied_with_its_file_and_line_and_ends_with_3() {
     assert_eq!((&denied["what"], &denied["controls"]), (&json!("the bucket keeps no versions"), &json!(["CP-9"])));
     assert_eq!((&warned["address"], &warned["part"]), (&json!("manifest.settings"), &json!("ConfigMap default/a")));
     assert_eq!(warned["place"]["file"], "plans/app/plan.hcl");
-    let said = terrace(folder.path(), &["policy", "check", "app"]);
+    let said = terrace(folder.path(), &["policy", "check", "app", "--write", "seen"]);
     assert_eq!(said.code, Some(3));
+    let seen = |path: &str| -> Json {
+        serde_json::from_slice(&fs::read(folder.path().join("seen").join(path)).unwrap()).unwrap()
+    };
+    assert_eq!(seen("templates/stack.data-data.yaml.json")["Resources"]["Lost"]["Type"], "AWS::S3::Bucket");
+    assert_eq!(seen("objects/0000-manifest.settings-ConfigMap-default-a.json")["metadata"]["name"], "a");
+    assert_eq!(seen("objects.json")["objects"].as_array().map(Vec::len), Some(1));
     for word in
         ["stack.data Lost: the bucket keeps no versions", "plans/app/data.yaml:10:", "instead:", "1 denied, 1 warning"]
     {

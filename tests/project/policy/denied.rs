@@ -197,7 +197,7 @@ fn a_pack_has_rules_over_the_plan_itself() {
     let project = denied_project();
     let pack = NAMED_PACK.replace("topics_named", "topics_stay").replace("\"template\"", "\"plan\"");
     project.write("policies/own/pack.toml", &pack);
-    let rule = "let topics = nodes[*].children[ kind == 'AWS::SNS::Topic' ]\nrule topics_stay when %topics !empty {\n  \
+    let rule = "let topics = nodes[ children exists ].children[ kind == 'AWS::SNS::Topic' ]\nrule topics_stay when %topics !empty {\n  \
         %topics.action not in ['replace', 'delete'] <<the topic goes, and its subscribers with it>>\n}\n";
     project.write("policies/own/named.guard", rule);
     let tested = run(&project, &["policy", "test"]);
@@ -213,6 +213,8 @@ fn a_pack_has_rules_over_the_plan_itself() {
     let tested = run(&project, &["policy", "test"]);
     assert_eq!(tested.code, Some(0), "{tested:?}");
 
+    let plan = std::fs::read_to_string(project.path().join("plans/x/plan.hcl")).unwrap();
+    project.write("plans/x/plan.hcl", &format!("{plan}\nvalue \"beside\" {{\n  input = 1\n}}\n"));
     project.stdout(&["apply", "x", "--auto-approve"], 0);
     project.write("plans/x/t.yaml", &NAMELESS.replace("Topic:\n", "Other:\n"));
     let said = run(&project, &["plan", "x", "--json"]);

@@ -1,4 +1,5 @@
 //! `terrace policy`: what rules there are, what they find in a plan, and whether they find what they should.
+#![expect(clippy::disallowed_methods, reason = "writes what rules look at, for whoever writes them")]
 
 mod waive;
 
@@ -26,12 +27,15 @@ use crate::{
     },
     lang::MemorySources,
     plan::{Finding, Judgement, Severity},
-    policy::{self, Checked, Proof},
+    policy::{self, Checked, Material, Proof},
     state::{Standing, facts},
     world::Failure,
 };
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 pub(crate) use waive::agree;
 
@@ -45,7 +49,13 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// What the rules find in what a plan is made of in an environment
-    Check(PlanArg),
+    Check {
+        #[command(flatten)]
+        plan: PlanArg,
+        /// Write what rules look at into this folder, as they see it
+        #[arg(long, value_name = "FOLDER")]
+        write: Option<PathBuf>,
+    },
     /// The rules of the project's packs
     List,
     /// Hold the rules against the fixtures of their packs
@@ -68,7 +78,7 @@ enum What {
 /// Does what is asked.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     match args.what {
-        What::Check(plan) => check(plan.plan.as_deref(), context).await,
+        What::Check { plan, write } => check(plan.plan.as_deref(), write.as_deref(), context).await,
         What::List => list(context).await,
         What::Push { folder, place } => push(&folder, &place, context).await,
         What::Test => test(context).await,
@@ -111,7 +121,7 @@ async fn packs(project: &Project, plan: Option<&str>, context: &Context) -> Resu
     Ok(packs)
 }
 
-async fn check(plan: Option<&str>, context: &Context) -> Result<Exit> {
+async fn check(plan: Option<&str>, write: Option<&Path>, context: &Context) -> Result<Exit> {
     let loaded = load(context, plan)?;
     let project = &loaded.place.project;
     let packs = packs(project, Some(&loaded.configuration.label), context).await?;
@@ -122,6 +132,9 @@ async fn check(plan: Option<&str>, context: &Context) -> Result<Exit> {
     let made_of = made_of::of_environment(context, &loaded, environment)?;
     let world = place::open_world(context, project, &choose(environment, context.global.sandbox))?;
     let material = policy::material(&*world.charts(), made_of).await;
+    if let Some(folder) = write {
+        write_out(&context.surroundings.folder.join(folder), &material)?;
+    }
     let texts = loaded.texts();
     let guard = policies::guard()?;
     let checked = policy::check(&guard, &packs.all, &packs.strictness, &material, None, &texts).await;
@@ -132,6 +145,17 @@ async fn check(plan: Option<&str>, context: &Context) -> Result<Exit> {
         return Err(policies::unseen(address, failure));
     }
     Ok(if checked.denied() { Exit::Denied } else { Exit::Done })
+}
+
+/// Writes what rules look at, for whoever writes rules.
+fn write_out(folder: &Path, material: &Material) -> Result<()> {
+    for (path, document) in policy::as_files(material) {
+        let path = folder.join(path);
+        let written = fs::create_dir_all(path.parent().unwrap_or(folder))
+            .and_then(|()| fs::write(&path, serde_json::to_vec_pretty(&document).unwrap_or_default()));
+        written.map_err(|e| Error::new("file_unwritable", format!("{}: {e}", path.display())))?;
+    }
+    Ok(())
 }
 
 /// With the waivers that count, where they can be read without asking anybody: in a folder of this machine.
