@@ -201,3 +201,16 @@ fn names_that_hold_secrets_are_known_and_those_of_other_things_are_not() {
         assert!(!names_a_secret(name), "{name}");
     }
 }
+
+#[test]
+fn what_the_nodes_do_not_hold_is_a_warning_of_their_group() {
+    let group: Address = "stack.data".parse().unwrap();
+    let lacking = [(Some(group), "12 vCPU are asked for, and 8 are there".to_owned())];
+    let beside = Beside { lacking: &lacking, ..Beside::default() };
+    let plan = plan(vec![stack(ActionWord::Update, Vec::new())]);
+    let found = own(&plan, beside, &SourceMap::default(), &Strictness::new());
+    let [finding] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((finding.rule.as_str(), finding.severity), ("nodes_hold_it", Severity::Warn));
+    assert_eq!(finding.address.as_ref().map(Address::as_str), Some("stack.data"));
+    assert!(finding.what.starts_with("12 vCPU"), "{finding:?}");
+}

@@ -182,6 +182,7 @@ fn rules_that_are_given_up_count_until_a_run_has_passed_them() {
         let said = run(&project, &["plan", "x", "--out", "denied.plan"]);
         assert!(said.code == Some(3) && said.err.contains("topics_named"), "{said:?}");
         assert!(said.err.contains("that was asked when dev was last changed"), "{}", said.err);
+        assert!(said.out.contains("given up, and still asked until a run in dev has passed it"), "{}", said.out);
         assert_eq!(run(&project, &["apply", "denied.plan", "--auto-approve"]).code, Some(3));
         // A run that passes them ends them.
         project.write("plans/x/t.yaml", &NAMED_TOPIC.replace("TopicName: a", "TopicName: b"));

@@ -64,6 +64,12 @@ pub(super) fn write(plan: &Plan, page: &mut Page) {
         let what = plural(before.len(), "warning");
         page.line(&dim(format!("  {what} of what does not change here: --json has them")));
     }
+    let packs = judgement.packs.iter().filter(|by| by.remembered).map(|by| format!("{} {}", by.pack, by.version));
+    let given_up: Vec<String> = packs.chain(judgement.remembered.iter().cloned()).collect();
+    if !given_up.is_empty() {
+        let (env, named) = (&plan.header.env, few(&given_up, NAMED));
+        page.line(&dim(format!("  given up, and still asked until a run in {env} has passed it: {named}")));
+    }
     for name in &judgement.idle_waivers {
         page.line(&dim(format!(
             "  the waiver {name} lets nothing pass: lift it, or look whether its rule is still there"
