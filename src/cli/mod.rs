@@ -12,6 +12,7 @@ mod context;
 mod delivery;
 mod error;
 mod exit;
+mod forge;
 mod images;
 mod kustomize;
 mod loaded;

@@ -3,6 +3,7 @@
 pub mod capacity;
 pub mod comment;
 pub mod cost;
+pub mod forge;
 mod risk;
 
 pub use capacity::{Capacity, capacity};

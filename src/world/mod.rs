@@ -6,6 +6,7 @@ mod clock;
 mod cloudformation;
 mod eks;
 mod failure;
+mod forge;
 mod guard;
 mod helm;
 mod kubernetes;
@@ -31,6 +32,9 @@ pub use eks::{
     ResolveConflicts, UpdateOf,
 };
 pub use failure::{Class, Failure, Outcome};
+pub use forge::{
+    ANNOTATIONS, Annotation, Author, Check, CheckRun, Comment, CommentPage, CommitStatus, Conclusion, Forge, Level,
+};
 pub use guard::{
     GUARD_DEADLINE, GUARD_MEMORY, Guard, GuardAnswer, GuardFault, GuardJob, GuardRequest, GuardText, Judged, Violation,
 };

@@ -1,4 +1,4 @@
-//! `terrace comment`: one Markdown comment out of saved plans, for a pull request or the summary of a CI job.
+//! `terrace comment`: one Markdown comment out of saved plans, for a pull request or the summary of a CI job, and posted there.
 #![expect(clippy::disallowed_methods, reason = "writes the comment's file, and behind what a CI job says of itself")]
 
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
         context::Context,
         error::{Error, Result},
         exit::Exit,
-        prices,
+        forge, prices,
         views::plan::Marked,
     },
     plan::Saved,
@@ -38,13 +38,15 @@ pub(crate) struct Args {
     /// The full report, for what has no room
     #[arg(long, value_name = "URL")]
     link: Option<String>,
-    /// The most characters that the forge takes
-    #[arg(long, value_name = "N", default_value_t = comment::GITHUB)]
-    limit: usize,
+    /// The most characters that it may have; what the forge takes where it is left out, and GitHub's 65536 without one
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    forge: forge::Args,
 }
 
-/// Writes it.
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit> {
+/// Writes it, and posts it where that is asked for: in this order, so that a forge that refuses costs nothing that was written.
+pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     let link = match &args.link {
         None => None,
         Some(text) => Some(Link::parse(text).ok_or_else(|| {
@@ -67,14 +69,22 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit> {
         Ok(project) => prices::read(&project)?,
         Err(_) => Book::shipped(),
     };
-    let text = text(&plans.iter().collect::<Vec<_>>(), &book, &Wanted { limit: args.limit, link })?;
+    let plans: Vec<&Saved> = plans.iter().collect();
+    let kind = args.forge.kind();
+    let longest = kind.map_or(comment::GITHUB, crate::world::live::ForgeKind::longest);
+    let wanted = Wanted { limit: args.limit.unwrap_or(longest), link };
+    let text = text(&plans, &book, &wanted)?;
     if let Some(file) = &summary {
         append(file, &text)?;
     }
     match &args.out {
         Some(file) if file.as_os_str() != "-" => write(&folder.join(file), &text)?,
-        None if summary.is_some() => {}
+        None if summary.is_some() || kind.is_some() => {}
         _ => context.terminal.data(&text),
+    }
+    if let Some(kind) = kind {
+        let target = args.forge.target(kind, &context.surroundings)?;
+        Box::pin(forge::post(&target, &text, &plans, &book, &wanted, context)).await?;
     }
     Ok(Exit::Done)
 }
@@ -89,7 +99,7 @@ pub(crate) fn text(plans: &[&Saved], book: &Book, wanted: &Wanted) -> Result<Str
             Refused::Nothing => "terrace plan --out FILE makes a saved plan",
             Refused::Several(..) => "write a comment for each; they do not get into each other's way",
             Refused::Twice(_) => "give one plan for each environment: the newest",
-            Refused::Short(_) => "leave --limit out for GitHub's",
+            Refused::Short(_) => "leave --limit out for what the forge takes",
         };
         Error::usage("comment_plans", refused.to_string()).hint(hint)
     })

@@ -7,7 +7,7 @@ mod page;
 mod parts;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(in crate::review) mod text;
 
 use crate::{
     base::Digest,
@@ -65,6 +65,12 @@ impl Link {
         let harmless = |c: char| c.is_ascii_alphanumeric() || "-._~/?&=%:+,;".contains(c);
         (!after.is_empty() && text.len() <= 1_000 && after.chars().all(harmless)).then(|| Self(text.to_owned()))
     }
+
+    /// As it was given.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
 }
 
 /// What a comment is to be like.
@@ -103,15 +109,21 @@ struct Sheet<'a> {
     too_small: Vec<String>,
 }
 
-/// The first line of a comment, by which it is found again.
+/// What a comment is about, `PROJECT/PLAN`: two never have the same.
 #[must_use]
-pub fn marker(plan: &Plan) -> String {
+pub fn subject(plan: &Plan) -> String {
     let bounded = |name: &str| {
         let name = text::marked(name);
         // Names are short; one that is not is known by its digest.
         if name.len() <= 100 { name } else { Digest::of(name.as_bytes()).hex().to_owned() }
     };
-    format!("<!-- terrace: {}/{} -->", bounded(&plan.header.project), bounded(&plan.header.plan))
+    format!("{}/{}", bounded(&plan.header.project), bounded(&plan.header.plan))
+}
+
+/// The first line of a comment, by which it is found again.
+#[must_use]
+pub fn marker(plan: &Plan) -> String {
+    format!("<!-- terrace: {} -->", subject(plan))
 }
 
 /// The comment.
@@ -131,7 +143,35 @@ pub fn comment(plans: &[&Saved], book: &Book, details: &dyn Details, wanted: &Wa
     if let Some(twice) = plans.iter().map(|saved| &saved.content.header.env).find(|env| !seen.insert(*env)) {
         return Err(Refused::Twice(twice.clone()));
     }
-    let sheets: Vec<Sheet> = plans
+    let sheets = sheets(plans, book);
+    let end = parts::end(&sheets, wanted);
+    let mut page = Page::new(wanted.limit - end.len());
+    parts::opening(&sheets, wanted, &mut page);
+    let told = parts::risks(&sheets, details, wanted, &mut page);
+    parts::policy(&sheets, wanted, &mut page);
+    parts::costs(&sheets, wanted, &mut page);
+    parts::lasting(&sheets, wanted, &mut page);
+    parts::rest(&sheets, &told, details, wanted, &mut page);
+    Ok(page.done() + &end)
+}
+
+/// What a comment begins with, and what rules found: without the marker, for where nothing is found again by it.
+pub(crate) fn brief(plans: &[&Saved], book: &Book, wanted: &Wanted) -> String {
+    let sheets = sheets(plans, book);
+    let mut page = Page::new(wanted.limit);
+    parts::opening(&sheets, wanted, &mut page);
+    parts::policy(&sheets, wanted, &mut page);
+    let text = page.done();
+    text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default()
+}
+
+/// How many changes a plan has, as the comment counts them.
+pub(crate) fn changes_of(plan: &Plan) -> usize {
+    plan.nodes.iter().filter(|node| parts::is_change(node)).count()
+}
+
+fn sheets<'a>(plans: &[&'a Saved], book: &Book) -> Vec<Sheet<'a>> {
+    plans
         .iter()
         .map(|saved| {
             let plan = &saved.content;
@@ -145,14 +185,5 @@ pub fn comment(plans: &[&Saved], book: &Book, details: &dyn Details, wanted: &Wa
                 too_small: capacity.filter(|_| whole && plan.has_changes()).map(|c| c.because).unwrap_or_default(),
             }
         })
-        .collect();
-    let end = parts::end(&sheets, wanted);
-    let mut page = Page::new(wanted.limit - end.len());
-    parts::opening(&sheets, wanted, &mut page);
-    let told = parts::risks(&sheets, details, wanted, &mut page);
-    parts::policy(&sheets, wanted, &mut page);
-    parts::costs(&sheets, wanted, &mut page);
-    parts::lasting(&sheets, wanted, &mut page);
-    parts::rest(&sheets, &told, details, wanted, &mut page);
-    Ok(page.done() + &end)
+        .collect()
 }

@@ -37,7 +37,7 @@ fn more(count: usize, what: &str, wanted: &Wanted) -> String {
 }
 
 /// True for a node that is a change.
-fn is_change(node: &Planned) -> bool {
+pub(super) fn is_change(node: &Planned) -> bool {
     node.moved_from.is_some() || !matches!(node.action, ActionWord::NoOp | ActionWord::Read)
 }
 

@@ -1,6 +1,7 @@
 //! The live world: the traits over AWS's SDK, over kube's client, the helm program and this machine.
 
 mod aws;
+mod forge;
 mod helm;
 mod kubernetes;
 mod ledger;
@@ -8,6 +9,7 @@ mod registry;
 mod s3;
 
 pub use aws::AskMfa;
+pub use forge::{ForgeKind, ForgePlace, open_forge};
 pub use helm::{ChartMirror, HelmSettings, LockedArchive};
 pub use ledger::FileLedger;
 pub use registry::{is_here, repository};
@@ -126,7 +128,7 @@ impl World for Live {
 }
 
 /// The machine's clock.
-struct WallClock;
+pub struct WallClock;
 
 #[async_trait::async_trait]
 #[expect(clippy::disallowed_methods, reason = "this is the clock that the core is given")]

@@ -1,4 +1,4 @@
-//! The requests for charts: a few tries, a bounded body, and a failure that says what to do.
+//! The requests for charts: a few tries, a bounded body, and a failure that says what to do. Forges read answers by it, too.
 
 #![expect(clippy::disallowed_methods, reason = "this is where charts are fetched")]
 
@@ -24,6 +24,14 @@ pub(in crate::world::live) struct Answer {
     pub(in crate::world::live) body: Vec<u8>,
 }
 
+/// Why there is no answer.
+pub(in crate::world::live) struct NoAnswer {
+    /// In a few words.
+    pub(in crate::world::live) why: String,
+    /// It would be the same again.
+    pub(in crate::world::live) too_big: bool,
+}
+
 /// A client that honours proxies and CAs of the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`), and what
 /// repositories.yaml says beside.
 pub(in crate::world::live) fn client(entry: &RepositoryEntry) -> Outcome<Client> {
@@ -47,13 +55,13 @@ pub(in crate::world::live) async fn send(
     let mut tried = 0;
     loop {
         tried += 1;
-        let (wrong, class) = match Box::pin(answered(request())).await {
+        let (wrong, class) = match Box::pin(answered(request(), BIGGEST)).await {
             Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => {
                 ("it answers 429, too many requests".to_owned(), Class::Throttled)
             }
             Ok(answer) if answer.status.is_server_error() => (format!("it answers {}", answer.status), Class::Failed),
             Ok(answer) => return Ok(answer),
-            Err(why) => (why, Class::Failed),
+            Err(none) => (none.why, Class::Failed),
         };
         if tried == TRIES {
             let what = format!("{url} cannot be reached: {wrong}");
@@ -64,9 +72,10 @@ pub(in crate::world::live) async fn send(
     }
 }
 
-/// Its caller boxes it: with the client's own the futures would be nested deeper than the compiler goes.
-async fn answered(request: RequestBuilder) -> Result<Answer, String> {
-    let mut answer = request.send().await.map_err(|e| told(&e))?;
+/// Sends it once, and reads no more than this of the answer; what went wrong where there is none. Its caller boxes it: with the client's own the futures would be nested deeper than the compiler goes.
+pub(in crate::world::live) async fn answered(request: RequestBuilder, biggest: usize) -> Result<Answer, NoAnswer> {
+    let cut = |e: &reqwest::Error| NoAnswer { why: told(e), too_big: false };
+    let mut answer = request.send().await.map_err(|e| cut(&e))?;
     let (status, headers) = (answer.status(), answer.headers().clone());
     let mut body = Vec::new();
     loop {
@@ -74,11 +83,11 @@ async fn answered(request: RequestBuilder) -> Result<Answer, String> {
             Ok(chunk) => chunk,
             // A refusal says enough by its status.
             Err(_) if !status.is_success() => None,
-            Err(e) => return Err(told(&e)),
+            Err(e) => return Err(cut(&e)),
         };
         let Some(chunk) = chunk else { break };
-        if body.len() + chunk.len() > BIGGEST {
-            return Err(format!("its answer is bigger than {BIGGEST} bytes"));
+        if body.len() + chunk.len() > biggest {
+            return Err(NoAnswer { why: format!("its answer is bigger than {biggest} bytes"), too_big: true });
         }
         body.extend_from_slice(&chunk);
     }
