@@ -10,7 +10,7 @@ use crate::{
         stage::Stage,
     },
     plan::Saved,
-    state::audit::{self, Act, Deed},
+    state::audit::{self, Act, Anchor, Deed},
     world::{Class, Ledger},
 };
 use std::sync::Arc;
@@ -33,11 +33,12 @@ pub(crate) async fn record(
     Ok(())
 }
 
-/// Records a plan that was made. Who may only read leaves no trace: what they planned is recorded when it is approved or applied.
-pub(crate) async fn planned(context: &Context, stage: &Stage, chosen: &Chosen, saved: &Saved) {
+/// Records a plan that was made, and returns the end of the chain, where it can be read. Who may only read leaves no trace: what they
+/// planned is recorded when it is approved or applied.
+pub(crate) async fn planned(context: &Context, stage: &Stage, chosen: &Chosen, saved: &Saved) -> Option<Anchor> {
     let header = &saved.content.header;
     if header.offline {
-        return;
+        return None;
     }
     let recorded = async {
         let world = &stage.subject.world;
@@ -47,9 +48,11 @@ pub(crate) async fn planned(context: &Context, stage: &Stage, chosen: &Chosen, s
         Ok::<_, Error>(audit::record(&*stage.ledger, &act).await)
     };
     match recorded.await {
+        Ok(Ok(end)) => return Some(end),
         Ok(Err(failure)) if failure.class != Class::Denied => {
             context.terminal.status(&format!("warning: the plan is not in the audit trail: {failure}"));
         }
         _ => {}
     }
+    audit::end(&*stage.ledger).await.ok().flatten()
 }

@@ -98,19 +98,28 @@ impl Args {
             ),
         };
         let repository = self.repository.as_deref().or(repository).ok_or_else(|| {
-            untold("which repository it is in", "give --repository OWNER/NAME; a job of the forge's own CI says it by itself")
+            untold(
+                "which repository it is in",
+                "give --repository OWNER/NAME; a job of the forge's own CI says it by itself",
+            )
         })?;
         if !is_repository(kind, repository) {
-            return Err(Error::usage("comment_target", format!("`{repository}` is no repository")).hint("write --repository OWNER/NAME"));
+            return Err(Error::usage("comment_target", format!("`{repository}` is no repository"))
+                .hint("write --repository OWNER/NAME"));
         }
         // What the job says of its pull request is not of another one.
         let same = self.pull_request.is_none_or(|mine| number == Some(mine)) && self.repository.is_none();
         let number = self.pull_request.or(number).filter(|number| *number > 0).ok_or_else(|| {
-            untold("which pull request it is", "give --pull-request N; a job that a pull request started says it by itself")
+            untold(
+                "which pull request it is",
+                "give --pull-request N; a job that a pull request started says it by itself",
+            )
         })?;
         let commit = self.commit.as_deref().or(commit.filter(|_| same));
         if commit.is_some_and(|sha| !(7..=64).contains(&sha.len()) || !sha.bytes().all(|b| b.is_ascii_hexdigit())) {
-            return Err(Error::usage("comment_target", "the commit is no digest of one").hint("write --commit SHA, all of it"));
+            return Err(
+                Error::usage("comment_target", "the commit is no digest of one").hint("write --commit SHA, all of it")
+            );
         }
         let api = self.api_url.as_deref().or(api).or(match kind {
             ForgeKind::GitHub => Some("https://api.github.com"),
@@ -123,7 +132,10 @@ impl Args {
             ForgeKind::Gitea => &["GITEA_TOKEN", "GITHUB_TOKEN"],
             ForgeKind::GitLab => &["GITLAB_TOKEN"],
         };
-        let token = names.iter().find_map(|name| said(name)).ok_or_else(|| no_token(kind, names, said("CI_JOB_TOKEN").is_some()))?;
+        let token = names
+            .iter()
+            .find_map(|name| said(name))
+            .ok_or_else(|| no_token(kind, names, said("CI_JOB_TOKEN").is_some()))?;
         let of = |side: &str| pull[side]["repo"]["full_name"].as_str();
         Ok(Target {
             place: ForgePlace { kind, api: api.to_owned(), repository: repository.to_owned(), number },
@@ -139,7 +151,8 @@ fn untold(what: &str, hint: &str) -> Error {
 }
 
 fn no_token(kind: ForgeKind, names: &[&str], has_job_token: bool) -> Error {
-    let error = Error::new("forge_token", format!("there is no token for {}: {} is not set", kind.name(), names.join(" or ")));
+    let error =
+        Error::new("forge_token", format!("there is no token for {}: {} is not set", kind.name(), names.join(" or ")));
     match kind {
         ForgeKind::GitHub => error.hint("in a job of GitHub Actions: env: GITHUB_TOKEN: ${{ github.token }}"),
         ForgeKind::Gitea => error.hint("make one with the scopes write:issue, write:repository and read:user"),
@@ -156,7 +169,10 @@ fn event(surroundings: &Surroundings) -> Result<Json> {
         return Ok(Json::Null);
     };
     let path = surroundings.folder.join(path);
-    let unreadable = |why: String| Error::new("file_unreadable", format!("{}: {why}", path.display())).hint("GITHUB_EVENT_PATH names it; --pull-request and --commit say the same");
+    let unreadable = |why: String| {
+        Error::new("file_unreadable", format!("{}: {why}", path.display()))
+            .hint("GITHUB_EVENT_PATH names it; --pull-request and --commit say the same")
+    };
     let file = std::fs::File::open(&path).map_err(|e| unreadable(e.to_string()))?;
     let mut text = Vec::new();
     file.take(EVENT).read_to_end(&mut text).map_err(|e| unreadable(e.to_string()))?;
@@ -170,7 +186,10 @@ fn of_ref(text: &str) -> Option<u64> {
 
 fn is_repository(kind: ForgeKind, text: &str) -> bool {
     let harmless = |part: &str| {
-        !part.is_empty() && part != "." && part != ".." && part.chars().all(|c| c.is_alphanumeric() || "-._".contains(c))
+        !part.is_empty()
+            && part != "."
+            && part != ".."
+            && part.chars().all(|c| c.is_alphanumeric() || "-._".contains(c))
     };
     let parts: Vec<&str> = text.split('/').collect();
     let many = match kind {

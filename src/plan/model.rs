@@ -359,6 +359,9 @@ pub struct Attachment {
     /// Who made it: no approver of it, unless the environment lets authors approve.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub author: Option<crate::state::Actor>,
+    /// The end of the chain of audit when it was made, where that could be read: a comment keeps it outside of the state.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub audit: Option<crate::state::audit::Anchor>,
     /// What previews left, by address: change sets.
     pub previews: BTreeMap<Address, Left>,
 }

@@ -133,3 +133,25 @@ fn what_cannot_be_recorded_does_not_take_place() {
     let said = ends(&project, &["apply", "--auto-approve"], 0);
     assert!(said.contains("1 updated") || said.contains("2 updated"), "{said}");
 }
+
+#[test]
+fn a_comment_on_a_plan_keeps_an_anchor_outside_of_the_state() {
+    let project = project();
+    ends(&project, &["apply", "--auto-approve"], 0);
+    ends(&project, &["plan", "--out", "next.plan"], 0);
+    let comment = ends(&project, &["comment", "next.plan"], 0);
+    let anchor = comment.split("Audit anchor: `").nth(1).unwrap().split('`').next().unwrap();
+    project.write("anchor.json", anchor);
+    assert_eq!(anchor, ends(&project, &["audit", "anchor"], 0).trim());
+    ends(&project, &["apply", "next.plan", "--auto-approve"], 0);
+    ends(&project, &["audit", "verify", "--anchor", "anchor.json"], 0);
+    // Whoever cuts off the end, with the record of that plan, is found by it.
+    let last: Json = serde_json::from_str(anchor).unwrap();
+    let mut names: Vec<PathBuf> = fs::read_dir(folder(&project)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    for name in names.iter().skip(usize::try_from(last["number"].as_u64().unwrap()).unwrap() - 1) {
+        fs::remove_file(name).unwrap();
+    }
+    ends(&project, &["audit", "verify"], 0);
+    assert!(ends(&project, &["audit", "verify", "--anchor", "anchor.json"], 1).contains("audit_broken"));
+}

@@ -34,6 +34,9 @@ mod examples;
 #[cfg(test)]
 mod fields;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "starts servers and programs, reads what they wrote")]
+mod forge;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod helm;

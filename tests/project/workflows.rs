@@ -2,9 +2,17 @@
 
 #![expect(clippy::disallowed_methods, reason = "runs the scripts as CI does")]
 
-use crate::{cli::Project, support::server::built};
+use crate::{
+    cli::Project,
+    forge::{
+        gitlab::{self, Lab},
+        hub::{HEAD, Hub, TOKEN},
+    },
+    support::server::built,
+};
 use serde_json::Value as Json;
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -20,6 +28,8 @@ struct Ci {
     project: Project,
     machine: tempfile::TempDir,
     sha256: String,
+    /// Where GitHub is.
+    github: RefCell<String>,
 }
 
 fn parsed(path: &Path) -> Json {
@@ -42,11 +52,16 @@ impl Ci {
         let tar = Command::new("tar").args(words).arg(&archive).arg("--directory").arg(&work).arg("terrace").status();
         assert!(tar.unwrap().success());
         let sha256 = Digest::of(&fs::read(&archive).unwrap()).hex().to_owned();
-        Self { project, machine, sha256 }
+        Self { project, machine, sha256, github: RefCell::default() }
     }
 
     fn from(&self) -> String {
         format!("file://{}/releases", self.machine.path().display())
+    }
+
+    /// From now on what GitHub says of itself to its jobs leads there.
+    fn on_github(&self, url: &str) {
+        url.clone_into(&mut self.github.borrow_mut());
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -82,6 +97,10 @@ impl Ci {
         command.env("PATH", path).env("TERRACE_SANDBOX_SPEED", "instant").env("TERRACE_IDENTITY", "ci");
         command.env("GITHUB_PATH", self.path("path")).env("GITHUB_STEP_SUMMARY", self.path("summary"));
         command.env("RUNNER_TEMP", self.machine.path()).env("HOME", self.machine.path()).envs(env);
+        if !self.github.borrow().is_empty() {
+            command.env("GITHUB_API_URL", &*self.github.borrow()).env("GITHUB_REPOSITORY", "acme/shop");
+            command.env("GITHUB_EVENT_PATH", self.path("event.json"));
+        }
         let output = command.output().unwrap();
         let said = [output.stdout, output.stderr].map(|b| String::from_utf8(b).unwrap()).concat();
         (output.status.code().unwrap_or(-1), said)
@@ -150,6 +169,20 @@ fn every_step_of_githubs_workflows_does_what_it_is_for() {
         let plan = ci.project.path().join(format!("plan-{environment}.txt"));
         assert!(fs::read_to_string(plan).unwrap().contains("value.one"));
     }
+    // One comment on all of them, with nothing but the job's token.
+    let hub = Hub::new();
+    let event = ci.path("event.json");
+    fs::write(&event, format!("{{\"pull_request\": {{\"number\": 7, \"head\": {{\"sha\": \"{HEAD}\"}}}}}}")).unwrap();
+    ci.on_github(&hub.web.url);
+    ends("pull-request", "comment", &BTreeMap::from([("github.token", TOKEN.to_owned())]), 0);
+    {
+        let state = hub.state();
+        let body = state.bodies()[0];
+        assert!(["dev", "tst", "prd"].iter().all(|env| body.contains(&format!("| `{env}`"))), "{body}");
+        assert!((state.runs.len(), state.statuses.len()) == (1, 1));
+        assert!(fs::read_to_string(ci.path("summary")).unwrap().contains(body));
+    }
+    hub.is_content();
     ends("release", "release", &none, 0);
     let summary = fs::read_to_string(ci.path("summary")).unwrap();
     let release = summary.rsplit("Release `").next().unwrap().split('`').next().unwrap().to_owned();
@@ -187,8 +220,12 @@ fn githubs_workflows_are_linted_and_may_only_what_they_need() {
             assert!(of_job["timeout-minutes"].is_number(), "{name} {job}");
             let may = of_job["permissions"].as_object().unwrap();
             assert_eq!(may["contents"], "read", "{name} {job}");
-            assert!(may.keys().all(|k| k == "contents" || k == "id-token"), "{name} {job}: {may:?}");
-            let changes = !["validate", "plan", "drift"].contains(&job.as_str());
+            let needs: &[&str] = match job.as_str() {
+                "comment" => &["contents", "pull-requests", "checks", "statuses"],
+                _ => &["contents", "id-token"],
+            };
+            assert!(may.keys().all(|k| needs.contains(&k.as_str())), "{name} {job}: {may:?}");
+            let changes = !["validate", "plan", "comment", "drift"].contains(&job.as_str());
             let group = [&of_job["concurrency"]["group"], &workflow["concurrency"]["group"]];
             // Each has a group of its own: a job that waits would be dropped for a later one of the same group. What one
             // environment gets is one at a time by its lock, which all wait for.
@@ -202,7 +239,9 @@ fn githubs_workflows_are_linted_and_may_only_what_they_need() {
             }
         }
     }
-    assert!(ci.workflow("pull-request")["jobs"]["plan"]["if"].as_str().unwrap().contains("head.repo.full_name"));
+    for job in ["plan", "comment"] {
+        assert!(ci.workflow("pull-request")["jobs"][job]["if"].as_str().unwrap().contains("head.repo.full_name"));
+    }
     let Some(actionlint) = built("actionlint") else { return };
     let git = Command::new("git").args(["init", "--quiet"]).current_dir(ci.project.path()).status();
     assert!(git.unwrap().success());
@@ -260,6 +299,20 @@ fn every_job_of_gitlabs_pipeline_does_what_it_is_for() {
     for environment in ["dev", "tst", "prd"] {
         assert!(ends("plan", &[("ENVIRONMENT", environment)], 0).contains("value.one"));
     }
+    // One note on all of them, which needs a token of the project and nothing else.
+    let lab = Lab::new();
+    let api = lab.api();
+    let merge_request = [
+        ("GITLAB_TOKEN", gitlab::TOKEN),
+        ("CI_API_V4_URL", &api),
+        ("CI_PROJECT_ID", "42"),
+        ("CI_MERGE_REQUEST_IID", "3"),
+        ("CI_COMMIT_SHA", gitlab::HEAD),
+    ];
+    ends("comment", &merge_request, 0);
+    let note = lab.state().notes[0]["body"].as_str().unwrap().to_owned();
+    assert!(["dev", "tst", "prd"].iter().all(|env| note.contains(&format!("| `{env}`"))), "{note}");
+    assert!(file["comment"]["rules"][0]["if"].as_str().unwrap().starts_with("$GITLAB_TOKEN && "));
     ends("release", &[("TERRACE_ID_TOKEN", "token")], 0);
     assert!(ends("promote-auto", &[], 0).contains("tst"));
     ends("promote", &[("RELEASE", "latest"), ("ENVIRONMENT", "prd")], 0);
@@ -271,7 +324,9 @@ fn every_job_of_gitlabs_pipeline_does_what_it_is_for() {
     for (job, of_job) in file.as_object().unwrap().iter().filter(|(_, j)| j["extends"] == ".terrace") {
         assert!(of_job["rules"].as_array().is_some_and(|rules| rules.iter().all(|r| r["if"].is_string())), "{job}");
     }
-    assert_eq!(file["validate"]["id_tokens"], serde_json::json!({}), "who needs no credentials gets none");
+    for job in ["validate", "comment"] {
+        assert_eq!(file[job]["id_tokens"], serde_json::json!({}), "{job}: who needs no credentials gets none");
+    }
 }
 
 #[test]

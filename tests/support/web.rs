@@ -22,7 +22,7 @@ pub(crate) struct Web {
 /// What it answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
-    /// The status, like 200.
+    /// The status, like 200; 0 closes the connection without an answer.
     pub(crate) status: u16,
     /// Headers beside `Content-Length`, each `Name: value`.
     pub(crate) headers: Vec<String>,
@@ -82,6 +82,9 @@ fn serve(client: &TcpStream, answer: &(impl Fn(&Message) -> Reply + ?Sized)) -> 
     while let Some(mut request) = Message::head(&mut reader)? {
         request.read_body(&mut reader)?;
         let mut reply = answer(&request);
+        if reply.status == 0 {
+            return Ok(());
+        }
         let mut head = format!("HTTP/1.1 {} -\r\nContent-Length: {}\r\n", reply.status, reply.body.len());
         for header in &reply.headers {
             head.push_str(header);

@@ -139,12 +139,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let book = prices::read(&stage.loaded.place.project)?;
     let mut made = Box::pin(stage.make_judged(context, &request)).await?;
     made.plan.notes.extend(guarded.told(&made.plan));
-    let saved = stage::save(made)?;
+    let mut saved = stage::save(made)?;
     if args.out.is_none() {
         // Before anything is printed: whoever reads may go away in the middle.
         stage.discard(&saved.attachment, context).await;
     }
     show(&saved, &book, context);
+    // What was made was made, wherever it is kept: a comment on its file tells where the chain ended.
+    saved.attachment.audit = audited::planned(context, &stage, &chosen, &saved).await;
     if let Some(file) = &args.out {
         let path = context.surroundings.folder.join(file);
         if let Err(error) = write(&path, &saved) {
@@ -152,7 +154,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
             return Err(error);
         }
     }
-    audited::planned(context, &stage, &chosen, &saved).await;
     // Where to is written in what somebody else proposes.
     if !guarded.fork {
         tell(&saved, What::Planned, &stage, context).await;

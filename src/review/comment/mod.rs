@@ -13,6 +13,7 @@ use crate::{
     base::Digest,
     plan::{Plan, Planned, Saved},
     review::{Book, Cost, Risk, capacity, cost, risks},
+    state::audit::Anchor,
 };
 use page::Page;
 use std::{collections::BTreeSet, sync::Arc};
@@ -103,6 +104,8 @@ pub enum Refused {
 struct Sheet<'a> {
     plan: &'a Plan,
     digest: &'a Digest,
+    /// Where the chain of audit ended when it was made.
+    audit: Option<&'a Anchor>,
     risks: Vec<Risk>,
     cost: Cost,
     /// Why the nodes do not hold it, where that is so.
@@ -180,6 +183,7 @@ fn sheets<'a>(plans: &[&'a Saved], book: &Book) -> Vec<Sheet<'a>> {
             Sheet {
                 plan,
                 digest: &saved.digest,
+                audit: saved.attachment.audit.as_ref(),
                 risks: risks(plan),
                 cost: cost(plan, book),
                 too_small: capacity.filter(|_| whole && plan.has_changes()).map(|c| c.because).unwrap_or_default(),

@@ -465,7 +465,11 @@ pub(super) fn end(sheets: &[Sheet<'_>], wanted: &Wanted) -> String {
         foot: "",
         count: sheets.len(),
         share,
-        each: &|n, _| sheets.get(n).map(next),
+        each: &|n, left| {
+            let sheet = sheets.get(n)?;
+            let (plan, anchor) = (next(sheet), anchor(sheet));
+            Some(if plan.len() + anchor.len() <= left { plan + &anchor } else { plan })
+        },
         more: &|count| more(count, "plans", wanted),
     });
     let plain = |sheet: &Sheet| sheet.plan.header.release.is_none() && sheet.plan.has_changes();
@@ -476,6 +480,12 @@ pub(super) fn end(sheets: &[Sheet<'_>], wanted: &Wanted) -> String {
         );
     }
     page.done()
+}
+
+/// Where the chain of audit ended: as `audit verify --anchor` takes it, kept outside of the state.
+fn anchor(sheet: &Sheet<'_>) -> String {
+    let Some(end) = sheet.audit else { return String::new() };
+    format!("  Audit anchor: `{{\"digest\":\"{}\",\"number\":{}}}`\n\n", end.digest, end.number)
 }
 
 fn next(sheet: &Sheet<'_>) -> String {

@@ -1,6 +1,7 @@
 //! What a check run and a commit status say of saved plans: pure, in text that a forge shows as it is.
 
 use crate::{
+    base::plural,
     plan::{Finding, Saved, Severity},
     review::{
         Book,
@@ -9,7 +10,6 @@ use crate::{
             text::{cut, line},
         },
     },
-    base::plural,
     world::{Annotation, Check, CommitStatus, Conclusion, Level},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,7 +80,15 @@ pub fn verdict(plans: &[&Saved], book: &Book, beside: &str, wanted: &Wanted, url
     let url = url.map(str::to_owned);
     Verdict {
         status: CommitStatus { context: name.clone(), conclusion, description, url: url.clone() },
-        check: Check { external_id: format!("terrace: {subject}"), name, conclusion, title: said, summary, annotations, url },
+        check: Check {
+            external_id: format!("terrace: {subject}"),
+            name,
+            conclusion,
+            title: said,
+            summary,
+            annotations,
+            url,
+        },
     }
 }
 
@@ -109,7 +117,8 @@ fn notes(plans: &[&Saved], beside: &str) -> Vec<Annotation> {
 /// A finding on its line; none where it is written outside of the repository, or nobody knows where.
 fn note(one: &Finding, beside: &str) -> Option<Annotation> {
     let place = one.place.as_ref()?;
-    let inside = !place.file.is_empty() && !place.file.starts_with('/') && !place.file.split('/').any(|part| part == "..");
+    let inside =
+        !place.file.is_empty() && !place.file.starts_with('/') && !place.file.split('/').any(|part| part == "..");
     if !inside || place.line == 0 {
         return None;
     }
@@ -124,7 +133,12 @@ fn note(one: &Finding, beside: &str) -> Option<Annotation> {
     let mut message = format!("{}.\n{}.", sentence(&one.what), sentence(&one.why));
     match &one.waiver {
         Some(waiver) if one.is_waived() => {
-            message.push_str(&format!("\nWaived until {} by {}: {}.", waiver.until, line(&waiver.by), sentence(&waiver.reason)));
+            message.push_str(&format!(
+                "\nWaived until {} by {}: {}.",
+                waiver.until,
+                line(&waiver.by),
+                sentence(&waiver.reason)
+            ));
         }
         _ => message.push_str(&format!("\nInstead: {}.", sentence(&one.instead))),
     }

@@ -98,8 +98,10 @@ fn no_checks(failure: Failure) -> Failure {
 }
 
 fn comment(json: &Json) -> Option<Comment> {
-    let author = json["user"]["login"].as_str().map(|login| Author { login: login.to_owned(), id: json["user"]["id"].as_u64() });
-    let (body, url) = (json["body"].as_str().unwrap_or_default().to_owned(), json["html_url"].as_str().map(str::to_owned));
+    let author =
+        json["user"]["login"].as_str().map(|login| Author { login: login.to_owned(), id: json["user"]["id"].as_u64() });
+    let (body, url) =
+        (json["body"].as_str().unwrap_or_default().to_owned(), json["html_url"].as_str().map(str::to_owned));
     Some(Comment { id: json["id"].as_u64()?, author, body, url })
 }
 
@@ -163,7 +165,8 @@ impl Forge for GitHub {
     async fn status(&self, commit: &str, status: &CommitStatus) -> Outcome<()> {
         let path = self.path(&format!("statuses/{}", part(commit)));
         let state = if status.conclusion == Conclusion::Failure { "failure" } else { "success" };
-        let mut body = json!({ "state": state, "context": status.context, "description": cut(&status.description, 140) });
+        let mut body =
+            json!({ "state": state, "context": status.context, "description": cut(&status.description, 140) });
         if let Some(url) = &status.url {
             body["target_url"] = json!(url);
         }
@@ -177,7 +180,11 @@ impl Forge for GitHub {
         if self.line.kind == ForgeKind::Gitea {
             return Err(Failure::new(Class::Unsupported, "Gitea: check run", "", "Gitea has no check runs"));
         }
-        let path = self.path(&format!("commits/{}/check-runs?check_name={}&filter=latest&per_page=100", part(commit), part(name)));
+        let path = self.path(&format!(
+            "commits/{}/check-runs?check_name={}&filter=latest&per_page=100",
+            part(commit),
+            part(name)
+        ));
         let ask = Ask::get(&path, "list check runs", CHECKS);
         let (found, _) = self.line.json(&ask).await.map_err(no_checks)?;
         Ok(found["check_runs"].as_array().into_iter().flatten().filter_map(run).collect())
@@ -197,7 +204,13 @@ impl Forge for GitHub {
                     _ => Level::Notice,
                 };
                 let line = one["start_line"].as_u64().and_then(|line| usize::try_from(line).ok()).unwrap_or_default();
-                found.push(Annotation { level, path: text("path"), line, title: text("title"), message: text("message") });
+                found.push(Annotation {
+                    level,
+                    path: text("path"),
+                    line,
+                    title: text("title"),
+                    message: text("message"),
+                });
             }
             match next_page(&headers) {
                 Some(next) => path = next,

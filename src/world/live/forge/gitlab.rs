@@ -36,7 +36,12 @@ impl GitLab {
 fn note(json: &Json) -> Option<Comment> {
     let author = json["author"]["username"].as_str();
     let author = author.map(|login| Author { login: login.to_owned(), id: json["author"]["id"].as_u64() });
-    Some(Comment { id: json["id"].as_u64()?, author, body: json["body"].as_str().unwrap_or_default().to_owned(), url: None })
+    Some(Comment {
+        id: json["id"].as_u64()?,
+        author,
+        body: json["body"].as_str().unwrap_or_default().to_owned(),
+        url: None,
+    })
 }
 
 #[async_trait]
@@ -96,7 +101,12 @@ impl Forge for GitLab {
         ask.again = true;
         match self.line.call(&ask).await {
             // It says so already.
-            Err(refused) if refused.message.contains("Cannot transition status") && refused.message.contains(&format!("from :{state}")) => Ok(()),
+            Err(refused)
+                if refused.message.contains("Cannot transition status")
+                    && refused.message.contains(&format!("from :{state}")) =>
+            {
+                Ok(())
+            }
             other => other.map(drop),
         }
     }

@@ -225,6 +225,11 @@ impl Line {
         Failure::new(class, format!("{}: {}", self.name(), ask.what), "", what)
     }
 
+    /// Whether it broke. Gitea says 500 of a pull request that is not there, which it will say again.
+    fn broke(answer: &Answer) -> bool {
+        answer.status.is_server_error() && answer.status != StatusCode::NOT_IMPLEMENTED && !absent(answer)
+    }
+
     /// Any answer, after whatever patience it takes.
     async fn answer(&self, ask: &Ask<'_>) -> Outcome<Answer> {
         let mut url = self.url(ask, ask.path)?;
@@ -258,15 +263,19 @@ impl Line {
                     if ![307, 308].contains(&answer.status.as_u16()) && method != Method::GET {
                         if answer.status != StatusCode::SEE_OTHER {
                             let what = format!("the repository is at {url} now");
-                            return Err(self.failure(Class::Invalid, ask, what).hint("name it: --repository OWNER/NAME"));
+                            return Err(self
+                                .failure(Class::Invalid, ask, what)
+                                .hint("name it: --repository OWNER/NAME"));
                         }
                         method = Method::GET;
                     }
                     continue;
                 }
                 Ok(answer) => match limited(&answer, self.clock.now()) {
-                    Some((words, pause)) => (self.failure(Class::Throttled, ask, self.with_words(&words, &answer)), pause),
-                    None if answer.status.is_server_error() && answer.status != StatusCode::NOT_IMPLEMENTED => {
+                    Some((words, pause)) => {
+                        (self.failure(Class::Throttled, ask, self.with_words(&words, &answer)), pause)
+                    }
+                    None if Self::broke(&answer) => {
                         let what = self.with_words(&format!("{} answers {}", self.name(), answer.status), &answer);
                         let failure = self.failure(Class::Unavailable, ask, what);
                         if !ask.again {
@@ -299,11 +308,20 @@ impl Line {
 
     /// An address of the forge itself: whatever is elsewhere gets no token.
     fn url(&self, ask: &Ask<'_>, path: &str) -> Outcome<Url> {
-        let whole = if path.contains("://") { path.to_owned() } else { format!("{}{path}", self.base.as_str().trim_end_matches('/')) };
-        let url = Url::parse(&whole).map_err(|_| self.failure(Class::Invalid, ask, format!("{whole} is no address")))?;
+        let whole = if path.contains("://") {
+            path.to_owned()
+        } else {
+            format!("{}{path}", self.base.as_str().trim_end_matches('/'))
+        };
+        let url =
+            Url::parse(&whole).map_err(|_| self.failure(Class::Invalid, ask, format!("{whole} is no address")))?;
         if url.origin() != self.base.origin() {
             let elsewhere = url.origin().ascii_serialization();
-            let what = format!("{} sends to {elsewhere}, and the token goes to {} alone", self.name(), self.base.origin().ascii_serialization());
+            let what = format!(
+                "{} sends to {elsewhere}, and the token goes to {} alone",
+                self.name(),
+                self.base.origin().ascii_serialization()
+            );
             return Err(self.failure(Class::Denied, ask, what).hint("give the address that it has itself: --api-url"));
         }
         Ok(url)
@@ -312,7 +330,7 @@ impl Line {
     /// The failure of an answer that is no success.
     fn refused(&self, ask: &Ask<'_>, answer: &Answer) -> Failure {
         let name = self.name();
-        let status = answer.status.as_u16();
+        let status = if absent(answer) { 404 } else { answer.status.as_u16() };
         let said = |what: String| self.with_words(&what, answer);
         match status {
             401 => self.failure(Class::Denied, ask, said(format!("{name} does not take the token (401)"))).hint(
@@ -363,6 +381,12 @@ impl Line {
     }
 }
 
+/// Whether an answer says by a server's error that something is not there: Gitea 1.24 does, of the comments of an issue.
+fn absent(answer: &Answer) -> bool {
+    answer.status == StatusCode::INTERNAL_SERVER_ERROR
+        && words(answer).is_some_and(|words| words.contains("does not exist"))
+}
+
 /// Where an answer says that it was too much: what to say of it, and for how long to wait.
 ///
 /// Sources: "Rate limits for the REST API" of GitHub (primary limits by `x-ratelimit-remaining: 0` until `x-ratelimit-reset`;
@@ -376,13 +400,17 @@ fn limited(answer: &Answer, now: Timestamp) -> Option<(String, Duration)> {
         names.iter().find_map(|name| answer.headers.get(*name)?.to_str().ok()?.trim().parse::<i64>().ok())
     };
     if number(&["x-ratelimit-remaining", "ratelimit-remaining"]) == Some(0) {
-        if let Some(reset) = number(&["x-ratelimit-reset", "ratelimit-reset"]).and_then(|at| Timestamp::from_second(at).ok()) {
+        if let Some(reset) =
+            number(&["x-ratelimit-reset", "ratelimit-reset"]).and_then(|at| Timestamp::from_second(at).ok())
+        {
             let wait = Duration::try_from(reset.duration_since(now)).unwrap_or_default() + Duration::from_secs(1);
             return Some((format!("the limit of requests is used up until {reset}"), wait));
         }
     }
     let said = words(answer).unwrap_or_default().to_ascii_lowercase();
-    let secondary = said.contains("secondary rate limit") || said.contains("abuse detection") || said.contains("rate limit exceeded");
+    let secondary = said.contains("secondary rate limit")
+        || said.contains("abuse detection")
+        || said.contains("rate limit exceeded");
     let after = answer.headers.get(RETRY_AFTER);
     if status == 429 || after.is_some() || secondary {
         // A date instead of seconds is so rare that a minute will do.
