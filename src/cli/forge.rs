@@ -28,8 +28,7 @@ const EVENT: u64 = 32 << 20;
 
 /// Where it is posted.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag, and at most one of them is given")]
-pub(crate) struct Args {
+pub(crate) struct Aim {
     /// Post it to a pull request of GitHub, with a check run and a commit status
     #[arg(long, group = "forge", help_heading = "Forge")]
     github: bool,
@@ -62,7 +61,7 @@ pub(crate) struct Target {
     fork: bool,
 }
 
-impl Args {
+impl Aim {
     /// The forge that is asked for.
     pub(crate) const fn kind(&self) -> Option<ForgeKind> {
         match (self.github, self.gitlab, self.gitea) {
@@ -276,7 +275,9 @@ async fn say(forge: &dyn Forge, target: &Target, verdict: &Verdict, context: &Co
     let checked = review::check(forge, &commit, &verdict.check).await;
     let check = match &checked {
         Ok(Checked::Stands { notes, .. }) => {
-            notes.iter().for_each(|note| terminal.status(&format!("warning: {note}")));
+            for note in notes {
+                terminal.status(&format!("warning: {note}"));
+            }
             true
         }
         Ok(Checked::Unsupported(why)) => {

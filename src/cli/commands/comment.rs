@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     #[command(flatten)]
-    forge: forge::Args,
+    forge: forge::Aim,
 }
 
 /// Writes it, and posts it where that is asked for: in this order, so that a forge that refuses costs nothing that was written.

@@ -12,7 +12,10 @@ use crate::{
     },
     world::{Annotation, Check, CommitStatus, Conclusion, Level},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 /// So many notes are made on lines; a reader has seen enough by then, and each fifty are a request.
 pub const MOST: usize = 300;
@@ -63,17 +66,17 @@ pub fn verdict(plans: &[&Saved], book: &Book, beside: &str, wanted: &Wanted, url
         said.push_str("; policy was not asked");
     }
     if warned > 0 {
-        said.push_str(&format!("; {}", plural(warned, "warning")));
+        let _ = write!(said, "; {}", plural(warned, "warning"));
     }
     if waived > 0 {
-        said.push_str(&format!("; {waived} waived"));
+        let _ = write!(said, "; {waived} waived");
     }
     let mut annotations = notes(plans, beside);
     let all = annotations.len();
     annotations.truncate(MOST);
     let mut summary = comment::brief(plans, book, &Wanted { limit: SUMMARY, ..wanted.clone() });
     if all > MOST {
-        summary.push_str(&format!("\nThe first {MOST} of {all} findings stand on their lines.\n"));
+        let _ = write!(summary, "\nThe first {MOST} of {all} findings stand on their lines.\n");
     }
     let name = format!("terrace/{subject}");
     let description: String = said.chars().take(DESCRIPTION).collect();
@@ -106,7 +109,7 @@ fn notes(plans: &[&Saved], beside: &str) -> Vec<Annotation> {
         .into_iter()
         .map(|(mut note, envs)| {
             let envs: Vec<&str> = envs.into_iter().collect();
-            note.message.push_str(&format!("\nIn {}.", line(&crate::base::few(&envs, 10))));
+            let _ = write!(note.message, "\nIn {}.", line(&crate::base::few(&envs, 10)));
             note
         })
         .collect();
@@ -133,17 +136,17 @@ fn note(one: &Finding, beside: &str) -> Option<Annotation> {
     let mut message = format!("{}.\n{}.", sentence(&one.what), sentence(&one.why));
     match &one.waiver {
         Some(waiver) if one.is_waived() => {
-            message.push_str(&format!(
+            let _ = write!(message, 
                 "\nWaived until {} by {}: {}.",
                 waiver.until,
                 line(&waiver.by),
                 sentence(&waiver.reason)
-            ));
+            );
         }
-        _ => message.push_str(&format!("\nInstead: {}.", sentence(&one.instead))),
+        _ => let _ = write!(message, "\nInstead: {}.", sentence(&one.instead))),
     }
     if !one.controls.is_empty() {
-        message.push_str(&format!("\nControls: {}.", line(&one.controls.join(", "))));
+        message.push_str(&format!("\nControls: {}.", line(&one.controls.join(", ")));
     }
     let title = cut(&line(&format!("{}: {of}{part}", one.rule)), 200);
     Some(Annotation { level, path: format!("{beside}{}", place.file), line: place.line, title, message })

@@ -84,12 +84,12 @@ fn what_passes_is_tried_again_and_doubled_is_nothing() {
     hub.state().before = Some((CREATE, |state: &mut State| _ = state.comment(APP, BODY)));
     hub.state().fault(CREATE, cut());
     let done = posted(&hub).0.unwrap();
-    assert_eq!((done.done, hub.state().comments.len()), (Done::Unchanged, 1));
+    assert_eq!((done.done, hub.seen().comments.len()), (Done::Unchanged, 1));
     // The same where it was not written.
     let hub = Hub::new();
     hub.state().fault(CREATE, said(500, "oops"));
     assert_eq!(posted(&hub).0.unwrap().done, Done::Created);
-    assert_eq!((hub.state().comments.len(), hub.state().times(CREATE)), (1, 2));
+    assert_eq!((hub.seen().comments.len(), hub.seen().times(CREATE)), (1, 2));
     // Somebody who never answers.
     let hub = Hub::new();
     for _ in 0..5 {
@@ -119,7 +119,7 @@ fn limits_are_waited_for_where_that_is_soon_and_told_where_it_is_not() {
         hub.state().fault(CREATE, reply);
         let (done, slept) = posted(&hub);
         assert_eq!((done.unwrap().done, slept), (Done::Created, vec![waits]));
-        assert_eq!((hub.state().comments.len(), hub.state().times(CREATE)), (1, 2));
+        assert_eq!((hub.seen().comments.len(), hub.seen().times(CREATE)), (1, 2));
     }
     let hub = Hub::new();
     hub.state().fault(LIST, used_up(3_000));
@@ -147,13 +147,13 @@ fn our_comment_is_found_behind_hundreds_of_others_and_no_further() {
         state.comment(APP, &format!("{MARKER}\nold"));
     }
     let done = posted(&hub).0.unwrap();
-    assert_eq!((done.done, hub.state().comments.len(), hub.state().times(LIST)), (Done::Edited, 251, 3));
+    assert_eq!((done.done, hub.seen().comments.len(), hub.seen().times(LIST)), (Done::Edited, 251, 3));
     hub.is_content();
     let hub = Hub::new();
     hub.state().comments =
         (0..3_001).map(|n| serde_json::json!({ "id": n, "body": "x", "user": { "login": "ada" } })).collect();
     let failed = posted(&hub).0.unwrap_err();
-    assert_eq!((failed.class, hub.state().times(LIST)), (Class::Limit, 30));
+    assert_eq!((failed.class, hub.seen().times(LIST)), (Class::Limit, 30));
     assert!(failed.message.contains("none of the first 30 pages"), "{failed}");
 }
 
@@ -163,7 +163,7 @@ fn a_comment_that_goes_away_in_between_is_written_anew() {
     hub.state().comment(APP, &format!("{MARKER}\nold"));
     hub.state().before = Some((EDIT, |state: &mut State| state.comments.clear()));
     let done = posted(&hub).0.unwrap();
-    assert_eq!((done.done, hub.state().bodies()), (Done::Created, vec![BODY]));
+    assert_eq!((done.done, hub.seen().bodies()), (Done::Created, vec![BODY]));
     hub.is_content();
 }
 
@@ -174,15 +174,15 @@ fn two_jobs_at_once_end_with_the_older_comment_alone() {
     hub.state().before =
         Some((CREATE, |state: &mut State| _ = state.comment(APP, &format!("{MARKER}\nof another job"))));
     let done = posted(&hub).0.unwrap();
-    assert_eq!((done.done, done.removed, hub.state().bodies()), (Done::Edited, 1, vec![BODY]));
-    assert_eq!(hub.state().comments[0]["id"], 1001, "the oldest");
+    assert_eq!((done.done, done.removed, hub.seen().bodies()), (Done::Edited, 1, vec![BODY]));
+    assert_eq!(hub.seen().comments[0]["id"], 1001, "the oldest");
     // Another job was slower: it is its turn to tidy up, and if it is gone by then, ours.
     let hub = Hub::new();
     hub.state().comment(APP, BODY);
     hub.state().comment(APP, &format!("{MARKER}\nof another job"));
     hub.state().comment("mallory", &format!("{MARKER}\nof another job"));
     let done = posted(&hub).0.unwrap();
-    assert_eq!((done.done, done.removed, hub.state().comments.len()), (Done::Unchanged, 1, 2));
+    assert_eq!((done.done, done.removed, hub.seen().comments.len()), (Done::Unchanged, 1, 2));
     // The other job tidied up while we did.
     let hub = Hub::new();
     hub.state().comment(APP, BODY);
@@ -197,7 +197,7 @@ fn two_jobs_at_once_end_with_the_older_comment_alone() {
             scope.spawn(|| posted(&hub).0.unwrap());
         }
     });
-    assert_eq!(hub.state().bodies(), vec![BODY]);
+    assert_eq!(hub.seen().bodies(), vec![BODY]);
     hub.is_content();
 }
 
@@ -262,8 +262,8 @@ fn refusals_say_what_is_missing_and_are_not_tried_again() {
             "{failed:?}"
         );
         assert!(failed.hint.clone().unwrap_or_default().contains(hint), "{failed:?}");
-        assert_eq!(hub.state().times(at), 1);
-        assert!(hub.state().comments.is_empty());
+        assert_eq!(hub.seen().times(at), 1);
+        assert!(hub.seen().comments.is_empty());
     }
 }
 
@@ -288,7 +288,7 @@ fn a_token_goes_to_no_other_host() {
     let hub = Hub::new();
     hub.state().fault(CREATE, with(Reply::text(307, ""), &["Location: /repos/acme/shop/issues/7/comments"]));
     assert_eq!(posted(&hub).0.unwrap().done, Done::Created);
-    assert_eq!(hub.state().bodies(), vec![BODY]);
+    assert_eq!(hub.seen().bodies(), vec![BODY]);
     hub.is_content();
     let hub = Hub::new();
     for _ in 0..9 {
@@ -344,12 +344,12 @@ fn a_check_run_bears_each_note_once_whatever_breaks() {
     let mut lines: Vec<u64> = hub.state().notes.iter().map(|(_, note)| note["start_line"].as_u64().unwrap()).collect();
     lines.sort_unstable();
     assert_eq!(lines, (1..161).collect::<Vec<u64>>());
-    assert_eq!(hub.state().runs.len(), 1);
+    assert_eq!(hub.seen().runs.len(), 1);
     // Cut off when it was made.
     let hub = Hub::new();
     hub.state().fault("POST /repos/acme/shop/check-runs", cut());
     checked(&hub, &notes(1..2)).unwrap();
-    assert_eq!((hub.state().runs.len(), hub.state().notes.len()), (1, 1));
+    assert_eq!((hub.seen().runs.len(), hub.seen().notes.len()), (1, 1));
     // One line that is not taken spoils no verdict.
     let hub = Hub::new();
     hub.state().fault("POST /repos/acme/shop/check-runs", said(422, "Invalid request: annotation out of range"));
@@ -357,7 +357,7 @@ fn a_check_run_bears_each_note_once_whatever_breaks() {
         panic!("it stands")
     };
     assert!(told[0].contains("annotation out of range"), "{told:?}");
-    assert_eq!(hub.state().runs[0]["conclusion"], "failure");
+    assert_eq!(hub.seen().runs[0]["conclusion"], "failure");
     // One of that name by another app is not ours to change.
     let hub = Hub::new();
     checked(&hub, &notes(1..2)).unwrap();
@@ -367,11 +367,11 @@ fn a_check_run_bears_each_note_once_whatever_breaks() {
     );
     let edited = Check { conclusion: Conclusion::Success, ..notes(1..2) };
     checked(&hub, &edited).unwrap();
-    assert_eq!(hub.state().runs[0]["conclusion"], "success");
+    assert_eq!(hub.seen().runs[0]["conclusion"], "success");
     // One of ours under another name is another.
     let hub = Hub::new();
     checked(&hub, &notes(1..2)).unwrap();
     checked(&hub, &Check { name: "terrace/shop/more".to_owned(), ..notes(1..2) }).unwrap();
-    assert_eq!(hub.state().runs.len(), 2);
+    assert_eq!(hub.seen().runs.len(), 2);
     hub.is_content();
 }

@@ -20,7 +20,7 @@ pub(crate) const HEAD: &str = "0123456789abcdef0123456789abcdef01234567";
 pub(crate) const APP: &str = "github-actions[bot]";
 
 /// What it knows.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct State {
     /// Whether the token is an app's, or a person's.
     pub(crate) of_a_person: bool,
@@ -81,6 +81,11 @@ impl Hub {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// What it knows at this moment: to be looked at, however often in one sentence.
+    pub(crate) fn seen(&self) -> State {
+        self.state().clone()
     }
 
     /// Nothing that was asked is against the reference.

@@ -104,10 +104,10 @@ fn a_pull_request_has_one_comment_for_all_environments_that_is_edited_in_place()
             && body.contains("| `prd`"),
         "{body}"
     );
-    assert!(hub.state().times("POST /repos/acme/shop/issues/7/comments") == 1);
+    assert!(hub.seen().times("POST /repos/acme/shop/issues/7/comments") == 1);
     // Nothing new: nothing is written.
     ends(&shop.post(&hub, &[]), 0, "comment as it was");
-    assert_eq!(hub.state().times("PATCH /repos/acme/shop/issues/comments"), 0);
+    assert_eq!(hub.seen().times("PATCH /repos/acme/shop/issues/comments"), 0);
     // Another plan: the same comment.
     shop.topics(2);
     let again = shop.post(&hub, &["--json"]);
@@ -158,18 +158,18 @@ fn findings_stand_on_their_lines_and_the_verdict_on_the_commit() {
     }
     // The same commit again: the same run, and no note twice.
     ends(&shop.post(&hub, &[]), 0, "as it was");
-    assert_eq!((hub.state().runs.len(), hub.state().notes.len()), (1, 120));
-    assert_eq!(hub.state().times("POST /repos/acme/shop/check-runs"), 1);
+    assert_eq!((hub.seen().runs.len(), hub.seen().notes.len()), (1, 120));
+    assert_eq!(hub.seen().times("POST /repos/acme/shop/check-runs"), 1);
     // Notes cannot be taken away: one that is wanted no more makes a new run, which takes the place of the former.
     shop.topics(1);
     ends(&shop.post(&hub, &[]), 0, "edited");
-    assert_eq!(hub.state().times("POST /repos/acme/shop/check-runs"), 2);
+    assert_eq!(hub.seen().times("POST /repos/acme/shop/check-runs"), 2);
     let id = hub.state().runs[0]["id"].as_u64().unwrap();
-    assert_eq!(hub.state().notes.iter().filter(|(of, _)| *of == id).count(), 1);
+    assert_eq!(hub.seen().notes.iter().filter(|(of, _)| *of == id).count(), 1);
     shop.topics(0);
     ends(&shop.post(&hub, &[]), 0, "edited");
-    assert_eq!(hub.state().runs[0]["conclusion"], "success");
-    assert_eq!(hub.state().statuses.last().unwrap()["state"], "success");
+    assert_eq!(hub.seen().runs[0]["conclusion"], "success");
+    assert_eq!(hub.seen().statuses.last().unwrap()["state"], "success");
     hub.is_content();
 }
 
@@ -180,8 +180,8 @@ fn a_status_stands_in_where_a_token_cannot_make_check_runs() {
     let done = shop.post(&hub, &[]);
     ends(&done, 0, "no check run, a commit status stands in for it:");
     ends(&done, 0, "You must authenticate via a GitHub App.");
-    assert_eq!((hub.state().runs.len(), hub.state().statuses.len()), (0, 1));
-    assert_eq!(hub.state().comments[0]["user"]["login"], "ada");
+    assert_eq!((hub.seen().runs.len(), hub.seen().statuses.len()), (0, 1));
+    assert_eq!(hub.seen().comments[0]["user"]["login"], "ada");
     // An app that was not given the right to, and none to statuses either: the comment is there all the same.
     let hub = Hub::new();
     hub.state().fault("POST /repos/acme/shop/check-runs", said(403, "Resource not accessible by integration"));
@@ -193,7 +193,7 @@ fn a_status_stands_in_where_a_token_cannot_make_check_runs() {
         "no check run, a commit status stands in for it: the token may not do this (403): it needs `checks: write`",
     );
     ends(&done, 0, "warning: no commit status: the token may not do this (403): it needs `statuses: write`");
-    assert_eq!(hub.state().comments.len(), 1);
+    assert_eq!(hub.seen().comments.len(), 1);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn where_it_goes_is_said_by_the_command_line_or_by_ci() {
     // By words alone: the commit is the pull request's newest.
     let all = words(&["--repository", "acme/shop", "--pull-request", "7"]);
     ends(&shop.run(&all, &[("GH_TOKEN", TOKEN)]), 0, "created");
-    assert_eq!(hub.state().statuses.len(), 1);
+    assert_eq!(hub.seen().statuses.len(), 1);
     // By the reference that is checked out, where there is no event. What CI has there of its own is the merge, and not meant.
     let env = [
         ("GITHUB_TOKEN", TOKEN),
@@ -241,7 +241,7 @@ fn where_it_goes_is_said_by_the_command_line_or_by_ci() {
     );
     let env = [env[0], env[1], ("GITHUB_EVENT_PATH", "event.json")];
     ends(&shop.run(&words(&["--pull-request", "7"]), &env), 0, "as it was");
-    assert_eq!(hub.state().statuses.len(), 3);
+    assert_eq!(hub.seen().statuses.len(), 3);
     hub.is_content();
     for (more, env, code, says) in [
         (&["--pull-request", "7"][..], &[("GITHUB_TOKEN", TOKEN)][..], 64, "nothing says which repository"),

@@ -138,6 +138,10 @@ impl Forge for GitHub {
     }
 
     async fn comments(&self, next: Option<&str>) -> Outcome<CommentPage> {
+        if self.line.kind == ForgeKind::Gitea && next.is_none() {
+            // Of the comments of what is not there Gitea 1.24 says that it broke; of a pull request, that it is not there.
+            self.head().await?;
+        }
         let first = self.path(&format!("issues/{}/comments?per_page=100", self.number));
         let ask = Ask::get(next.unwrap_or(&first), "list comments", "`pull-requests: read`");
         let (page, headers) = self.line.json(&ask).await?;

@@ -28,7 +28,7 @@ impl GitLab {
         Self { line, request: format!("{project}/merge_requests/{number}"), project }
     }
 
-    fn none(&self) -> Failure {
+    fn none() -> Failure {
         Failure::new(Class::Unsupported, "GitLab: check run", "", "GitLab has no check runs")
     }
 }
@@ -112,18 +112,18 @@ impl Forge for GitLab {
     }
 
     async fn checks(&self, _: &str, _: &str) -> Outcome<Vec<CheckRun>> {
-        Err(self.none())
+        Err(Self::none())
     }
 
     async fn annotations(&self, _: u64) -> Outcome<Vec<Annotation>> {
-        Err(self.none())
+        Err(Self::none())
     }
 
     async fn create_check(&self, _: &str, _: &Check) -> Outcome<CheckRun> {
-        Err(self.none())
+        Err(Self::none())
     }
 
     async fn update_check(&self, _: u64, _: &Check) -> Outcome<()> {
-        Err(self.none())
+        Err(Self::none())
     }
 }

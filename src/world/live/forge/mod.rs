@@ -225,11 +225,6 @@ impl Line {
         Failure::new(class, format!("{}: {}", self.name(), ask.what), "", what)
     }
 
-    /// Whether it broke. Gitea says 500 of a pull request that is not there, which it will say again.
-    fn broke(answer: &Answer) -> bool {
-        answer.status.is_server_error() && answer.status != StatusCode::NOT_IMPLEMENTED && !absent(answer)
-    }
-
     /// Any answer, after whatever patience it takes.
     async fn answer(&self, ask: &Ask<'_>) -> Outcome<Answer> {
         let mut url = self.url(ask, ask.path)?;
@@ -275,7 +270,7 @@ impl Line {
                     Some((words, pause)) => {
                         (self.failure(Class::Throttled, ask, self.with_words(&words, &answer)), pause)
                     }
-                    None if Self::broke(&answer) => {
+                    None if answer.status.is_server_error() && answer.status != StatusCode::NOT_IMPLEMENTED => {
                         let what = self.with_words(&format!("{} answers {}", self.name(), answer.status), &answer);
                         let failure = self.failure(Class::Unavailable, ask, what);
                         if !ask.again {
@@ -330,7 +325,7 @@ impl Line {
     /// The failure of an answer that is no success.
     fn refused(&self, ask: &Ask<'_>, answer: &Answer) -> Failure {
         let name = self.name();
-        let status = if absent(answer) { 404 } else { answer.status.as_u16() };
+        let status = answer.status.as_u16();
         let said = |what: String| self.with_words(&what, answer);
         match status {
             401 => self.failure(Class::Denied, ask, said(format!("{name} does not take the token (401)"))).hint(
@@ -381,12 +376,6 @@ impl Line {
     }
 }
 
-/// Whether an answer says by a server's error that something is not there: Gitea 1.24 does, of the comments of an issue.
-fn absent(answer: &Answer) -> bool {
-    answer.status == StatusCode::INTERNAL_SERVER_ERROR
-        && words(answer).is_some_and(|words| words.contains("does not exist"))
-}
-
 /// Where an answer says that it was too much: what to say of it, and for how long to wait.
 ///
 /// Sources: "Rate limits for the REST API" of GitHub (primary limits by `x-ratelimit-remaining: 0` until `x-ratelimit-reset`;
@@ -399,13 +388,11 @@ fn limited(answer: &Answer, now: Timestamp) -> Option<(String, Duration)> {
     let number = |names: &[&str]| {
         names.iter().find_map(|name| answer.headers.get(*name)?.to_str().ok()?.trim().parse::<i64>().ok())
     };
-    if number(&["x-ratelimit-remaining", "ratelimit-remaining"]) == Some(0) {
-        if let Some(reset) =
-            number(&["x-ratelimit-reset", "ratelimit-reset"]).and_then(|at| Timestamp::from_second(at).ok())
-        {
-            let wait = Duration::try_from(reset.duration_since(now)).unwrap_or_default() + Duration::from_secs(1);
-            return Some((format!("the limit of requests is used up until {reset}"), wait));
-        }
+    let used_up = number(&["x-ratelimit-remaining", "ratelimit-remaining"]) == Some(0);
+    let reset = number(&["x-ratelimit-reset", "ratelimit-reset"]).and_then(|at| Timestamp::from_second(at).ok());
+    if let Some(reset) = reset.filter(|_| used_up) {
+        let wait = Duration::try_from(reset.duration_since(now)).unwrap_or_default() + Duration::from_secs(1);
+        return Some((format!("the limit of requests is used up until {reset}"), wait));
     }
     let said = words(answer).unwrap_or_default().to_ascii_lowercase();
     let secondary = said.contains("secondary rate limit")
