@@ -136,17 +136,20 @@ fn note(one: &Finding, beside: &str) -> Option<Annotation> {
     let mut message = format!("{}.\n{}.", sentence(&one.what), sentence(&one.why));
     match &one.waiver {
         Some(waiver) if one.is_waived() => {
-            let _ = write!(message, 
+            let _ = write!(
+                message,
                 "\nWaived until {} by {}: {}.",
                 waiver.until,
                 line(&waiver.by),
                 sentence(&waiver.reason)
             );
         }
-        _ => let _ = write!(message, "\nInstead: {}.", sentence(&one.instead))),
+        _ => {
+            let _ = write!(message, "\nInstead: {}.", sentence(&one.instead));
+        }
     }
     if !one.controls.is_empty() {
-        message.push_str(&format!("\nControls: {}.", line(&one.controls.join(", ")));
+        let _ = write!(message, "\nControls: {}.", line(&one.controls.join(", ")));
     }
     let title = cut(&line(&format!("{}: {of}{part}", one.rule)), 200);
     Some(Annotation { level, path: format!("{beside}{}", place.file), line: place.line, title, message })
