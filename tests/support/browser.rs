@@ -9,10 +9,10 @@ use base64::Engine as _;
 use serde_json::{Value as Json, json};
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     net::TcpStream,
     path::Path,
-    process::{Child, Stdio},
+    process::{Child, ChildStdout, Stdio},
     time::Duration,
 };
 
@@ -34,6 +34,8 @@ pub(crate) struct Browser {
     session: String,
     /// The process that ends the driver when our end of its standard input is closed; the browser ends with the driver.
     _keeper: Child,
+    /// Held open, so that the driver may go on to speak.
+    _said: BufReader<ChildStdout>,
     _profile: tempfile::TempDir,
 }
 
@@ -45,10 +47,13 @@ pub(crate) fn browser() -> Option<Browser> {
     // A port that it finds itself, and says.
     command.args(["--port=0", "--allowed-ips=127.0.0.1"]).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut keeper = command.spawn().unwrap();
-    let mut said = BufReader::new(keeper.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let port = said.find_map(|line| line.strip_suffix('.')?.rsplit_once("on port ")?.1.parse().ok());
+    let mut said = BufReader::new(keeper.stdout.take().unwrap());
+    let port = said.by_ref().lines().map_while(Result::ok).find_map(|line| {
+        let (_, port) = line.strip_suffix('.')?.rsplit_once("successfully on port ")?;
+        port.parse().ok()
+    });
     let port = port.expect("the driver says its port");
-    let mut browser = Browser { port, session: String::new(), _keeper: keeper, _profile: profile };
+    let mut browser = Browser { port, session: String::new(), _keeper: keeper, _said: said, _profile: profile };
     let folder = format!("--user-data-dir={}", browser._profile.path().display());
     let args = [
         "--headless",

@@ -11,7 +11,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// All differences together take at most so many bytes, and those of a change a share of it.
-const ROOM: usize = 1_600_000;
+const ROOM: usize = 1_200_000;
 /// What one change may take of it, however few there are.
 const SHARE: usize = 96_000;
 /// The least that one may take, however many there are.

@@ -19,6 +19,10 @@ pub(super) fn write(sheet: &Sheet<'_>) -> Option<Html> {
     page.raw("<p id=\"graph-help\">Phases from left to right; within one, what comes first stands higher. Choose a thing to see what it waits for (solid lines) and what waits for it (dashed lines): by a click, or with the arrow keys and Enter. Each change above says the same in words.</p>\n");
     page.raw("<noscript><p>The picture needs the page's script; what it shows is among the changes in words.</p></noscript>\n");
     page.raw("<div id=\"picture\" class=\"picture\" hidden></div>\n<div id=\"chosen\" class=\"chosen\" role=\"status\"></div>\n");
+    let left = sheet.plan.nodes.len().saturating_sub(MOST);
+    if left > 0 {
+        page.raw("<p class=\"more\">").number(left).raw(" more are not drawn.</p>\n");
+    }
     if sheet.plan.phases.len() > 1 {
         phases(sheet, &mut page);
     }
@@ -39,7 +43,7 @@ fn phases(sheet: &Sheet<'_>, page: &mut Html) {
     page.raw("</tbody></table>\n");
 }
 
-/// `{phases: [{name, after: [place]}], declarations: [[place]], nodes: [[name, phase, declaration, class, sign, word, points, change?]], left: n}`
+/// `{phases: [{name, after: [place]}], declarations: [[place]], nodes: [[name, phase, declaration, class, sign, word, points, change?]]}`
 fn data(sheet: &Sheet<'_>) -> Json {
     let names: Vec<&str> = sheet.plan.phases.iter().map(|phase| &*phase.name).collect();
     let place_of = |name: &str| names.iter().position(|one| *one == name);
@@ -60,7 +64,6 @@ fn data(sheet: &Sheet<'_>) -> Json {
     // Changes first: where not everything has room, they have.
     let mut nodes: Vec<&crate::plan::Planned> = sheet.plan.nodes.iter().collect();
     nodes.sort_by_key(|node| !changed.contains_key(&node.address));
-    let left = nodes.len().saturating_sub(MOST);
     nodes.truncate(MOST);
     let mut declared: BTreeMap<Address, usize> = BTreeMap::new();
     for node in &nodes {
@@ -87,7 +90,7 @@ fn data(sheet: &Sheet<'_>) -> Json {
         }
         told.push(one);
     }
-    json!({ "phases": phases, "declarations": after, "nodes": told, "left": left })
+    json!({ "phases": phases, "declarations": after, "nodes": told })
 }
 
 fn shown(text: &str) -> String {

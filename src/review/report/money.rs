@@ -114,7 +114,7 @@ pub(super) fn capacity(sheet: &Sheet<'_>) -> Option<Html> {
         None => ("", format!("Whether it fits cannot be told: {because}.")),
     };
     page.raw("<p class=\"").raw(class).raw("\"><strong>").text(&verdict).raw("</strong></p>\n");
-    page.raw("<table class=\"list\"><caption>What pods ask for, and what nodes give</caption>\n<thead><tr><th scope=\"col\"></th><th scope=\"col\" class=\"n\">vCPU</th><th scope=\"col\" class=\"n\">GiB</th><th scope=\"col\" class=\"n\">Pods</th></tr></thead>\n<tbody>\n");
+    page.raw("<table class=\"list\"><caption>What pods ask for, and what nodes give</caption>\n<thead><tr><th scope=\"col\">Room</th><th scope=\"col\" class=\"n\">vCPU</th><th scope=\"col\" class=\"n\">GiB</th><th scope=\"col\" class=\"n\">Pods</th></tr></thead>\n<tbody>\n");
     let given = format!("given by {}", if groups.is_empty() { "nodes".to_owned() } else { groups.join(" + ") });
     for (what, room) in [
         ("asked for", found.asked),

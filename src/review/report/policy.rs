@@ -31,27 +31,43 @@ pub(super) fn findings(sheet: &Sheet<'_>) -> Option<Html> {
     let (denied, warned, waived) = judgement.counts();
     let counts = format!("{denied} denied, {}, {waived} waived", plural(warned, "warning"));
     page.raw("<p>").text(&plural(judgement.rules, "rule")).raw(" looked: ").text(&counts).raw(".</p>\n");
-    table(sheet, judgement, &mut page);
+    tables(sheet, judgement, &mut page);
     waivers(judgement, &mut page);
     packs(judgement, &mut page);
     Some(page)
 }
 
-fn table(sheet: &Sheet<'_>, judgement: &Judgement, page: &mut Html) {
-    if judgement.findings.is_empty() {
+fn tables(sheet: &Sheet<'_>, judgement: &Judgement, page: &mut Html) {
+    let (warnings, weighty): (Vec<&Finding>, Vec<&Finding>) =
+        judgement.findings.iter().partition(|finding| standing(finding) == "Warning");
+    table(sheet, "Denied and waived", &weighty, page);
+    if warnings.is_empty() {
         return;
     }
-    page.raw("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Findings\"><table class=\"list\"><caption>What rules found</caption>\n<thead><tr>");
-    page.raw("<th scope=\"col\">What becomes of it</th><th scope=\"col\">Rule</th><th scope=\"col\">Where</th><th scope=\"col\">What, why, and what to write instead</th></tr></thead>\n<tbody>\n");
-    for finding in judgement.findings.iter().take(FINDINGS) {
+    // Hundreds of one sort say no more than one: they are there for whoever asks.
+    let rules: BTreeSet<&str> = warnings.iter().map(|finding| finding.rule.as_str()).collect();
+    page.raw("<details class=\"fold\"><summary>").text(&plural(warnings.len(), "warning")).raw(" of ");
+    page.text(&plural(rules.len(), "rule")).raw("</summary>\n");
+    table(sheet, "Warnings", &warnings, page);
+    page.raw("</details>\n");
+}
+
+fn table(sheet: &Sheet<'_>, what: &'static str, findings: &[&Finding], page: &mut Html) {
+    if findings.is_empty() {
+        return;
+    }
+    page.raw("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"").raw(what);
+    page.raw("\"><table class=\"list\"><caption>").raw(what).raw("</caption>\n<thead><tr>");
+    page.raw("<th scope=\"col\">Standing</th><th scope=\"col\">Rule</th><th scope=\"col\">Where</th><th scope=\"col\">What, why, and what to write instead</th></tr></thead>\n<tbody>\n");
+    for finding in findings.iter().take(FINDINGS) {
         one(sheet, finding, page);
     }
     page.raw("</tbody></table></div>\n");
-    let rest = judgement.findings.get(FINDINGS..).unwrap_or_default();
+    let rest = findings.get(FINDINGS..).unwrap_or_default();
     if !rest.is_empty() {
         let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
         rest.iter().for_each(|finding| *rules.entry(&finding.rule).or_default() += 1);
-        page.raw("<p class=\"more\">").number(rest.len()).raw(" more findings: ");
+        page.raw("<p class=\"more\">").number(rest.len()).raw(" more: ");
         let counted: Vec<String> = rules.iter().map(|(rule, count)| format!("{count} of {rule}")).collect();
         page.text(&counted.join(", ")).raw(". <code>terrace show --json</code> of the saved plan has them.</p>\n");
     }

@@ -120,6 +120,7 @@ const GAP = 72;
 const CHARACTER = 7.9;
 const INDENT = 14;
 const DEEPEST = 4;
+/* Longer names show their end, which tells them apart. */
 const LONGEST = 34;
 /* So many of a phase are drawn, and so many more each time somebody asks. */
 const FOLDED = 30;
@@ -154,7 +155,6 @@ class Picture {
     this.columns = this.columns.filter((column) => column.nodes.length > 0);
     this.depths = this.depth();
     this.chosen = null;
-    this.left = data.left;
     this.draw();
   }
 
@@ -198,9 +198,8 @@ class Picture {
     for (const column of this.columns) {
       const shown = this.visible(column);
       const more = column.nodes.length - shown.length;
-      const label = (node) => (node.name.length > LONGEST ? `${node.name.slice(0, LONGEST - 12)}…${node.name.slice(-11)}` : node.name);
       const indent = (node) => Math.min(this.depths[node.declaration], DEEPEST) * INDENT;
-      const wide = (node) => indent(node) + 40 + label(node).length * CHARACTER;
+      const wide = (node) => indent(node) + 40 + Math.min(node.name.length, LONGEST) * CHARACTER;
       const width = Math.ceil(Math.max(150, column.name.length * 9 + 24, ...shown.map(wide)));
       const tall = TOP + (shown.length + (more > 0 ? 1 : 0)) * ROW;
       root.append(svg("rect", { class: "column", x, y: 8, width: width + 16, height: tall, rx: 4 }));
@@ -218,7 +217,10 @@ class Picture {
         const inner = width - indent(node);
         group.append(svg("title", {}, node.name), svg("rect", { x: left, y: top, width: inner, height: HEIGHT, rx: 3 }));
         group.append(svg("text", { class: "mark", x: left + 7, y: top + 16.5 }, node.sign ?? ""));
-        group.append(svg("text", { x: left + 34, y: top + 16.5 }, label(node)));
+        const window = svg("svg", { x: left + 34, y: top, width: inner - 38, height: HEIGHT });
+        const place = node.name.length > LONGEST ? { x: inner - 38, "text-anchor": "end" } : { x: 0 };
+        window.append(svg("text", { ...place, y: 16.5 }, node.name));
+        group.append(window);
         group.addEventListener("click", () => this.choose(node));
         this.groups.set(node, group);
         this.places.set(node, { left, right: left + inner, y: top + HEIGHT / 2 });
@@ -229,7 +231,7 @@ class Picture {
         const top = TOP + shown.length * ROW;
         const label = `${Math.min(more, FOLDED)} more of ${more}`;
         const group = svg("g", { class: "node more", role: "button", tabindex: "-1", "aria-label": `show ${label} in ${column.name}` });
-        group.append(svg("rect", { x: x + 8, y: top, width, height: HEIGHT }), svg("text", { x: x + 15, y: top + 16.5 }, `… ${label}`));
+        group.append(svg("rect", { x: x + 8, y: top, width, height: HEIGHT }), svg("text", { x: x + 15, y: top + 16.5 }, `show ${label}`));
         group.addEventListener("click", () => {
           column.room += FOLDED;
           const focused = this.place.contains(document.activeElement);
@@ -324,7 +326,7 @@ class Picture {
     const node = this.chosen;
     if (!node) return place.replaceChildren();
     const named = (declarations) => {
-      const names = [...declarations].flatMap((one) => this.of[one]).map((one) => one.name);
+      const names = [...declarations].sort((a, b) => a - b).flatMap((one) => this.of[one]).map((one) => one.name);
       const more = names.length > 12 ? ` and ${names.length - 12} more` : "";
       return names.length === 0 ? "nothing" : names.slice(0, 12).join(", ") + more;
     };

@@ -99,7 +99,8 @@ fn plan_of(texts: &[String], many: usize) -> Plan {
         .collect();
     let mut plan = plan::testing::plan(nodes);
     let header = &mut plan.header;
-    (header.env, header.project, header.plan, header.folder) = (text(0).into(), text(1).into(), text(2).into(), text(3).into());
+    (header.env, header.project, header.plan, header.folder) =
+        (text(0).into(), text(1).into(), text(2).into(), text(3).into());
     (header.world.region, header.world.account) = (text(3).into(), text(0).into());
     header.clusters = [("main".to_owned(), text(2).to_owned())].into();
     plan.outputs = [(text(3).into(), OutputChange { before: None, after: Some(Value::string(text(1))) })].into();
