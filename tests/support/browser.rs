@@ -75,6 +75,10 @@ pub(crate) fn browser() -> Option<Browser> {
     } } });
     let session = browser.request("POST", "/session", &wanted);
     browser.session = format!("/session/{}", session["sessionId"].as_str().unwrap());
+    // What the browser shows of its own accord is nobody's page.
+    browser.post("/url", &json!({ "url": "about:blank" }));
+    browser.asked();
+    browser.said();
     Some(browser)
 }
 
@@ -104,10 +108,9 @@ impl Browser {
     /// Writes into what a selector finds first, in the place of what is there.
     pub(crate) fn write(&self, selector: &str, text: &str) {
         let id = self.find(selector);
-        self.post(&format!("/element/{id}/clear"), &json!({}));
-        if !text.is_empty() {
-            self.post(&format!("/element/{id}/value"), &json!({ "text": text }));
-        }
+        // As a person does: all of it is marked and deleted, which the page hears of.
+        let text = format!("\u{e009}a\u{e000}\u{e003}{text}");
+        self.post(&format!("/element/{id}/value"), &json!({ "text": text }));
     }
 
     /// Presses keys one after the other, wherever the focus is.

@@ -3,8 +3,8 @@
 //! Values, names and reasons come from plan files, charts and live systems; whoever may write one of them must not speak as
 //! Terrace, call people, load pictures or end a block that holds it.
 
-pub(super) use crate::review::plain::{cut, shell};
-use crate::review::plain::{escape, visible};
+pub(super) use crate::review::plain::cut;
+use crate::review::plain::{self, escape, visible};
 use std::fmt::Write as _;
 
 /// So many characters of a name or a sentence are shown; the rest is counted.
@@ -93,6 +93,11 @@ pub(super) fn fence(language: &str, lines: &str) -> String {
 /// The longest run of ticks.
 fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+/// A word as a POSIX shell takes it, on one line.
+pub(super) fn shell(word: &str) -> String {
+    plain::shell(&line(word))
 }
 
 /// A name as a marker holds it: nothing in it can end an HTML comment, and two names never give the same.

@@ -17,7 +17,7 @@ const SHARE: usize = 96_000;
 /// The least that one may take, however many there are.
 const LEAST: usize = 300;
 /// So many times the average is there for one that is riskier than others.
-const RISKIER: usize = 4;
+const RISKIER: usize = 2;
 /// So many characters of a value.
 const VALUE: usize = 4_000;
 /// So many things are named that something waits for.
@@ -256,9 +256,12 @@ fn facts(sheet: &Sheet<'_>, change: &Change<'_>, page: &mut Html) {
     waits("Waits for", sheet, &node.after, &mut list);
     let users = sheet.users.get(&change.declaration).map(Vec::as_slice).unwrap_or_default();
     waits("Waited for by", sheet, users, &mut list);
-    for finding in &change.findings {
+    for finding in change.findings.iter().take(NAMED) {
         list.raw("<dt>").raw(policy::standing(finding)).raw("</dt><dd>").text(&finding.what);
         list.raw(" (").code(&finding.rule).raw(")</dd>\n");
+    }
+    if change.findings.len() > NAMED {
+        fact("And", &format!("{} more findings", change.findings.len() - NAMED), &mut list);
     }
     if list.len() > 0 {
         page.raw("<dl>\n").part(&list).raw("</dl>\n");
@@ -313,8 +316,8 @@ fn differences(sheet: &Sheet<'_>) -> Vec<Html> {
     all
 }
 
-/// A table that grows as long as there is room.
-struct Table {
+/// A table of differences that grows as long as there is room.
+pub(super) struct Table {
     page: Html,
     room: usize,
     /// What had no room.
@@ -322,8 +325,13 @@ struct Table {
 }
 
 impl Table {
+    /// An empty one.
+    pub(super) fn new(room: usize) -> Self {
+        Self { page: Html::default(), room, missing: 0 }
+    }
+
     /// Adds a part where it has room. Once one has none, none has: what is shown is the beginning.
-    fn add(&mut self, part: &Html) {
+    pub(super) fn add(&mut self, part: &Html) {
         if self.missing == 0 && self.page.len() + part.len() <= self.room {
             self.page.part(part);
         } else {
@@ -331,20 +339,33 @@ impl Table {
         }
     }
 
-    fn fields(&mut self, sheet: &Sheet<'_>, fields: &[FieldChange]) {
+    /// Adds fields.
+    pub(super) fn fields(&mut self, sheet: &Sheet<'_>, fields: &[FieldChange]) {
         for field in fields {
             if self.missing > 0 {
                 // Not worth the work: nothing more of it is shown.
                 self.missing += 1;
-                continue;
+            } else {
+                self.add(&field_rows(sheet, field));
             }
-            self.add(&field_rows(sheet, field));
+        }
+    }
+
+    /// Writes it, and how much is not in it.
+    pub(super) fn write(&self, what: &'static str, of: &str, page: &mut Html) {
+        if self.page.len() > 0 {
+            open_table(what, of, page);
+            page.part(&self.page).raw("</tbody></table>\n");
+        }
+        if self.missing > 0 {
+            page.raw("<p class=\"more\">").text(&plural(self.missing, "more difference"));
+            page.raw(": <code>terrace show</code> of the saved plan has them.</p>\n");
         }
     }
 }
 
 fn difference(sheet: &Sheet<'_>, node: &Planned, room: usize) -> Html {
-    let mut table = Table { page: Html::default(), room, missing: 0 };
+    let mut table = Table::new(room);
     table.fields(sheet, &node.fields);
     for child in &node.children {
         let mut head = Html::default();
@@ -373,14 +394,7 @@ fn difference(sheet: &Sheet<'_>, node: &Planned, room: usize) -> Html {
         table.fields(sheet, &child.fields);
     }
     let mut page = Html::default();
-    if table.page.len() > 0 {
-        open_table("What differs in ", node.address.as_str(), &mut page);
-        page.part(&table.page).raw("</tbody></table>\n");
-    }
-    if table.missing > 0 {
-        page.raw("<p class=\"more\">").text(&plural(table.missing, "more field or part"));
-        page.raw(": <code>terrace show</code> of the saved plan has them.</p>\n");
-    }
+    table.write("What differs in ", node.address.as_str(), &mut page);
     page
 }
 
@@ -395,13 +409,13 @@ fn child_class(action: ActionWord) -> &'static str {
 }
 
 /// The begin of a table of differences, as far as its body.
-pub(super) fn open_table(what: &'static str, of: &str, page: &mut Html) {
+fn open_table(what: &'static str, of: &str, page: &mut Html) {
     page.raw("<table class=\"diff\"><caption>").raw(what).text(of).raw("</caption>\n");
     page.raw("<thead><tr><th scope=\"col\">Field</th><th scope=\"col\">Before</th><th scope=\"col\">After</th></tr></thead>\n<tbody>\n");
 }
 
 /// The rows of a field, with why it differs.
-pub(super) fn field_rows(sheet: &Sheet<'_>, field: &FieldChange) -> Html {
+fn field_rows(sheet: &Sheet<'_>, field: &FieldChange) -> Html {
     let mut rows = sheet.details.rows(&field.path, field.before.as_ref(), field.after.as_ref());
     if rows.is_empty() {
         // The same to look at, yet the platform says that it changes.
@@ -428,7 +442,7 @@ pub(super) fn field_rows(sheet: &Sheet<'_>, field: &FieldChange) -> Html {
 }
 
 /// Rows of a table; `why` stands beside the first.
-pub(super) fn rows(rows: &[Row], why: &str, page: &mut Html) {
+fn rows(rows: &[Row], why: &str, page: &mut Html) {
     let mut at = 0;
     while let Some(row) = rows.get(at) {
         let why = if at == 0 { why } else { "" };

@@ -22,7 +22,7 @@ use crate::{
     plan::{Finding, Plan, Planned, Saved},
     review::{Book, Capacity, Cost, Rank, Risk, capacity, change::is_change, cost, risks},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// How a row of a difference came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,8 @@ struct Change<'a> {
     /// Without instance and colour.
     declaration: Address,
     risk: Option<Risk>,
-    findings: Vec<&'a Finding>,
+    /// Shared, for thousands of instances may have thousands of them.
+    findings: Arc<[&'a Finding]>,
 }
 
 impl Change<'_> {
@@ -113,6 +114,7 @@ impl<'a> Sheet<'a> {
                 of.entry(address).or_default().push(finding);
             }
         }
+        let of: BTreeMap<&Address, Arc<[&Finding]>> = of.into_iter().map(|(of, found)| (of, found.into())).collect();
         let mut risky: BTreeMap<Address, Risk> =
             risks(plan).into_iter().map(|risk| (risk.address.clone(), risk)).collect();
         let changes: Vec<Change> = plan

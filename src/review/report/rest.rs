@@ -1,6 +1,10 @@
 //! What cannot be undone, what changed by hand, what is kept warm, and what a person should know besides.
 
-use super::{Sheet, changes, html::Html};
+use super::{
+    Sheet,
+    changes::{self, Table},
+    html::Html,
+};
 use crate::{
     base::ActionWord,
     kinds::Undo,
@@ -10,6 +14,8 @@ use crate::{
 
 /// So many of each are told; more are counted.
 const ROWS: usize = 500;
+/// So many bytes tell how one thing changed by hand.
+const DRIFTED: usize = 4_000;
 
 /// Why something does not come back as it was.
 pub(super) fn loss_in_words(node: &Planned) -> Option<String> {
@@ -73,21 +79,17 @@ pub(super) fn drift(sheet: &Sheet<'_>) -> Option<Html> {
             page.raw(" <span class=\"kind\">ignored: ").text(why).raw("</span>");
         }
         page.raw("</summary>\n");
-        if !drift.fields.is_empty() || !drift.children.is_empty() {
-            changes::open_table("What changed in ", drift.address.as_str(), &mut page);
-            for field in &drift.fields {
-                page.part(&changes::field_rows(sheet, field));
-            }
-            for child in &drift.children {
-                page.raw("<tr class=\"part\"><th scope=\"row\" colspan=\"3\">").text(&child.name);
-                page.raw(" <span class=\"kind\">").text(&child.kind).raw("</span>");
-                page.raw(if child.action == ActionWord::Delete { " is gone" } else { "" }).raw("</th></tr>\n");
-                for field in &child.fields {
-                    page.part(&changes::field_rows(sheet, field));
-                }
-            }
-            page.raw("</tbody></table>\n");
+        let mut table = Table::new(DRIFTED);
+        table.fields(sheet, &drift.fields);
+        for child in &drift.children {
+            let mut head = Html::default();
+            head.raw("<tr class=\"part\"><th scope=\"row\" colspan=\"3\">").text(&child.name);
+            head.raw(" <span class=\"kind\">").text(&child.kind).raw("</span>");
+            head.raw(if child.action == ActionWord::Delete { " is gone" } else { "" }).raw("</th></tr>\n");
+            table.add(&head);
+            table.fields(sheet, &child.fields);
         }
+        table.write("What changed in ", drift.address.as_str(), &mut page);
         page.raw("</details>\n");
     }
     if left.len() > ROWS {
