@@ -10,6 +10,7 @@ use crate::{
 };
 use serde_json::{Value as Json, json};
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -369,14 +370,15 @@ fn two_thousand_changes_stay_fluid() {
     let Some(browser) = browser() else { return };
     let mut plan = String::new();
     for (phase, after) in [("one", ""), ("two", "  after = [phase.one]\n"), ("three", "  after = [phase.two]\n")] {
-        plan.push_str(&format!("phase \"{phase}\" {{\n{after}}}\n\n"));
+        let _ = write!(plan, "phase \"{phase}\" {{\n{after}}}\n\n");
     }
     for n in 0..2_000 {
         let phase = ["one", "two", "three"][n * 3 / 2_000];
         let before = if n % 3 == 1 { format!("  depends_on = [value.v{}]\n", n - 1) } else { String::new() };
-        plan.push_str(&format!(
+        let _ = write!(
+            plan,
             "value \"v{n}\" {{\n  phase = phase.{phase}\n{before}  input = {{ name = \"thing-{n}\", size = {n}, tags = [\"a\", \"b-{n}\"] }}\n}}\n\n"
-        ));
+        );
     }
     let project = Project::new(&plan);
     project.stdout(&["plan", "--html", "report.html"], 0);

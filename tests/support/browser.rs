@@ -53,8 +53,8 @@ pub(crate) fn browser() -> Option<Browser> {
         port.parse().ok()
     });
     let port = port.expect("the driver says its port");
+    let folder = format!("--user-data-dir={}", profile.path().display());
     let mut browser = Browser { port, session: String::new(), _keeper: keeper, _said: said, _profile: profile };
-    let folder = format!("--user-data-dir={}", browser._profile.path().display());
     let args = [
         "--headless",
         "--no-sandbox",

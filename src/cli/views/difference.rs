@@ -93,7 +93,7 @@ pub(crate) fn lines(path: &str, before: Option<&Value>, after: Option<&Value>, r
         match piece {
             Piece::Line(line) => out.push(line),
             Piece::Changed { depth, path, before, after } => {
-                changed_lines(depth, &path, &before, &after, room, &mut out)
+                changed_lines(depth, &path, &before, &after, room, &mut out);
             }
             Piece::Whole { sign, depth, path, lines } => {
                 let lead = lead(&path);

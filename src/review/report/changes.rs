@@ -232,7 +232,7 @@ fn facts(sheet: &Sheet<'_>, change: &Change<'_>, page: &mut Html) {
         fact(word, &format!("{}{hint}", condition.word), &mut list);
     }
     match (rest::loss_in_words(node), &node.undo) {
-        (Some(lost), _) => fact("No way back", &lost, &mut list),
+        (Some(why), _) => fact("No way back", &why, &mut list),
         (None, crate::kinds::Undo::Partly(why)) => fact("Undone in part", why, &mut list),
         _ => {}
     }

@@ -1,6 +1,7 @@
 //! HTML as it grows. Markup is a literal of this program, and whatever is not goes through escaping: the types leave no other way.
 
 use crate::review::plain::{cut, escape, visible};
+use std::fmt::Write as _;
 
 /// So many characters of a name or a sentence are shown; the rest is counted.
 const LONGEST: usize = 2_000;
@@ -53,7 +54,9 @@ impl Html {
     pub(super) fn json(&mut self, value: &serde_json::Value) -> &mut Self {
         for c in value.to_string().chars() {
             match c {
-                '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => self.0.push_str(&format!("\\u{:04x}", u32::from(c))),
+                '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                    let _ = write!(self.0, "\\u{:04x}", u32::from(c));
+                }
                 c => self.0.push(c),
             }
         }

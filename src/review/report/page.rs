@@ -27,14 +27,14 @@ pub(super) fn write(sheet: &Sheet<'_>) -> String {
         ("risks", "What may go wrong", riskiest(sheet)),
         ("changes", "Changes", changes::write(sheet)),
         ("graph", "What waits for what", graph::write(sheet)),
-        ("policy", "Policy", policy::findings(sheet)),
+        ("policy", "Policy", Some(policy::findings(sheet))),
         ("controls", "Controls", policy::controls(sheet)),
         ("cost", "Cost", money::cost(sheet)),
         ("capacity", "Capacity", money::capacity(sheet)),
         ("lasting", "What cannot be undone", rest::lasting(sheet)),
         ("drift", "Drift", rest::drift(sheet)),
         ("notes", "Notes", rest::notes(sheet)),
-        ("provenance", "Provenance", provenance::write(sheet)),
+        ("provenance", "Provenance", Some(provenance::write(sheet))),
     ]
     .into_iter()
     .filter_map(|(id, title, body)| body.map(|body| Section { id, title, body }))
@@ -94,7 +94,7 @@ fn verdict(sheet: &Sheet<'_>) -> (&'static str, String) {
     }
     let mut words = plural(sheet.changes.len(), "change");
     if !sheet.plan.outputs.is_empty() {
-        words.push_str(&format!(", {}", plural(sheet.plan.outputs.len(), "output")));
+        words = format!("{words}, {}", plural(sheet.plan.outputs.len(), "output"));
     }
     ("open", words)
 }

@@ -22,11 +22,11 @@ pub(super) fn standing(finding: &Finding) -> &'static str {
 }
 
 /// The section of findings and waivers.
-pub(super) fn findings(sheet: &Sheet<'_>) -> Option<Html> {
+pub(super) fn findings(sheet: &Sheet<'_>) -> Html {
     let mut page = Html::default();
     let Some(judgement) = &sheet.plan.judgement else {
         page.raw("<p>No rules were asked.</p>\n");
-        return Some(page);
+        return page;
     };
     let (denied, warned, waived) = judgement.counts();
     let counts = format!("{denied} denied, {}, {waived} waived", plural(warned, "warning"));
@@ -34,7 +34,7 @@ pub(super) fn findings(sheet: &Sheet<'_>) -> Option<Html> {
     tables(sheet, judgement, &mut page);
     waivers(judgement, &mut page);
     packs(judgement, &mut page);
-    Some(page)
+    page
 }
 
 fn tables(sheet: &Sheet<'_>, judgement: &Judgement, page: &mut Html) {
@@ -66,7 +66,9 @@ fn table(sheet: &Sheet<'_>, what: &'static str, findings: &[&Finding], page: &mu
     let rest = findings.get(FINDINGS..).unwrap_or_default();
     if !rest.is_empty() {
         let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
-        rest.iter().for_each(|finding| *rules.entry(&finding.rule).or_default() += 1);
+        for finding in rest {
+            *rules.entry(&finding.rule).or_default() += 1;
+        }
         page.raw("<p class=\"more\">").number(rest.len()).raw(" more: ");
         let counted: Vec<String> = rules.iter().map(|(rule, count)| format!("{count} of {rule}")).collect();
         page.text(&counted.join(", ")).raw(". <code>terrace show --json</code> of the saved plan has them.</p>\n");

@@ -11,8 +11,7 @@ use crate::{
 const LISTED: usize = 300;
 
 /// The section.
-#[expect(clippy::unnecessary_wraps, reason = "as all sections are")]
-pub(super) fn write(sheet: &Sheet<'_>) -> Option<Html> {
+pub(super) fn write(sheet: &Sheet<'_>) -> Html {
     let header = &sheet.plan.header;
     let mut page = Html::default();
     page.raw("<dl class=\"facts tall\">\n");
@@ -51,7 +50,7 @@ pub(super) fn write(sheet: &Sheet<'_>) -> Option<Html> {
     sources(sheet, &mut page);
     page.raw("<h3>How it goes on</h3>\n");
     next(sheet, &mut page);
-    Some(page)
+    page
 }
 
 fn variables(sheet: &Sheet<'_>, page: &mut Html) {

@@ -28,7 +28,7 @@ impl Details for Plainly {
     }
 
     fn told(&self, _: &Plan, node: &Planned) -> Vec<String> {
-        node.verify.iter().map(|label| label.to_string()).collect()
+        node.verify.iter().map(ToString::to_string).collect()
     }
 
     fn kept(&self, _: &Plan) -> Vec<String> {

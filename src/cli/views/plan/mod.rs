@@ -59,9 +59,9 @@ pub(crate) fn told(plan: &Plan, planned: &Planned) -> Vec<String> {
     let undone = plan.phases.iter().any(|phase| phase.name == planned.phase && phase.on_failure == rollback);
     let mut page = Page { text: String::new(), width: 110 };
     node::told(planned, undone, &mut page);
-    let plain = anstream::adapter::strip_str(&page.text).to_string();
-    let indent = plain.lines().map(|line| line.len() - line.trim_start_matches(' ').len()).min().unwrap_or(0);
-    plain.lines().map(|line| line[indent..].to_owned()).collect()
+    let text = anstream::adapter::strip_str(&page.text).to_string();
+    let indent = text.lines().map(|line| line.len() - line.trim_start_matches(' ').len()).min().unwrap_or(0);
+    text.lines().map(|line| line[indent..].to_owned()).collect()
 }
 
 /// Lines as they are gathered.
