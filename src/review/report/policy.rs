@@ -130,12 +130,19 @@ fn waived(waiver: &Waiver) -> String {
 }
 
 fn waivers(judgement: &Judgement, page: &mut Html) {
+    if !judgement.remembered.is_empty() {
+        list("Rules as they were, for they are given up and still count", &judgement.remembered, page);
+    }
     if judgement.idle_waivers.is_empty() {
         return;
     }
-    page.raw("<h3>Waivers of nothing</h3>\n<ul>");
-    for idle in &judgement.idle_waivers {
-        page.raw("<li>").text(idle).raw("</li>");
+    list("Waivers of nothing", &judgement.idle_waivers, page);
+}
+
+fn list(title: &'static str, all: &[String], page: &mut Html) {
+    page.raw("<h3>").raw(title).raw("</h3>\n<ul>");
+    for one in all {
+        page.raw("<li>").text(one).raw("</li>");
     }
     page.raw("</ul>\n");
 }
@@ -148,7 +155,11 @@ fn packs(judgement: &Judgement, page: &mut Html) {
     page.raw("<thead><tr><th scope=\"col\">Pack</th><th scope=\"col\">Version</th><th scope=\"col\">From</th><th scope=\"col\">Digest</th></tr></thead>\n<tbody>\n");
     for pack in &judgement.packs {
         page.raw("<tr><th scope=\"row\">").text(&pack.pack).raw("</th><td>").text(&pack.version).raw("</td><td>");
-        page.raw(if pack.released { "the release" } else { "the project" });
+        page.raw(match (pack.remembered, pack.released) {
+            (true, _) => "given up, and still counts",
+            (false, true) => "the release",
+            (false, false) => "the project",
+        });
         page.raw("</td><td>").code(pack.digest.as_str()).raw("</td></tr>\n");
     }
     page.raw("</tbody></table>\n");
