@@ -218,7 +218,7 @@ fn fact(word: &'static str, text: &str, page: &mut Html) {
 fn facts(sheet: &Sheet<'_>, change: &Change<'_>, page: &mut Html) {
     let node = change.node;
     let mut list = Html::default();
-    if let Some(risk) = &change.risk {
+    if let Some(risk) = change.risk.as_ref().filter(|risk| risk.points > 0) {
         let why: Vec<String> =
             risk.reasons.iter().map(|reason| format!("{} ({})", reason.what, reason.points)).collect();
         fact("Risk", &format!("{}, {}: {}", risk.rank, plural_points(risk.points), why.join("; ")), &mut list);
@@ -386,8 +386,14 @@ fn difference(sheet: &Sheet<'_>, node: &Planned, room: usize) -> Html {
                 head.raw(" <span class=\"flag bad\">").raw(words).raw("</span>");
             }
         }
-        if let Some(policy) = child.policy.as_deref().filter(|policy| *policy != "Delete") {
-            head.raw(" <span class=\"flag\">the old one: ").text(policy).raw("</span>");
+        let policy = child.policy.as_deref().unwrap_or_default();
+        for (said, words) in [
+            (policy.contains("Retain"), "the old one is kept"),
+            (policy.contains("Snapshot"), "a snapshot of the old one is kept"),
+        ] {
+            if said {
+                head.raw(" <span class=\"flag\">").raw(words).raw("</span>");
+            }
         }
         head.raw("</th></tr>\n");
         table.add(&head);
