@@ -17,7 +17,7 @@ help: ## say what there is
 # What tests stand on, each needed by some of them: stand-ins for AWS, and a Kubernetes cluster with what works on it.
 CLUSTER := etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok helm4 registry
 TESTBED := actionlint cfn-lint ministack moto $(CLUSTER) helm3 kustomize opentofu prometheus \
-	gateway-api-crds istio-crds gitea
+	gateway-api-crds istio-crds gitea chromium axe-core
 
 .PHONY: test
 test: ## run every test (first builds what they stand on: 20 minutes, once)

@@ -1,9 +1,12 @@
 //! What a reviewer has to know of a plan, made from facts: how much each change may go wrong, and why. Nothing here changes what a plan does.
 
 pub mod capacity;
+mod change;
 pub mod comment;
 pub mod cost;
 pub mod forge;
+mod plain;
+pub mod report;
 mod risk;
 
 pub use capacity::{Capacity, capacity};

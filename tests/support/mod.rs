@@ -2,6 +2,7 @@
 //! folders whose plans go to them. Included by path, for it is no program of its own.
 
 pub(crate) mod action;
+pub(crate) mod browser;
 pub(crate) mod cluster;
 pub(crate) mod message;
 pub(crate) mod platform;

@@ -24,6 +24,7 @@ use crate::{
     review::{
         Book,
         comment::{self, Wanted},
+        report::report,
     },
 };
 use serde_json::json;
@@ -44,6 +45,9 @@ pub(crate) struct Args {
     /// Say in a Markdown file what the plan does, as `comment` does
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Say all of it in a page of HTML that needs nothing beside itself
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     #[command(flatten)]
     selection: Selection,
     /// A plan to destroy everything that is remembered
@@ -76,15 +80,13 @@ pub(crate) struct Args {
 /// Flags that belong to what later versions do: refused by name.
 #[derive(Debug, clap::Args)]
 struct Later {
-    #[arg(long, hide = true, value_name = "FILE")]
-    html: Option<PathBuf>,
     #[arg(long, hide = true)]
     annotate: bool,
 }
 
 impl Later {
     fn refused(&self) -> Result<()> {
-        let given = [("--html", self.html.is_some()), ("--annotate", self.annotate)];
+        let given = [("--annotate", self.annotate)];
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
                 Err(Error::usage("not_in_this_version", format!("`plan {flag}` is not in this version"))
@@ -158,11 +160,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     if !guarded.fork {
         tell(&saved, What::Planned, &stage, context).await;
     }
-    if let Some(file) = &args.markdown {
-        let wanted = Wanted { limit: comment::GITHUB, link: None };
-        let text = super::comment::text(&[&saved], &book, &wanted)?;
-        super::comment::write(&context.surroundings.folder.join(file), &text)?;
-    }
+    write_for_people(&saved, &book, args.markdown.as_deref(), args.html.as_deref(), context)?;
     let denied = saved.content.judgement.as_ref().is_some_and(Judgement::denies);
     if let Some(file) = args.out.as_ref().filter(|_| !context.terminal.json && saved.content.has_changes()) {
         context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));
@@ -199,6 +197,28 @@ pub(crate) fn show(saved: &Saved, book: &Book, context: &Context) {
     } else {
         context.terminal.data(&views::plan::render(&saved.content, book, context.terminal.width));
     }
+}
+
+/// Writes what a plan does into files that people read: in Markdown, as `comment` does, and as a page of HTML.
+///
+/// # Errors
+/// A disk that refuses.
+pub(crate) fn write_for_people(
+    saved: &Saved,
+    book: &Book,
+    markdown: Option<&Path>,
+    html: Option<&Path>,
+    context: &Context,
+) -> Result<()> {
+    let folder = &context.surroundings.folder;
+    if let Some(file) = markdown {
+        let wanted = Wanted { limit: comment::GITHUB, link: None };
+        super::comment::write(&folder.join(file), &super::comment::text(&[saved], book, &wanted)?)?;
+    }
+    if let Some(file) = html {
+        super::comment::write(&folder.join(file), &report(saved, book, &views::Beside))?;
+    }
+    Ok(())
 }
 
 /// Writes a plan's file, which only its owner may read.

@@ -17,7 +17,7 @@ use crate::{
     review::Book,
     state::release,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How many digits of a digest are enough to look for it.
 const DIGITS: usize = 4;
@@ -28,6 +28,12 @@ pub(crate) struct Args {
     /// A saved plan's file; or the first digits of a plan that waits for approval, or of a release
     #[arg(value_name = "FILE|DIGEST")]
     what: String,
+    /// Say in a Markdown file what the plan does, as `comment` does
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Say all of it in a page of HTML that needs nothing beside itself
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// Shows it.
@@ -37,20 +43,21 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     let is_digest = digits.len() >= DIGITS && digits.bytes().all(|b| b.is_ascii_hexdigit());
     // A file of that name is what somebody has before their eyes.
     if !path.exists() && is_digest {
-        return by_digest(&args.what, context).await;
+        return by_digest(args, context).await;
     }
     let saved = read(&path)?;
-    shown(&saved, context)?;
+    shown(&saved, args, context)?;
     Ok(Exit::Done)
 }
 
-fn shown(saved: &Saved, context: &Context) -> Result<()> {
+fn shown(saved: &Saved, args: &Args, context: &Context) -> Result<()> {
     // A plan's file can be looked at anywhere.
     let book = match context.project() {
         Ok(project) => prices::read(&project)?,
         Err(_) => Book::shipped(),
     };
     super::plan::show(saved, &book, context);
+    super::plan::write_for_people(saved, &book, args.markdown.as_deref(), args.html.as_deref(), context)?;
     if !context.terminal.json {
         let made = saved.attachment.made.map(|at| format!(", made {at}")).unwrap_or_default();
         context.terminal.status(&dim(format!("{}{made} by terrace {}", saved.digest, saved.content.header.terrace)));
@@ -59,7 +66,8 @@ fn shown(saved: &Saved, context: &Context) -> Result<()> {
 }
 
 /// A plan that waits in an environment, or a release.
-async fn by_digest(word: &str, context: &Context) -> Result<Exit> {
+async fn by_digest(args: &Args, context: &Context) -> Result<Exit> {
+    let word = args.what.as_str();
     let project = context.project()?;
     let all = release::releases(&*releases::store(context, &project)?).await?;
     let is_release = all.iter().any(|r| r.digest.begins_with(word));
@@ -71,9 +79,13 @@ async fn by_digest(word: &str, context: &Context) -> Result<Exit> {
         Err(error) => return Err(error),
     };
     match (plans.as_slice(), is_release) {
+        ([], true) if args.markdown.is_some() || args.html.is_some() => {
+            Err(Error::usage("plan_unknown", format!("`{word}` is a release and no plan"))
+                .hint("terrace plan --release DIGEST --html FILE says what it does to an environment"))
+        }
         ([], true) => super::release::show(word, false, context).await,
         ([one], false) => {
-            shown(one, context)?;
+            shown(one, args, context)?;
             Ok(Exit::Done)
         }
         ([], false) => {

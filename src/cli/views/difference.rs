@@ -58,14 +58,79 @@ impl Line {
     }
 }
 
+/// A piece of a difference, which a view lays out as lines or side by side.
+pub(crate) enum Piece {
+    /// A single value became another.
+    Changed {
+        /// How far it is indented.
+        depth: usize,
+        /// Where.
+        path: String,
+        /// What it was, on one line.
+        before: String,
+        /// What it is now, on one line.
+        after: String,
+    },
+    /// Something came or went as a whole.
+    Whole {
+        /// What became of it.
+        sign: Sign,
+        /// How far it is indented.
+        depth: usize,
+        /// Where.
+        path: String,
+        /// Its lines, each with its own depth.
+        lines: Vec<(usize, String)>,
+    },
+    /// A heading, or a line of a text.
+    Line(Line),
+}
+
 /// The lines that say how `before` became `after` under this path. Empty where nothing did.
 pub(crate) fn lines(path: &str, before: Option<&Value>, after: Option<&Value>, room: usize) -> Vec<Line> {
+    let mut out = Vec::new();
+    for piece in pieces(path, before, after, room) {
+        match piece {
+            Piece::Line(line) => out.push(line),
+            Piece::Changed { depth, path, before, after } => {
+                changed_lines(depth, &path, &before, &after, room, &mut out);
+            }
+            Piece::Whole { sign, depth, path, lines } => {
+                let lead = lead(&path);
+                let lines = lines.into_iter().enumerate().map(|(at, (inner, text))| {
+                    Line::new(sign, depth + inner, if at == 0 { format!("{lead}{text}") } else { text })
+                });
+                out.extend(lines);
+            }
+        }
+    }
+    out
+}
+
+/// How `before` became `after` under this path, for lines of so many columns.
+pub(crate) fn pieces(path: &str, before: Option<&Value>, after: Option<&Value>, room: usize) -> Vec<Piece> {
     let mut out = Vec::new();
     compare(path, before, after, 0, room, &mut out);
     out
 }
 
-fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, depth: usize, room: usize, out: &mut Vec<Line>) {
+/// What stands before a value.
+fn lead(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("{path} = ") }
+}
+
+fn changed_lines(depth: usize, path: &str, before: &str, after: &str, room: usize, out: &mut Vec<Line>) {
+    let lead = lead(path);
+    let line = format!("{lead}{before} -> {after}");
+    if line.chars().count() + depth * 2 + 2 <= room {
+        return out.push(Line::new(Sign::Changed, depth, line));
+    }
+    out.push(Line::new(Sign::Changed, depth, format!("{lead}{before}")));
+    let indent = " ".repeat(lead.chars().count().saturating_sub(3));
+    out.push(Line::new(Sign::Changed, depth, format!("{indent}-> {after}")));
+}
+
+fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, depth: usize, room: usize, out: &mut Vec<Piece>) {
     let (before, after) = match (before, after) {
         (Some(before), Some(after)) => (before, after),
         (None, Some(after)) => return whole(Sign::Added, path, after, depth, room, out),
@@ -77,7 +142,7 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, depth: usi
     }
     if hidden(before).is_some() || hidden(after).is_some() {
         let note = if inline(before) == inline(after) { ", changed" } else { "" };
-        return changed(path, &inline(before), &format!("{}{note}", inline(after)), depth, room, out);
+        return changed(path, &inline(before), &format!("{}{note}", inline(after)), depth, out);
     }
     match (before.data(), after.data()) {
         (Data::Mapping(_, left), Data::Mapping(_, right)) if !left.is_empty() && !right.is_empty() => {
@@ -92,7 +157,7 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, depth: usi
             sequences(path, left, right, depth, room, out);
         }
         (Data::String(left), Data::String(right)) => strings(path, left, right, depth, room, out),
-        _ => changed(path, &inline(before), &inline(after), depth, room, out),
+        _ => changed(path, &inline(before), &inline(after), depth, out),
     }
 }
 
@@ -107,32 +172,17 @@ pub(crate) fn join(path: &str, key: &str) -> String {
 }
 
 /// Something that came or went as a whole.
-fn whole(sign: Sign, path: &str, value: &Value, depth: usize, room: usize, out: &mut Vec<Line>) {
-    let lead = if path.is_empty() { String::new() } else { format!("{path} = ") };
-    let room = room.saturating_sub(depth * 2 + 2);
-    let mut first = true;
-    for (inner, text) in block(value, room.saturating_sub(lead.chars().count())) {
-        let text = if first { format!("{lead}{text}") } else { text };
-        out.push(Line::new(sign, depth + inner, text));
-        first = false;
-    }
+fn whole(sign: Sign, path: &str, value: &Value, depth: usize, room: usize, out: &mut Vec<Piece>) {
+    let room = room.saturating_sub(depth * 2 + 2 + lead(path).chars().count());
+    out.push(Piece::Whole { sign, depth, path: path.to_owned(), lines: block(value, room) });
 }
 
-fn changed(path: &str, before: &str, after: &str, depth: usize, room: usize, out: &mut Vec<Line>) {
-    let lead = if path.is_empty() { String::new() } else { format!("{path} = ") };
-    let line = format!("{lead}{before} -> {after}");
-    if line.chars().count() + depth * 2 + 2 <= room {
-        return out.push(Line::new(Sign::Changed, depth, line));
-    }
-    out.push(Line::new(Sign::Changed, depth, format!("{lead}{before}")));
-    out.push(Line::new(
-        Sign::Changed,
-        depth,
-        format!("{}-> {after}", " ".repeat(lead.chars().count().saturating_sub(3))),
-    ));
+fn changed(path: &str, before: &str, after: &str, depth: usize, out: &mut Vec<Piece>) {
+    let (path, before, after) = (path.to_owned(), before.to_owned(), after.to_owned());
+    out.push(Piece::Changed { depth, path, before, after });
 }
 
-fn sequences(path: &str, left: &[Value], right: &[Value], depth: usize, room: usize, out: &mut Vec<Line>) {
+fn sequences(path: &str, left: &[Value], right: &[Value], depth: usize, room: usize, out: &mut Vec<Piece>) {
     let element = |at: usize| format!("{path}[{at}]");
     if left.len().max(right.len()) > ELEMENTS_LIMIT {
         for at in 0..left.len().max(right.len()) {
@@ -166,35 +216,39 @@ fn sequences(path: &str, left: &[Value], right: &[Value], depth: usize, room: us
     }
 }
 
-fn strings(path: &str, before: &str, after: &str, depth: usize, room: usize, out: &mut Vec<Line>) {
+fn strings(path: &str, before: &str, after: &str, depth: usize, room: usize, out: &mut Vec<Piece>) {
     if let Some((format, left, right)) = document::both(before, after) {
         if left == right {
-            out.push(Line::new(Sign::Changed, depth, format!("{path} ({}, only its layout differs)", format.name())));
+            out.push(Piece::Line(Line::new(
+                Sign::Changed,
+                depth,
+                format!("{path} ({}, only its layout differs)", format.name()),
+            )));
             return text_lines(before, after, depth + 1, out);
         }
-        out.push(Line::new(Sign::Changed, depth, format!("{path} ({})", format.name())));
+        out.push(Piece::Line(Line::new(Sign::Changed, depth, format!("{path} ({})", format.name()))));
         return compare("", Some(&left), Some(&right), depth + 1, room, out);
     }
     if !before.trim_end().contains('\n') && !after.trim_end().contains('\n') {
         let quoted = |text: &str| inline(&Value::string(text));
-        return changed(path, &quoted(before), &quoted(after), depth, room, out);
+        return changed(path, &quoted(before), &quoted(after), depth, out);
     }
     let (old, new) = (before.lines().count(), after.lines().count());
     if old.max(new) > LINES_LIMIT {
-        return changed(path, &format!("({old} lines)"), &format!("({new} lines)"), depth, room, out);
+        return changed(path, &format!("({old} lines)"), &format!("({new} lines)"), depth, out);
     }
-    out.push(Line::new(Sign::Changed, depth, format!("{path} (text)")));
+    out.push(Piece::Line(Line::new(Sign::Changed, depth, format!("{path} (text)"))));
     text_lines(before, after, depth + 1, out);
 }
 
-fn text_lines(before: &str, after: &str, depth: usize, out: &mut Vec<Line>) {
+fn text_lines(before: &str, after: &str, depth: usize, out: &mut Vec<Piece>) {
     if before.lines().count().max(after.lines().count()) > LINES_LIMIT {
         return;
     }
     let diff = TextDiff::from_lines(before, after);
     for (at, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
         if at > 0 {
-            out.push(Line::new(Sign::Same, depth, "..."));
+            out.push(Piece::Line(Line::new(Sign::Same, depth, "...")));
         }
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
             let sign = match change.tag() {
@@ -205,7 +259,7 @@ fn text_lines(before: &str, after: &str, depth: usize, out: &mut Vec<Line>) {
             let text = change.value();
             let end = if text.ends_with('\n') { "" } else { "  (no line end)" };
             let shown = style::clean(text.trim_end_matches('\n')).into_owned();
-            out.push(Line::new(sign, depth, format!("{shown}{end}").trim_end().to_owned()));
+            out.push(Piece::Line(Line::new(sign, depth, format!("{shown}{end}").trim_end().to_owned())));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How things look: diagnostics, plans, values, events. A view makes text or draws; it decides nothing.
 
+mod beside;
 pub(crate) mod diagnostics;
 pub(crate) mod difference;
 mod document;
@@ -13,6 +14,8 @@ pub(crate) mod rollout;
 pub(crate) mod table;
 pub(crate) mod value;
 mod words;
+
+pub(crate) use beside::Beside;
 
 use crate::{
     base::{Event, Events},

@@ -12,7 +12,7 @@ pub(in crate::review) mod text;
 use crate::{
     base::Digest,
     plan::{Plan, Planned, Saved},
-    review::{Book, Cost, Risk, capacity, cost, risks},
+    review::{Book, Cost, Risk, capacity, change::is_change, cost, risks},
     state::audit::Anchor,
 };
 use page::Page;
@@ -170,7 +170,7 @@ pub(crate) fn brief(plans: &[&Saved], book: &Book, wanted: &Wanted) -> String {
 
 /// How many changes a plan has, as the comment counts them.
 pub(crate) fn changes_of(plan: &Plan) -> usize {
-    plan.nodes.iter().filter(|node| parts::is_change(node)).count()
+    plan.nodes.iter().filter(|node| is_change(node)).count()
 }
 
 fn sheets<'a>(plans: &[&'a Saved], book: &Book) -> Vec<Sheet<'a>> {

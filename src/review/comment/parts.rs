@@ -6,10 +6,14 @@ use super::{
     text::{code, code_in_table, cut, fence, html_code, line, prose, shell},
 };
 use crate::{
-    base::{ActionWord, plural},
-    kinds::{ChildChange, Undo},
+    base::plural,
+    kinds::Undo,
     plan::{Counts, Finding, Mode, Planned, Severity, WaiverStanding},
-    review::{Rank, Risk, cost::Money},
+    review::{
+        Rank, Risk,
+        change::{is_change, loss, word},
+        cost::Money,
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,11 +38,6 @@ fn more(count: usize, what: &str, wanted: &Wanted) -> String {
         None => "the full report has them (`terrace show` of the saved plan)".to_owned(),
     };
     format!("\nand {count} more {what}: {report}\n\n")
-}
-
-/// True for a node that is a change.
-pub(super) fn is_change(node: &Planned) -> bool {
-    node.moved_from.is_some() || !matches!(node.action, ActionWord::NoOp | ActionWord::Read)
 }
 
 fn changes<'a>(sheet: &'a Sheet<'_>) -> impl Iterator<Item = &'a Planned> {
@@ -348,24 +347,16 @@ fn cost(sheet: &Sheet<'_>, env: &str) -> String {
 
 /// Why something does not come back as it was; `None` where it does, or does but for a part.
 fn gone(node: &Planned) -> Option<String> {
-    if matches!(node.action, ActionWord::NoOp | ActionWord::Read | ActionWord::Verify) {
-        return None;
-    }
-    let destroys = |action: ActionWord| matches!(action, ActionWord::Replace | ActionWord::Delete);
-    let kept = |child: &ChildChange| child.policy.as_deref().is_some_and(|p| p == "Retain" || p == "Snapshot");
-    let lost: Vec<&ChildChange> =
-        node.children.iter().filter(|child| child.stateful && destroys(child.action) && !kept(child)).collect();
+    let loss = loss(node)?;
     let mut why = Vec::new();
-    if let [first, more @ ..] = lost.as_slice() {
+    if let [first, more @ ..] = loss.parts.as_slice() {
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-        why.push(format!("{}{more} holds data, which is lost", code(&first.name)));
-    } else if node.stateful && destroys(node.action) && !node.children.iter().any(kept) {
+        why.push(format!("{}{more} holds data, which is lost", code(first)));
+    } else if loss.data {
         why.push("it holds data, which is lost with it".to_owned());
     }
-    if let Undo::None(words) = &node.undo {
-        why.push(prose(words));
-    }
-    (!why.is_empty()).then(|| why.join("; "))
+    why.extend(loss.why.map(prose));
+    Some(why.join("; "))
 }
 
 /// What cannot be undone, or only in part.
@@ -425,11 +416,7 @@ pub(super) fn rest(
         each: &|n, room| {
             let (summary, lines) = match all.get(n)? {
                 Other::Node(sheet, node) => {
-                    let word = if node.moved_from.is_some() && node.action == ActionWord::NoOp {
-                        "moved"
-                    } else {
-                        node.action.word()
-                    };
+                    let word = word(node);
                     let (address, env) = (html_code(node.address.as_str()), html_code(&sheet.plan.header.env));
                     (format!("{address} {word} in {env}"), details.change(sheet.plan, node))
                 }

@@ -3,6 +3,8 @@
 //! Values, names and reasons come from plan files, charts and live systems; whoever may write one of them must not speak as
 //! Terrace, call people, load pictures or end a block that holds it.
 
+pub(super) use crate::review::plain::cut;
+use crate::review::plain::{self, escape, visible};
 use std::fmt::Write as _;
 
 /// So many characters of a name or a sentence are shown; the rest is counted.
@@ -11,38 +13,10 @@ const LONGEST: usize = 400;
 /// Keeps what stands around a sign from being joined to it: `@name` calls nobody with this between.
 const APART: char = '\u{200b}';
 
-/// On one line, with everything that cannot be seen or that turns the direction of text made visible, and no begin of an
-/// HTML comment: the marker is ours alone.
+/// On one line, with everything made visible that is not, and no begin of an HTML comment: the marker is ours alone.
 pub(in crate::review) fn line(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("    "),
-            c if is_invisible(c) => {
-                let _ = write!(out, "(U+{:04X})", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
+    let out = visible(text);
     if out.contains("<!--") { out.replace("<!--", "<! --") } else { out }
-}
-
-/// Control characters, those that turn the direction of text, and those that take no room.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// At most so many characters, and how many more there are.
-pub(in crate::review) fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some((at, _)) => format!("{}… ({} more characters)", &text[..at], text[at..].chars().count()),
-    }
 }
 
 /// A name as code: nothing in code is obeyed.
@@ -105,16 +79,7 @@ pub(super) fn prose(text: &str) -> String {
 /// A name within HTML of ours, as code.
 pub(super) fn html_code(text: &str) -> String {
     let mut out = String::from("<code>");
-    for c in cut(&line(text), LONGEST).chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
+    escape(&cut(&line(text), LONGEST), &mut out);
     out.push_str("</code>");
     out
 }
@@ -132,12 +97,7 @@ fn longest_run(text: &str) -> usize {
 
 /// A word as a POSIX shell takes it, on one line.
 pub(super) fn shell(word: &str) -> String {
-    let word = line(word);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
-        return word;
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    plain::shell(&line(word))
 }
 
 /// A name as a marker holds it: nothing in it can end an HTML comment, and two names never give the same.

@@ -5,10 +5,8 @@ use crate::{
     plan::{Finding, Saved, Severity},
     review::{
         Book,
-        comment::{
-            self, Wanted,
-            text::{cut, line},
-        },
+        comment::{self, Wanted, text::line},
+        plain::cut,
     },
     world::{Annotation, Check, CommitStatus, Conclusion, Level},
 };

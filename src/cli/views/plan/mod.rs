@@ -53,6 +53,17 @@ pub(crate) fn drift(drift: &[crate::plan::Drift], width: usize) -> String {
     page.text
 }
 
+/// What there is to say of a change beside what differs, in lines without colours.
+pub(crate) fn told(plan: &Plan, planned: &Planned) -> Vec<String> {
+    let rollback = crate::lang::configuration::OnFailure::Rollback;
+    let undone = plan.phases.iter().any(|phase| phase.name == planned.phase && phase.on_failure == rollback);
+    let mut page = Page { text: String::new(), width: 110 };
+    node::told(planned, undone, &mut page);
+    let text = anstream::adapter::strip_str(&page.text).to_string();
+    let indent = text.lines().map(|line| line.len() - line.trim_start_matches(' ').len()).min().unwrap_or(0);
+    text.lines().map(|line| line[indent..].to_owned()).collect()
+}
+
 /// Lines as they are gathered.
 struct Page {
     text: String,

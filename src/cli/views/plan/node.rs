@@ -254,7 +254,19 @@ fn after(node: &Planned, undone: bool, page: &mut Page) {
     }
 }
 
-fn deferred(node: &Planned, deferral: &Deferral, undone: bool, page: &mut Page) {
+/// What there is to say of a node beside its fields and parts: when it is planned, what a chart holds, how traffic moves.
+pub(super) fn told(node: &Planned, undone: bool, page: &mut Page) {
+    if let Some(deferral) = &node.deferral {
+        page.prose("        ", &later(deferral));
+    }
+    apart(node, page);
+    if let Some(shift) = &node.rollout {
+        rollout::write(shift, undone, page);
+    }
+}
+
+/// Why something is planned later, and what may come of it.
+fn later(deferral: &Deferral) -> String {
     let ceiling: Vec<&str> = deferral.ceiling.iter().map(|a| a.word()).collect();
     let waits: Vec<&str> = deferral.waits_for.iter().map(crate::base::Address::as_str).collect();
     let reason = match &deferral.reason {
@@ -265,8 +277,6 @@ fn deferred(node: &Planned, deferral: &Deferral, undone: bool, page: &mut Page) 
         DeferReason::DeferredPrerequisite => "what it depends on is itself planned later".to_owned(),
         DeferReason::NotAsked => "the world was not asked".to_owned(),
     };
-    let mark = of_action(ActionWord::Defer, format!("{:>3}", sign(ActionWord::Defer)));
-    let lead = format!("  {mark} {}  ", bold(clean(node.address.as_str())));
     let mut words = "planned later".to_owned();
     if !waits.is_empty() {
         let _ = write!(words, ", once {} {} applied", waits.join(" and "), if waits.len() == 1 { "is" } else { "are" });
@@ -275,6 +285,13 @@ fn deferred(node: &Planned, deferral: &Deferral, undone: bool, page: &mut Page) 
     if !ceiling.is_empty() {
         let _ = write!(words, "; at most: {}", ceiling.join(", "));
     }
+    words
+}
+
+fn deferred(node: &Planned, deferral: &Deferral, undone: bool, page: &mut Page) {
+    let mark = of_action(ActionWord::Defer, format!("{:>3}", sign(ActionWord::Defer)));
+    let lead = format!("  {mark} {}  ", bold(clean(node.address.as_str())));
+    let words = later(deferral);
     if width(&lead) + words.chars().count() <= page.width {
         page.line(&format!("{lead}{}", cyan(words)));
     } else {
