@@ -506,7 +506,9 @@ fn no_secret_in_clear(look: &Look<'_>, found: &mut Found<'_>) {
     }
 }
 
-fn names_a_secret(name: &str) -> bool {
+/// Whether a field of this name holds a secret, as names go.
+#[must_use]
+pub fn names_a_secret(name: &str) -> bool {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     SECRETS.iter().any(|end| plain.ends_with(end))
 }

@@ -3,6 +3,7 @@
 pub mod capacity;
 pub mod comment;
 pub mod cost;
+pub mod note;
 mod risk;
 
 pub use capacity::{Capacity, capacity};

@@ -13,6 +13,7 @@ use crate::{
         exit::Exit,
         images,
         loaded::load_meant,
+        note,
         notify::{self, Happening, What},
         place, policies, prices, pull_request,
         stage::{self, Stage},
@@ -64,6 +65,9 @@ pub(crate) struct Args {
     /// A plan of this release: nothing of the working folder counts but environments and their values
     #[arg(long, value_name = "DIGEST")]
     release: Option<String>,
+    /// Have a model say in plain words what the plan does, where terrace.toml names one
+    #[arg(long)]
+    annotate: bool,
     /// End with 2 where there are changes
     #[arg(long)]
     detailed_exitcode: bool,
@@ -78,13 +82,11 @@ pub(crate) struct Args {
 struct Later {
     #[arg(long, hide = true, value_name = "FILE")]
     html: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    annotate: bool,
 }
 
 impl Later {
     fn refused(&self) -> Result<()> {
-        let given = [("--html", self.html.is_some()), ("--annotate", self.annotate)];
+        let given = [("--html", self.html.is_some())];
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
                 Err(Error::usage("not_in_this_version", format!("`plan {flag}` is not in this version"))
@@ -161,6 +163,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         let wanted = Wanted { limit: comment::GITHUB, link: None };
         let text = super::comment::text(&[&saved], &book, &wanted)?;
         super::comment::write(&context.surroundings.folder.join(file), &text)?;
+    }
+    if args.annotate {
+        Box::pin(note::annotate(&saved, &book, &stage.loaded.place.project, context)).await;
     }
     let denied = saved.content.judgement.as_ref().is_some_and(Judgement::denies);
     if let Some(file) = args.out.as_ref().filter(|_| !context.terminal.json && saved.content.has_changes()) {

@@ -3,6 +3,7 @@
 //! It opens with a hidden marker, by which it is found again, and never becomes longer than a forge takes. What comes from plan
 //! files, charts or live systems stands in it as text that is read and never obeyed: see `text.rs`.
 
+mod advice;
 mod page;
 mod parts;
 #[cfg(test)]
@@ -14,7 +15,9 @@ use crate::{
     plan::{Plan, Planned, Saved},
     review::{Book, Cost, Risk, capacity, cost, risks},
 };
+pub use advice::advice;
 use page::Page;
+pub(in crate::review) use text::{cut, is_invisible, line};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// How much a comment may hold on GitHub, and on Gitea unless it is set otherwise.

@@ -13,7 +13,7 @@ const APART: char = '\u{200b}';
 
 /// On one line, with everything that cannot be seen or that turns the direction of text made visible, and no begin of an
 /// HTML comment: the marker is ours alone.
-pub(super) fn line(text: &str) -> String {
+pub(in crate::review) fn line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -30,7 +30,7 @@ pub(super) fn line(text: &str) -> String {
 }
 
 /// Control characters, those that turn the direction of text, and those that take no room.
-fn is_invisible(c: char) -> bool {
+pub(in crate::review) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -38,7 +38,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// At most so many characters, and how many more there are.
-pub(super) fn cut(text: &str, most: usize) -> String {
+pub(in crate::review) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((at, _)) => format!("{}… ({} more characters)", &text[..at], text[at..].chars().count()),

@@ -1,0 +1,1 @@
+//! What is sent of a plan, and what is left of answers.
