@@ -251,11 +251,9 @@ mod tests {
 
     #[test]
     fn commands_of_later_versions_take_any_words() {
-        for words in [
-            &["terrace", "test", "check", "--frobnicate", "x"][..],
-            &["terrace", "lsp"],
-            &["terrace", "cfn", "--help"],
-        ] {
+        for words in
+            [&["terrace", "test", "check", "--frobnicate", "x"][..], &["terrace", "lsp"], &["terrace", "cfn", "--help"]]
+        {
             let cli = Cli::try_parse_from(words).unwrap();
             assert!(matches!(cli.command, Command::Later(later) if later.name() == words[1]));
         }

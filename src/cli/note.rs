@@ -18,10 +18,7 @@ use crate::{
         Book,
         note::{self, Answer, Note, Prompt},
     },
-    world::{
-        Advisor, AssumeRole, AwsConnection, Enquiry, World as _,
-        live::ANTHROPIC,
-    },
+    world::{Advisor, AssumeRole, AwsConnection, Enquiry, World as _, live::ANTHROPIC},
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -143,7 +140,9 @@ impl Desk {
         let body = serde_json::to_string_pretty(&sent.body).unwrap_or_default();
         context.terminal.data(&views::note::request(&sent.url, &question.prompt, &body));
         let tokens = plural(question.prompt.tokens, "token");
-        context.terminal.status(&format!("Nothing was sent. The question comes to {tokens} at most, as reckoned here."));
+        context
+            .terminal
+            .status(&format!("Nothing was sent. The question comes to {tokens} at most, as reckoned here."));
     }
 
     /// The note on a plan: one that was made before, else the model's answer.
@@ -157,7 +156,9 @@ impl Desk {
         }
         self.agreed(context)?;
         let (model, tokens) = (one_line(&self.settings.model), question.prompt.tokens);
-        context.terminal.status(&format!("Asking {model} ({}) for a note, {tokens} tokens at most", self.settings.provider.word()));
+        context
+            .terminal
+            .status(&format!("Asking {model} ({}) for a note, {tokens} tokens at most", self.settings.provider.word()));
         let (clock, budget) = (context.live().clock(), self.settings.timeout);
         let advice = note::ask(&*self.advisor, &*clock, &question.enquiry, budget).await?;
         let answer = note::read(&advice.answer).map_err(|why| {
@@ -236,9 +237,12 @@ impl Desk {
         if own || is_here(&url) || context.surroundings.variable(variable).is_some_and(same) {
             return Ok(());
         }
-        Err(Error::new("note_endpoint", format!("terrace.toml has plans sent to {host}, and whoever runs this has not agreed to that"))
-            .because("a change to terrace.toml alone must not lead a plan or a key to somebody else".to_owned())
-            .hint(format!("set {variable} to the same address")))
+        Err(Error::new(
+            "note_endpoint",
+            format!("terrace.toml has plans sent to {host}, and whoever runs this has not agreed to that"),
+        )
+        .because("a change to terrace.toml alone must not lead a plan or a key to somebody else".to_owned())
+        .hint(format!("set {variable} to the same address")))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
         context::Context,
         error::{Error, Result},
         exit::Exit,
+        note::Desk,
         prices,
         views::plan::Marked,
     },
@@ -35,6 +36,9 @@ pub(crate) struct Args {
     /// Write it behind the summary of the CI job (GITHUB_STEP_SUMMARY)
     #[arg(long)]
     summary: bool,
+    /// Show the notes that `review` or `plan --annotate` made here; nothing is asked
+    #[arg(long)]
+    note: bool,
     /// The full report, for what has no room
     #[arg(long, value_name = "URL")]
     link: Option<String>,
@@ -67,7 +71,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit> {
         Ok(project) => prices::read(&project)?,
         Err(_) => Book::shipped(),
     };
-    let text = text(&plans.iter().collect::<Vec<_>>(), &book, &Wanted { limit: args.limit, link })?;
+    let notes = if args.note { notes(&plans, &book, context)? } else { String::new() };
+    // What was worked out comes first: a note gets no room that it would need.
+    let (notes, limit) = match args.limit.checked_sub(notes.len()).filter(|left| *left >= args.limit / 2) {
+        Some(left) => (notes, left),
+        None => (String::new(), args.limit),
+    };
+    let text = text(&plans.iter().collect::<Vec<_>>(), &book, &Wanted { limit, link })? + &notes;
     if let Some(file) = &summary {
         append(file, &text)?;
     }
@@ -77,6 +87,22 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit> {
         _ => context.terminal.data(&text),
     }
     Ok(Exit::Done)
+}
+
+/// What models said of these plans before.
+fn notes(plans: &[Saved], book: &Book, context: &Context) -> Result<String> {
+    let desk = Desk::open(&context.project()?, context)?;
+    let mut out = String::new();
+    for saved in plans {
+        let env = &saved.content.header.env;
+        match desk.made_before(saved, book) {
+            Some(written) => out.push_str(&comment::advice(&written.note, &written.model, env)),
+            None => {
+                context.terminal.status(&format!("note: there is none on this plan of {env}; terrace review makes one"))
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// The comment on these plans.

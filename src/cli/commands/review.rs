@@ -1,8 +1,6 @@
 //! `terrace review`: a model's note on a saved plan, or what would be sent to have one.
 
-use crate::{
-    cli::{context::Context, error::Result, error::Error, exit::Exit, note, note::Desk, prices},
-};
+use crate::cli::{context::Context, error::Error, error::Result, exit::Exit, note, note::Desk, prices};
 use std::path::PathBuf;
 
 /// Arguments of `review`.

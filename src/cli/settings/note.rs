@@ -89,7 +89,8 @@ impl Reader {
         for entry @ (key, value) in &entries {
             match &**key.get_ref() {
                 "provider" => {
-                    provider = self.one_of(value, &[("anthropic", Provider::Anthropic), ("bedrock", Provider::Bedrock)]);
+                    provider =
+                        self.one_of(value, &[("anthropic", Provider::Anthropic), ("bedrock", Provider::Bedrock)]);
                 }
                 "model" => model = self.filled(value),
                 "region" => note.region = self.filled(value),
@@ -119,7 +120,9 @@ impl Reader {
         let has = |name: &str| entries.iter().any(|(key, _)| &**key.get_ref() == name);
         let missing = match (has("provider") && has("model"), provider) {
             (false, _) => Some("[note] needs `provider` and `model`".to_owned()),
-            (_, Some(Provider::Bedrock)) if !has("region") => Some("[note] needs `region` with provider = \"bedrock\"".to_owned()),
+            (_, Some(Provider::Bedrock)) if !has("region") => {
+                Some("[note] needs `region` with provider = \"bedrock\"".to_owned())
+            }
             (_, Some(Provider::Anthropic)) => OF_BEDROCK
                 .iter()
                 .find(|name| has(name))
@@ -141,7 +144,10 @@ impl Reader {
         let text = self.filled(value)?;
         let url = reqwest::Url::parse(&text).ok().filter(|url| url.host_str().is_some());
         let good = url.is_some_and(|url| {
-            let alone = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+            let alone = url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none();
             alone && (url.scheme() == "https" || url.scheme() == "http" && is_here(&url))
         });
         if !good {
@@ -187,8 +193,16 @@ mod tests {
             ("provider = \"bedrock\"\nmodel = \"m\"", "settings_missing", "needs `region`"),
             ("provider = \"anthropic\"\nmodel = \"m\"\nprofile = \"p\"", "settings_missing", "`profile`, which is for"),
             ("provider = \"anthropic\"\nmodel = \"m\"\nkey = \"k\"", "settings_unknown", "no setting `key`"),
-            ("provider = \"anthropic\"\nmodel = \"m\"\nendpoint_url = \"http://gate.example\"", "settings_type", "https://HOST"),
-            ("provider = \"anthropic\"\nmodel = \"m\"\nendpoint_url = \"https://a:b@gate.example\"", "settings_type", "https://HOST"),
+            (
+                "provider = \"anthropic\"\nmodel = \"m\"\nendpoint_url = \"http://gate.example\"",
+                "settings_type",
+                "https://HOST",
+            ),
+            (
+                "provider = \"anthropic\"\nmodel = \"m\"\nendpoint_url = \"https://a:b@gate.example\"",
+                "settings_type",
+                "https://HOST",
+            ),
             ("provider = \"anthropic\"\nmodel = \"m\"\nbudget_tokens = 10", "settings_type", "between"),
             ("provider = \"anthropic\"\nmodel = \"m\"\nmax_tokens = 10", "settings_type", "between"),
             ("provider = \"anthropic\"\nmodel = \"m\"\ntimeout = \"1h\"", "settings_type", "100ms and 10m"),

@@ -15,7 +15,12 @@ use serde_json::{Value as Json, json};
 pub(crate) fn render(written: &Written, columns: usize) -> String {
     let mut out = String::new();
     let whose = format!("{} ({})", one_line(&written.model), written.provider);
-    prose(&mut out, &format!("{}  ", bold("Note")), &format!("advice of a model, {whose}: it decides nothing, and nobody has checked it"), columns);
+    prose(
+        &mut out,
+        &format!("{}  ", bold("Note")),
+        &format!("advice of a model, {whose}: it decides nothing, and nobody has checked it"),
+        columns,
+    );
     let note = &written.note;
     for (head, all) in
         [("What it does", &note.summary), ("What worries it", &note.worries), ("What it would ask", &note.questions)]
@@ -34,7 +39,12 @@ pub(crate) fn render(written: &Written, columns: usize) -> String {
         prose(&mut out, "  ", &dropped, columns);
     }
     if !written.left_out.is_empty() {
-        prose(&mut out, "  ", &format!("It has not seen all of the plan: {} had no room.", few(&written.left_out, 10)), columns);
+        prose(
+            &mut out,
+            "  ",
+            &format!("It has not seen all of the plan: {} had no room.", few(&written.left_out, 10)),
+            columns,
+        );
     }
     let (input, output) = written.tokens;
     let when = if written.kept { "made before, by" } else { "made by" };
@@ -45,7 +55,8 @@ pub(crate) fn render(written: &Written, columns: usize) -> String {
 /// Words in lines; each further line stands under the first, behind the same bar, so that none can look like a line of ours.
 fn prose(out: &mut String, lead: &str, words: &str, columns: usize) {
     let indent = width(lead);
-    for (at, line) in wrap(&clean(words).replace('\n', " "), columns.saturating_sub(indent).max(24)).iter().enumerate() {
+    for (at, line) in wrap(&clean(words).replace('\n', " "), columns.saturating_sub(indent).max(24)).iter().enumerate()
+    {
         let bar = if lead.contains('|') { "    | ".to_owned() } else { " ".repeat(indent) };
         out.push_str(if at == 0 { lead } else { &bar });
         out.push_str(line);

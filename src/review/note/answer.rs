@@ -200,7 +200,12 @@ impl Known {
 
 /// What looks like an address, in any case of its letters: modules, a kind, a name, a key, a colour.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    let kinds: Vec<String> = kinds::schema().kinds.iter().filter(|kind| kind.role != Role::Data).map(|kind| regex::escape(kind.name)).collect();
+    let kinds: Vec<String> = kinds::schema()
+        .kinds
+        .iter()
+        .filter(|kind| kind.role != Role::Data)
+        .map(|kind| regex::escape(kind.name))
+        .collect();
     let named = r#"[\p{L}_][\p{L}\p{N}_-]*(?:\["(?:[^"\\]|\\.)*"\]|\[[^\]]*\])?(?:@[\p{L}\p{N}_-]+)?"#;
     let thing = format!(r"(?:{}|data\.[\p{{L}}_]+)\.{named}", kinds.join("|"));
     let call = format!(r"module\.{named}");
@@ -209,7 +214,8 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Links and pictures, of the web, of Markdown and of HTML.
 static LINK: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b[a-z][a-z0-9+.-]*://|\bwww\.|\]\(|<\s*/?\s*[a-z!]|\b(?:javascript|data|mailto):\S").expect("invariant: it is well formed")
+    Regex::new(r"(?i)\b[a-z][a-z0-9+.-]*://|\bwww\.|\]\(|<[/!a-z]|\b(?:javascript|data|mailto):\S")
+        .expect("invariant: it is well formed")
 });
 
 /// Words of a verdict. A list of words is no proof that none is spoken; what makes sure that none counts is that nobody asks the note.

@@ -15,10 +15,7 @@ use crate::{
     },
 };
 use serde_json::{Value as Json, json};
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// The version of these words. A note that was made with others is not that of the same question.
 pub const VERSION: u32 = 1;
@@ -63,13 +60,12 @@ pub struct Prompt {
 }
 
 /// The name of the form that a model fills in.
-pub const FORM: &str = "write_note";
+pub(super) const FORM: &str = "write_note";
 /// What the form is for.
-pub const PURPOSE: &str = "Writes the note for the reviewer of the plan.";
+pub(super) const PURPOSE: &str = "Writes the note for the reviewer of the plan.";
 
 /// The form.
-#[must_use]
-pub fn schema() -> Json {
+pub(super) fn schema() -> Json {
     let sentences = |what: &str, most: usize| {
         json!({
             "type": "array",
@@ -103,8 +99,7 @@ pub fn schema() -> Json {
 }
 
 /// How many tokens a text comes to, rather too many than too few.
-#[must_use]
-pub const fn tokens(bytes: usize) -> usize {
+const fn tokens(bytes: usize) -> usize {
     bytes.div_ceil(BYTES)
 }
 
@@ -292,7 +287,8 @@ fn change(node: &Planned, risk: &Risk, lines: &[String], most: usize) -> Json {
 }
 
 fn finding(one: &Finding) -> Json {
-    let standing = one.waiver.as_ref().map(|waiver| json!({ "standing": waiver.standing, "reason": cut(&waiver.reason) }));
+    let standing =
+        one.waiver.as_ref().map(|waiver| json!({ "standing": waiver.standing, "reason": cut(&waiver.reason) }));
     let severity = if one.severity == Severity::Deny { "deny" } else { "warn" };
     json!({
         "rule": cut(&one.rule), "severity": severity, "address": one.address, "part": cut(&one.part), "what": cut(&one.what),

@@ -14,7 +14,8 @@ const NEAR: u8 = 3;
 
 /// A name, and what stands behind it: `password = x`, `"token": "x"`, `env["PASSWORD"] = x`, `--password x`.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?:--([A-Za-z0-9_\-]+)[= ]|([A-Za-z0-9_\-]+)["']?\]?\s*[=:])\s*"#).expect("invariant: it is well formed")
+    Regex::new(r#"(?:--([A-Za-z0-9_\-]+)[= ]|([A-Za-z0-9_\-]+)["']?\]?\s*[=:])\s*"#)
+        .expect("invariant: it is well formed")
 });
 /// A name as a value: `name: PASSWORD`.
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
@@ -107,7 +108,8 @@ impl Reader {
 /// The line up to there, unless what follows says itself that it cannot be seen.
 fn hide(line: &str, end: usize) -> String {
     let (before, behind) = line.split_at(end);
-    if behind.starts_with("(sensitive)") && behind.matches("(sensitive)").count() >= behind.matches(" -> ").count() {
+    let beside = behind.replace("(sensitive)", "").replace(", changed", "");
+    if beside.len() < behind.len() && !beside.chars().any(char::is_alphanumeric) {
         return line.to_owned();
     }
     format!("{before}{WITHHELD}")

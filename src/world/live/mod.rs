@@ -17,8 +17,8 @@ pub use s3::{Encryption, S3Ledger, S3Place};
 
 use crate::base::Secret;
 use crate::world::{
-    Advisor, Aws, AwsConnection, Charts, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, Machine, Outcome,
-    Registry, Terraform, World,
+    Advisor, Aws, AwsConnection, Charts, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, Machine,
+    Outcome, Registry, Terraform, World,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
 use std::{

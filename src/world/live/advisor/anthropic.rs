@@ -66,7 +66,9 @@ impl Advisor for Anthropic {
         loop {
             match answer.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() > BIGGEST => {
-                    return Err(self.failure(Class::Invalid, &format!("its answer has more than {BIGGEST} bytes")).into());
+                    return Err(self
+                        .failure(Class::Invalid, &format!("its answer has more than {BIGGEST} bytes"))
+                        .into());
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
@@ -78,10 +80,14 @@ impl Advisor for Anthropic {
         }
         if status != StatusCode::OK {
             let after = headers.get("retry-after").and_then(|v| v.to_str().ok()).and_then(|v| v.trim().parse().ok());
-            return Err(Unadvised { failure: self.refused(status, &body), again_after: after.map(Duration::from_secs) });
+            return Err(Unadvised {
+                failure: self.refused(status, &body),
+                again_after: after.map(Duration::from_secs),
+            });
         }
-        let answer: Json = serde_json::from_slice(&body)
-            .map_err(|_| self.failure(Class::Invalid, "its answer is no JSON").hint("check `endpoint_url` of [note]"))?;
+        let answer: Json = serde_json::from_slice(&body).map_err(|_| {
+            self.failure(Class::Invalid, "its answer is no JSON").hint("check `endpoint_url` of [note]")
+        })?;
         self.read(&answer, enquiry.form)
     }
 }
@@ -89,10 +95,12 @@ impl Advisor for Anthropic {
 impl Anthropic {
     fn key(&self) -> Outcome<HeaderValue> {
         let missing = |what: &str| {
-            Failure::new(Class::Denied, OPERATION, self.model.clone(), what).hint("set ANTHROPIC_API_KEY to a key of the Claude Console")
+            Failure::new(Class::Denied, OPERATION, self.model.clone(), what)
+                .hint("set ANTHROPIC_API_KEY to a key of the Claude Console")
         };
         let key = self.key.as_ref().ok_or_else(|| missing("there is no key"))?;
-        let mut value = HeaderValue::from_str(key.expose()).map_err(|_| missing("the key in ANTHROPIC_API_KEY is none"))?;
+        let mut value =
+            HeaderValue::from_str(key.expose()).map_err(|_| missing("the key in ANTHROPIC_API_KEY is none"))?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -100,9 +108,11 @@ impl Anthropic {
     /// What the answer holds, where it is one.
     fn read(&self, answer: &Json, form: &str) -> Result<Advice, Unadvised> {
         let reason = answer["stop_reason"].as_str().unwrap_or_default();
-        let filled = answer["content"].as_array().into_iter().flatten().find(|block| {
-            block["type"] == "tool_use" && block["name"] == form
-        });
+        let filled = answer["content"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|block| block["type"] == "tool_use" && block["name"] == form);
         // What was cut off may well be JSON and say less than it was to.
         let Some(filled) = filled.filter(|_| reason == "tool_use") else {
             return Err(stopped(OPERATION, &self.model, reason));

@@ -37,7 +37,8 @@ pub(in crate::world::live) struct Bedrock {
 #[async_trait]
 impl Advisor for Bedrock {
     fn sent(&self, enquiry: &Enquiry) -> Sent {
-        let spec = json!({ "name": enquiry.form, "description": enquiry.purpose, "inputSchema": { "json": enquiry.schema } });
+        let spec =
+            json!({ "name": enquiry.form, "description": enquiry.purpose, "inputSchema": { "json": enquiry.schema } });
         let body = json!({
             "system": [{ "text": enquiry.system }],
             "messages": [{ "role": "user", "content": [{ "text": enquiry.text }] }],
@@ -66,9 +67,9 @@ impl Bedrock {
     async fn converse(&self, enquiry: &Enquiry, timeout: Duration) -> Result<Advice, Unadvised> {
         let config = self.session.config().await?;
         // Whoever asks tries again, and knows how much time is left.
-        let mut builder = Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().operation_timeout(timeout).operation_attempt_timeout(timeout).build());
+        let mut builder = Builder::from(config).retry_config(RetryConfig::disabled()).timeout_config(
+            TimeoutConfig::builder().operation_timeout(timeout).operation_attempt_timeout(timeout).build(),
+        );
         if let Some(url) = &self.endpoint {
             builder = builder.endpoint_url(url);
         }
