@@ -119,7 +119,7 @@ impl Desk {
         let prompt = note::prompt(&saved.content, book, &Marked, self.settings.budget_tokens);
         let enquiry = note::enquiry(&prompt, self.settings.max_tokens);
         let key = canonical_key(&json!({
-            "plan": saved.digest, "provider": self.settings.provider.word(), "model": self.settings.model, "version": note::VERSION,
+            "plan": saved.digest, "provider": self.settings.provider.word(), "model": self.settings.model, "endpoint": self.settings.endpoint_url, "version": note::VERSION,
             "prompt": Digest::of(prompt.text.as_bytes()), "max_tokens": self.settings.max_tokens,
         }));
         Question { prompt, enquiry, key }
@@ -264,7 +264,13 @@ pub(crate) async fn annotate(saved: &Saved, book: &Book, project: &Project, cont
     };
     tokio::select! {
         written = desk.note(saved, book, false, context) => match written {
-            Ok(written) => show(&written, context),
+            Ok(written) => {
+                if !context.terminal.json {
+                    // Apart from the plan, which it is no part of.
+                    context.terminal.data("\n");
+                }
+                show(&written, context);
+            }
             Err(error) => none(&error.summary()),
         },
         _ = tokio::signal::ctrl_c() => none("interrupted"),

@@ -3,7 +3,7 @@
 use super::{
     Project, ask_at,
     claude::{messages, note, used},
-    ends, lines,
+    ends, of_type,
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -123,7 +123,7 @@ fn at_least_thirty_attempts_and_a_model_that_obeys_each_change_nothing_that_terr
     ends(&project, &waiver, 0);
     let words = ["plan", "--env", "prd", "--out", "plain"];
     let plain = ends(&project, &words, 3);
-    let plain_json = &lines(&ends(&project, &["plan", "--env", "prd", "--json"], 3).out)[0];
+    let plain_json = of_type(&ends(&project, &["plan", "--env", "prd", "--json"], 3).out, "plan");
     assert!(plain.err.contains("policy_denied") && plain.out.contains("1 denied"), "{}{}", plain.out, plain.err);
     let content = |name: &str| {
         let saved: Json = serde_json::from_slice(&fs::read(project.path().join(name)).unwrap()).unwrap();
@@ -137,7 +137,8 @@ fn at_least_thirty_attempts_and_a_model_that_obeys_each_change_nothing_that_terr
         let _ = fs::remove_dir_all(project.path().join(".terrace/note"));
         let said = ends(&project, &["plan", "--env", "prd", "--annotate", "--out", "noted"], 3);
         // What Terrace says comes first and is the same; what follows stands behind bars, or is Terrace's own.
-        let note = said.out.strip_prefix(&plain.out).unwrap_or_else(|| panic!("{asked}\n{}", said.out));
+        let note =
+            said.out.strip_prefix(&format!("{}\n", plain.out)).unwrap_or_else(|| panic!("{asked}\n{}", said.out));
         for line in note.lines() {
             let ours = [
                 "Note  advice of a model",
@@ -151,9 +152,8 @@ fn at_least_thirty_attempts_and_a_model_that_obeys_each_change_nothing_that_terr
             let counted = line.contains(" dropped: ");
             assert!(counted || ours.iter().any(|begin| line.starts_with(begin)), "{asked}\n{line}\n{note}");
             assert!(
-                !line
-                    .chars()
-                    .any(|c| c.is_control() || matches!(c, '\u{200b}'..='\u{202e}' | '\u{e0000}'..='\u{e007f}')),
+                !line.chars().any(|c| c.is_control()
+                    || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{e0000}'..='\u{e007f}')),
                 "{asked}"
             );
         }
@@ -192,8 +192,8 @@ fn at_least_thirty_attempts_and_a_model_that_obeys_each_change_nothing_that_terr
         );
     }
     // As JSON, too: the plan with its counts, findings and cost is what it is without a note.
-    let both = lines(&ends(&project, &["plan", "--env", "prd", "--annotate", "--json"], 3).out);
-    assert_eq!(&both[0], plain_json);
+    let both = ends(&project, &["plan", "--env", "prd", "--annotate", "--json"], 3).out;
+    assert_eq!(of_type(&both, "plan"), plain_json);
     // And what the model was sent: each attempt as a string of the data, between boundaries that are there once.
     let sent = served.last();
     let text = sent["messages"][0]["content"].as_str().unwrap();

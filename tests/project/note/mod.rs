@@ -55,6 +55,14 @@ fn lines(text: &str) -> Vec<Json> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
 
+/// The only line of this type.
+fn of_type(text: &str, of: &str) -> Json {
+    let mut all = lines(text).into_iter().filter(|line| line["type"] == of);
+    let (one, more) = (all.next(), all.next());
+    assert!(more.is_none(), "{text}");
+    one.unwrap_or_else(|| panic!("no line of the type {of}: {text}"))
+}
+
 /// The files in which notes are kept.
 fn kept(project: &Project) -> Vec<PathBuf> {
     let Ok(all) = fs::read_dir(project.path().join(".terrace/note")) else { return Vec::new() };
@@ -98,7 +106,7 @@ fn a_note_stands_behind_the_plan_as_whose_it_is_and_what_it_says_of_what_is_not_
     assert!(said.out.starts_with(&plain.out), "{}", said.out);
     assert_eq!(
         &said.out[plain.out.len()..],
-        "Note  advice of a model, claude-of-the-test (anthropic): it decides nothing, and nobody has checked\n      it\n  \
+        "\nNote  advice of a model, claude-of-the-test (anthropic): it decides nothing, and nobody has checked\n      it\n  \
          What it does\n    | Two values are remembered, one made of the other. (value.first, value.second)\n  What worries it\n    \
          | value.second changes with every change of value.first.\n  What it would ask\n    | Who reads the second one? (value.second)\n  \
          1 sentence dropped: they name what is not in the plan\n  made by 2095 tokens in and 503 out\n"
@@ -110,9 +118,9 @@ fn a_note_stands_behind_the_plan_as_whose_it_is_and_what_it_says_of_what_is_not_
     assert_eq!(content("a"), content("b"), "a note is no part of a plan");
     assert!(said.err.contains("Asking claude-of-the-test (anthropic) for a note"), "{}", said.err);
     // As JSON, on a line of its own behind the plan.
-    let all = lines(&ends(&project, &["plan", "--annotate", "--json"], 0).out);
-    let [plan, note] = all.as_slice() else { panic!("{all:?}") };
-    assert_eq!((&plan["type"], &note["type"], &note["advisory"]), (&json!("plan"), &json!("note"), &json!(true)));
+    let all = ends(&project, &["plan", "--annotate", "--json"], 0).out;
+    let (plan, note) = (of_type(&all, "plan"), of_type(&all, "note"));
+    assert_eq!(note["advisory"], true);
     assert_eq!((&note["plan"], &note["note"]["dropped"]["not_in_plan"]), (&plan["digest"], &json!(1)));
     assert_eq!(note["note"]["summary"][0]["addresses"], json!(["value.first", "value.second"]));
 }
@@ -245,8 +253,8 @@ fn whatever_goes_wrong_with_a_note_costs_one_line_and_nothing_of_the_plan() {
     // Of a command that is there for the note alone it is an error.
     let said = ends(&project, &["review", "p"], 1);
     assert!(said.err.contains("error[note_answer]") || said.err.contains("note_answer"), "{}", said.err);
-    let json = lines(&ends(&project, &["plan", "--annotate", "--json"], 0).out);
-    assert!(json[1]["none"].as_str().unwrap().contains("did not answer in the form"), "{json:?}");
+    let none = of_type(&ends(&project, &["plan", "--annotate", "--json"], 0).out, "note");
+    assert!(none["none"].as_str().unwrap().contains("did not answer in the form"), "{none}");
     // The way out of a plan that changes is what it is without a note, too.
     ends(&project, &["plan", "--annotate", "--detailed-exitcode"], 2);
     // Without a key nothing is asked.

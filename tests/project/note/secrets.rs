@@ -35,8 +35,14 @@ kubernetes "main" {
   }
 }
 
+stack "vault" {
+  template   = "${path.root}/vault.yaml"
+  parameters = { Password = var.secret }
+}
+
 stack "database" {
-  template = "${path.root}/database.yaml"
+  depends_on = [stack.vault]
+  template   = "${path.root}/database.yaml"
   parameters = {
     Password = var.secret
     Unmarked = "noecho-${var.turn}-kanarienvogel"
@@ -45,7 +51,7 @@ stack "database" {
 }
 
 data "secret" "database" {
-  secretsmanager = stack.database.outputs.Arn
+  secretsmanager = stack.vault.outputs.Arn
   key            = "password"
 }
 
@@ -77,7 +83,10 @@ helm "prometheus" {
   repository       = "https://prometheus-community.github.io/helm-charts"
   version          = "25.30.1"
   namespace        = "monitoring"
-  values           = { server = { retention = "${var.turn}d" } }
+  values = {
+    server       = { retention = "${var.turn}d", persistentVolume = { enabled = false } }
+    alertmanager = { enabled = false }
+  }
   sensitive_values = { server = { login = "chart-${var.turn}-kanarienvogel", other = var.secret } }
 }
 
@@ -132,19 +141,28 @@ Resources:
       Tags:
         - { Key: turn, Value: !Ref Turn }
         - { Key: word, Value: !Ref Password }
+  Login:
+    Type: AWS::SSM::Parameter
+    Properties:
+      Type: String
+      Value: !Sub "${Turn} {{resolve:secretsmanager:of-the-test:SecretString:password}}"
+Outputs:
+  Word:
+    Value: !Ref Password
+"#;
+
+const VAULT: &str = r#"AWSTemplateFormatVersion: "2010-09-09"
+Parameters:
+  Password: { Type: String, NoEcho: true }
+Resources:
   Secret:
     Type: AWS::SecretsManager::Secret
     Properties:
-      Description: !Sub "{{resolve:ssm-secure:/of/${Turn}:1}}"
-      GenerateSecretString:
-        SecretStringTemplate: '{"username": "app"}'
-        GenerateStringKey: password
-        PasswordLength: 24
+      Name: of-the-test
+      SecretString: !Sub '{"password": "${Password}"}'
 Outputs:
   Arn:
     Value: !Ref Secret
-  Word:
-    Value: !Ref Password
 "#;
 
 /// No part of a canary is in it, in clear or in base64, whatever it is a part of.
@@ -173,6 +191,7 @@ fn project() -> (Project, bool) {
         );
     }
     project.write("plans/app/database.yaml", DATABASE);
+    project.write("plans/app/vault.yaml", VAULT);
     project.write("infra/main.tf", INFRA);
     let tofu = built("opentofu");
     let root = if tofu.is_some() { ROOT } else { "" };
