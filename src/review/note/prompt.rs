@@ -5,7 +5,7 @@
 
 use super::withhold;
 use crate::{
-    base::{ActionWord, Address, Digest, canonical_text},
+    base::{ActionWord, Address, Digest, Hidden, canonical_text},
     kinds::Undo,
     plan::{Finding, Mode, Plan, Planned, Severity},
     review::{
@@ -109,7 +109,7 @@ pub fn prompt(plan: &Plan, book: &Book, details: &dyn Details, budget: usize) ->
     let around = SYSTEM.len() + schema().to_string().len() + PURPOSE.len() + fenced("").len();
     // What was left out is said at the end, whatever it comes to.
     let room = (budget.max(LEAST) * BYTES).saturating_sub(around + 400);
-    let mut data = Data { text: String::new(), room, left_out: BTreeMap::new() };
+    let mut data = Data { text: String::new(), room, left_out: BTreeMap::new(), hidden: withhold::in_clear(plan) };
     data.add("plans", &about(plan, book));
     let all_risks = risks(plan);
     let findings = || plan.judgement.iter().flat_map(|judgement| &judgement.findings);
@@ -152,6 +152,7 @@ struct Data {
     text: String,
     room: usize,
     left_out: BTreeMap<&'static str, usize>,
+    hidden: Hidden,
 }
 
 impl Data {
@@ -165,7 +166,7 @@ impl Data {
     }
 
     fn put(&mut self, element: &Json) -> bool {
-        let line = escaped(element);
+        let line = escaped(&withhold::hidden(element, &self.hidden));
         let fits = self.text.len() + line.len() < self.room;
         if fits {
             let _ = writeln!(self.text, "{line}");

@@ -191,6 +191,24 @@ fn a_secret_in_clear_is_withheld_wherever_a_text_has_it() {
     assert!(!said.contains("canary") && said.contains("(withheld)"), "{said}");
 }
 
+#[test]
+fn a_secret_in_clear_is_withheld_where_its_name_is_not_shown_and_wherever_it_is_repeated() {
+    let mut one = changed("stack.data", "canary-one is here too");
+    let inputs =
+        json!({ "env": [{ "name": "API_TOKEN", "value": "canary-one" }], "password": "canary-two", "size": "big" });
+    one.inputs = Value::from_json(&inputs);
+    let text = |text: &str| Some(Value::string(text));
+    one.fields.push(field("env[0].value", text("canary-zero"), text("canary-one")));
+    one.fields.push(field("note", None, text("it was canary-zero and is canary-two")));
+    let mut plan = plan(vec![one]);
+    let mut found = finding("r", Severity::Deny);
+    found.what = "canary-two stands there".to_owned();
+    plan.judgement = Some(Judgement { findings: vec![found], ..Judgement::default() });
+    let said = of(&plan, 20_000).text;
+    assert!(!said.contains("canary") && said.contains("it was (withheld) and is (withheld)"), "{said}");
+    assert!(said.contains("\"address\":\"stack.data\""), "{said}");
+}
+
 // --- Answers
 
 fn sentence(text: &str, addresses: &[&str]) -> Sentence {

@@ -3,9 +3,16 @@
 //! The first is the plan itself, in which whatever is declared as sensitive is a seal. This one knows names of fields and the forms of keys, and nothing else: a
 //! password in clear under a name that gives nothing away passes it.
 
-use crate::{policy::names_a_secret, review::comment::Line};
+use crate::{
+    base::{Hidden, Path, Value},
+    kinds::FieldChange,
+    plan::Plan,
+    policy::{names_a_secret, secrets_in_clear},
+    review::comment::Line,
+};
 use regex::Regex;
-use std::sync::LazyLock;
+use serde_json::Value as Json;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 /// What takes the place of what is not sent.
 pub(super) const WITHHELD: &str = "(withheld)";
@@ -34,6 +41,53 @@ static KEYS: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("invariant: it is well formed")
 });
+
+/// What a plan holds in clear at places that have the name of a secret, wherever else it may be repeated: in the line of a field that is shown without its name, in the
+/// reason of a finding, in an output.
+pub(super) fn in_clear(plan: &Plan) -> Hidden {
+    let mut found: Vec<Value> = Vec::new();
+    for node in &plan.nodes {
+        let places: BTreeSet<String> = secrets_in_clear(&node.inputs).into_iter().collect();
+        if !places.is_empty() {
+            node.inputs.each_leaf(&mut Path::default(), &mut |path, value| {
+                if places.contains(&path.to_string()) {
+                    found.push(value.clone().sensitive());
+                }
+            });
+        }
+        // What stood there before is in no inputs any more.
+        let is_secret = |field: &&FieldChange| {
+            let name = field.path.rsplit(['.', '[']).next().unwrap_or_default();
+            places.contains(&field.path) || names_a_secret(name)
+        };
+        let of_parts = node.children.iter().flat_map(|child| &child.fields);
+        for field in node.fields.iter().chain(of_parts).filter(is_secret) {
+            found.extend(field.before.iter().chain(&field.after).map(|value| value.clone().sensitive()));
+        }
+    }
+    Hidden::of(&found)
+}
+
+/// What names a thing, and is no text of anybody's.
+const NAMES: &[&str] = &["address", "addresses", "drift_of", "after", "from", "action", "rank", "severity"];
+
+/// The texts of an element without these.
+pub(super) fn hidden(element: &Json, hidden: &Hidden) -> Json {
+    match element {
+        Json::String(text) => Json::String(self::text_without(text, hidden)),
+        Json::Array(all) => Json::Array(all.iter().map(|one| self::hidden(one, hidden)).collect()),
+        Json::Object(all) => {
+            let keep =
+                |name: &str, one: &Json| if NAMES.contains(&name) { one.clone() } else { self::hidden(one, hidden) };
+            Json::Object(all.iter().map(|(name, one)| (name.clone(), keep(name, one))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn text_without(text: &str, hidden: &Hidden) -> String {
+    if hidden.is_in(text) { hidden.out_of(text).replace("(sensitive)", WITHHELD) } else { text.to_owned() }
+}
 
 /// A text without what looks like a secret in it.
 pub(super) fn text(text: &str) -> String {
