@@ -98,7 +98,8 @@ fn notes(plans: &[Saved], book: &Book, context: &Context) -> Result<String> {
         match desk.made_before(saved, book) {
             Some(written) => out.push_str(&comment::advice(&written.note, &written.model, env)),
             None => {
-                context.terminal.status(&format!("note: there is none on this plan of {env}; terrace review makes one"))
+                let what = format!("note: there is none on this plan of {env}; terrace review makes one");
+                context.terminal.status(&what);
             }
         }
     }

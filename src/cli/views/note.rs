@@ -10,6 +10,7 @@ use crate::{
     review::note::{Prompt, Sentence},
 };
 use serde_json::{Value as Json, json};
+use std::fmt::Write as _;
 
 /// The note's text, with colours.
 pub(crate) fn render(written: &Written, columns: usize) -> String {
@@ -26,7 +27,7 @@ pub(crate) fn render(written: &Written, columns: usize) -> String {
         [("What it does", &note.summary), ("What worries it", &note.worries), ("What it would ask", &note.questions)]
     {
         if !all.is_empty() {
-            out.push_str(&format!("  {head}\n"));
+            let _ = writeln!(out, "  {head}");
         }
         for one in all {
             prose(&mut out, "    | ", &Sentence::spoken(one), columns);
@@ -48,7 +49,7 @@ pub(crate) fn render(written: &Written, columns: usize) -> String {
     }
     let (input, output) = written.tokens;
     let when = if written.kept { "made before, by" } else { "made by" };
-    out.push_str(&format!("{}\n", dim(format!("  {when} {input} tokens in and {output} out"))));
+    let _ = writeln!(out, "{}", dim(format!("  {when} {input} tokens in and {output} out")));
     out
 }
 

@@ -176,11 +176,11 @@ impl Known {
         let named = plan.nodes.iter().map(|node| &node.address).chain(plan.drift.iter().map(|drift| &drift.address));
         let named = named.chain(plan.nodes.iter().filter_map(|node| node.moved_from.as_ref()));
         for address in named.chain(plan.debts.iter().map(|debt| &debt.address)) {
-            let plain = address.plain();
-            for one in [address, &plain, &address.declaration(), &plain.declaration()] {
+            let colorless = address.plain();
+            for one in [address, &colorless, &address.declaration(), &colorless.declaration()] {
                 all.insert(one.to_string());
             }
-            for of in [address, &plain] {
+            for of in [address, &colorless] {
                 let calls = (1..=of.module().len()).filter_map(|depth| Address::call(&of.module()[..depth]));
                 for call in calls {
                     all.insert(call.declaration().to_string());

@@ -83,21 +83,27 @@ fn project(url: &str) -> Project {
     plan.push_str(&text(3));
     plan.push_str(" }\n}\n");
     for n in 0..all.len() {
-        plan.push_str(&format!(
-            "\nvalue \"told{n}\" {{\n  input = {{ text = {}, annotations = {{ {} = {} }} }}\n}}\n",
-            text(n),
-            text(n + 1),
-            text(n + 2)
-        ));
+        let (one, two, three) = (text(n), text(n + 1), text(n + 2));
+        plan += &[
+            "\nvalue \"told",
+            &n.to_string(),
+            "\" {\n  input = { text = ",
+            &one,
+            ", annotations = { ",
+            &two,
+            " = ",
+            &three,
+            " } }\n}\n",
+        ]
+        .concat();
     }
     let keys: Vec<String> = (0..all.len()).map(|n| format!("{} = {n}", text(n))).collect();
-    plan.push_str(&format!(
-        "\nvalue \"keyed\" {{\n  for_each = {{ {} }}\n  input    = each.value\n}}\n",
-        keys.join(", ")
-    ));
+    plan += &["\nvalue \"keyed\" {\n  for_each = { ", &keys.join(", "), " }\n  input    = each.value\n}\n"].concat();
     let project = Project::bare();
     project.write("plans/app/plan.hcl", &plan);
-    let tags: String = (0..all.len()).map(|n| format!("        - {{ Key: tag{n}, Value: {} }}\n", text(n))).collect();
+    let tags: Vec<String> =
+        (0..all.len()).map(|n| format!("        - {{ Key: tag{n}, Value: {} }}\n", text(n))).collect();
+    let tags = tags.concat();
     let template = format!(
         "AWSTemplateFormatVersion: \"2010-09-09\"\nDescription: {}\nMetadata: {{ Note: {} }}\nParameters:\n  Word: {{ Type: String, Description: {} }}\n\
          Resources:\n  Queue:\n    Type: AWS::SQS::Queue\n    Metadata: {{ Note: {} }}\n    Properties:\n      Tags:\n{tags}",

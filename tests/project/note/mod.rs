@@ -183,7 +183,7 @@ fn a_dry_run_shows_just_what_would_be_sent_without_a_key_and_sends_nothing() {
     assert!(text.contains(shown["body"]["system"].as_str().unwrap()), "{text}");
     assert!(prompt.contains("\"address\":\"value.second\""), "{prompt}");
     // Three bytes for a token, reckoned over all of it.
-    assert!(shown["reckoned_tokens"].as_u64().unwrap() as usize * 3 >= prompt.len());
+    assert!(shown["reckoned_tokens"].as_u64().unwrap() * 3 >= prompt.len() as u64);
 }
 
 /// Whatever goes wrong costs a line: the plan, its file and its end are what they are without it.

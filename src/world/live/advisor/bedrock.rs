@@ -53,13 +53,11 @@ impl Advisor for Bedrock {
 
     async fn ask(&self, enquiry: &Enquiry, timeout: Duration) -> Result<Advice, Unadvised> {
         // Who calls is asked first, and that takes its part of the time.
-        match tokio::time::timeout(timeout, self.converse(enquiry, timeout)).await {
-            Ok(answered) => answered,
-            Err(_) => {
-                let failure = Failure::new(Class::TimedOut, OPERATION, self.model.clone(), "no answer in time");
-                Err(failure.hint("raise `timeout` of [note]").into())
-            }
-        }
+        let Ok(answered) = tokio::time::timeout(timeout, self.converse(enquiry, timeout)).await else {
+            let failure = Failure::new(Class::TimedOut, OPERATION, self.model.clone(), "no answer in time");
+            return Err(failure.hint("raise `timeout` of [note]").into());
+        };
+        answered
     }
 }
 
