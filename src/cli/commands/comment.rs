@@ -95,12 +95,11 @@ fn notes(plans: &[Saved], book: &Book, context: &Context) -> Result<String> {
     let mut out = String::new();
     for saved in plans {
         let env = &saved.content.header.env;
-        match desk.made_before(saved, book) {
-            Some(written) => out.push_str(&comment::advice(&written.note, &written.model, env)),
-            None => {
-                let what = format!("note: there is none on this plan of {env}; terrace review makes one");
-                context.terminal.status(&what);
-            }
+        if let Some(written) = desk.made_before(saved, book) {
+            out.push_str(&comment::advice(&written.note, &written.model, env));
+        } else {
+            let what = format!("note: there is none on this plan of {env}; terrace review makes one");
+            context.terminal.status(&what);
         }
     }
     Ok(out)
