@@ -255,6 +255,9 @@ pub(crate) async fn annotate(saved: &Saved, book: &Book, project: &Project, cont
             context.terminal.complain(&one_line(&format!("note: none: {why}")));
         }
     };
+    if !context.uses_credentials {
+        return none("nothing is sent of what comes from a fork");
+    }
     if !saved.content.has_changes() {
         return none("nothing changes");
     }

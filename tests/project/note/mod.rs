@@ -329,3 +329,13 @@ fn nobody_is_asked_about_a_plan_that_changes_nothing() {
     assert!(said.out.contains("No changes.") && said.err.contains("note: none: nothing changes"), "{}", said.err);
     assert_eq!(served.count(), 0);
 }
+
+#[test]
+fn nothing_is_sent_of_what_comes_from_a_fork() {
+    let served = messages(|_, _| used(&good()));
+    let project = project(&served.web.url, PLAN);
+    let said = ends(&project, &["plan", "--annotate", "--pull-request", "--fork"], 0);
+    assert!(said.err.contains("note: none: nothing is sent of what comes from a fork"), "{}", said.err);
+    ends(&project, &["plan", "--annotate", "--pull-request"], 0);
+    assert_eq!(served.count(), 1);
+}
