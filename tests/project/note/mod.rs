@@ -119,10 +119,10 @@ fn a_note_stands_behind_the_plan_as_whose_it_is_and_what_it_says_of_what_is_not_
     assert!(said.err.contains("Asking claude-of-the-test (anthropic) for a note"), "{}", said.err);
     // As JSON, on a line of its own behind the plan.
     let all = ends(&project, &["plan", "--annotate", "--json"], 0).out;
-    let (plan, note) = (of_type(&all, "plan"), of_type(&all, "note"));
-    assert_eq!(note["advisory"], true);
-    assert_eq!((&note["plan"], &note["note"]["dropped"]["not_in_plan"]), (&plan["digest"], &json!(1)));
-    assert_eq!(note["note"]["summary"][0]["addresses"], json!(["value.first", "value.second"]));
+    let (made, said) = (of_type(&all, "plan"), of_type(&all, "note"));
+    assert_eq!(said["advisory"], true);
+    assert_eq!((&said["plan"], &said["note"]["dropped"]["not_in_plan"]), (&made["digest"], &json!(1)));
+    assert_eq!(said["note"]["summary"][0]["addresses"], json!(["value.first", "value.second"]));
 }
 
 #[test]
