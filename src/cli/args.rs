@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Show(commands::show::Args),
     /// Say in a comment for a pull request what saved plans do
     Comment(commands::comment::Args),
+    /// Have a model say in plain words what a saved plan does; advice, and nothing more
+    Review(commands::review::Args),
     /// Apply a saved plan exactly; or plan, show, ask, apply
     Apply(commands::apply::Args),
     /// Go on with a run that was cut off, or roll it back
@@ -158,8 +160,6 @@ pub(crate) enum Later {
     #[command(hide = true, disable_help_flag = true)]
     Reap(Anything),
     #[command(hide = true, disable_help_flag = true)]
-    Review(Anything),
-    #[command(hide = true, disable_help_flag = true)]
     Test(Anything),
 }
 
@@ -171,7 +171,6 @@ impl Later {
             Self::Lsp(_) => "lsp",
             Self::Modules(_) => "modules",
             Self::Reap(_) => "reap",
-            Self::Review(_) => "review",
             Self::Test(_) => "test",
         }
     }
@@ -252,11 +251,9 @@ mod tests {
 
     #[test]
     fn commands_of_later_versions_take_any_words() {
-        for words in [
-            &["terrace", "review", "check", "--frobnicate", "x"][..],
-            &["terrace", "lsp"],
-            &["terrace", "cfn", "--help"],
-        ] {
+        for words in
+            [&["terrace", "test", "check", "--frobnicate", "x"][..], &["terrace", "lsp"], &["terrace", "cfn", "--help"]]
+        {
             let cli = Cli::try_parse_from(words).unwrap();
             assert!(matches!(cli.command, Command::Later(later) if later.name() == words[1]));
         }

@@ -17,6 +17,7 @@ mod images;
 mod kustomize;
 mod loaded;
 mod made_of;
+mod note;
 mod notify;
 mod packs;
 mod place;

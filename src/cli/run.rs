@@ -57,6 +57,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Plan(args) => commands::plan::run(args, context).await,
         Command::Show(args) => Box::pin(commands::show::run(&args, context)).await,
         Command::Comment(args) => commands::comment::run(&args, context).await,
+        Command::Review(args) => Box::pin(commands::review::run(&args, context)).await,
         Command::Apply(args) => Box::pin(commands::apply::run(args, context)).await,
         Command::Resume(args) => Box::pin(commands::resume::run(args, context)).await,
         Command::Doctor(args) => commands::doctor::run(args, context).await,

@@ -475,38 +475,46 @@ pub fn opens(child: &ChildChange) -> bool {
 fn no_secret_in_clear(look: &Look<'_>, found: &mut Found<'_>) {
     let nodes = look.plan.nodes.iter().filter(|node| !goes(node.action) && node.action != ActionWord::Read);
     for node in nodes {
-        let mut places: Vec<String> = Vec::new();
-        // A list of variables has its names beside the values.
-        let mut named: BTreeSet<String> = BTreeSet::new();
-        let clear = |value: &Value| {
-            !value.is_sensitive() && value.as_str().is_some_and(|text| !text.is_empty() && !is_reference(text))
-        };
-        let split = |path: &Path| match path.0.split_last() {
-            Some((Step::Key(name), whole)) => Some((name.clone(), Path(whole.to_vec()).to_string())),
-            _ => None,
-        };
-        node.inputs.each_leaf(&mut Path::default(), &mut |path, value| {
-            let Some((name, whole)) = split(path) else { return };
-            if &*name == "name" && value.as_str().is_some_and(names_a_secret) {
-                named.insert(whole);
-            }
-            if names_a_secret(&name) && clear(value) {
-                places.push(path.to_string());
-            }
-        });
-        node.inputs.each_leaf(&mut Path::default(), &mut |path, value| {
-            let Some((name, whole)) = split(path) else { return };
-            if &*name == "value" && named.contains(&whole) && clear(value) {
-                places.push(path.to_string());
-            }
-        });
-        for place in places {
+        for place in secrets_in_clear(&node.inputs) {
             found.add(&node.address, &place, "a secret stands in the clear".to_owned());
         }
     }
 }
 
-fn names_a_secret(name: &str) -> bool {
+/// Where something in the clear has the name of a secret.
+#[must_use]
+pub fn secrets_in_clear(inputs: &Value) -> Vec<String> {
+    let mut places: Vec<String> = Vec::new();
+    // A list of variables has its names beside the values.
+    let mut named: BTreeSet<String> = BTreeSet::new();
+    let clear = |value: &Value| {
+        !value.is_sensitive() && value.as_str().is_some_and(|text| !text.is_empty() && !is_reference(text))
+    };
+    let split = |path: &Path| match path.0.split_last() {
+        Some((Step::Key(name), whole)) => Some((name.clone(), Path(whole.to_vec()).to_string())),
+        _ => None,
+    };
+    inputs.each_leaf(&mut Path::default(), &mut |path, value| {
+        let Some((name, whole)) = split(path) else { return };
+        if &*name == "name" && value.as_str().is_some_and(names_a_secret) {
+            named.insert(whole);
+        }
+        if names_a_secret(&name) && clear(value) {
+            places.push(path.to_string());
+        }
+    });
+    inputs.each_leaf(&mut Path::default(), &mut |path, value| {
+        let Some((name, whole)) = split(path) else { return };
+        if &*name == "value" && named.contains(&whole) && clear(value) {
+            places.push(path.to_string());
+        }
+    });
+    places
+}
+
+/// Whether a field of this name holds a secret, as names go.
+#[must_use]
+pub fn names_a_secret(name: &str) -> bool {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     SECRETS.iter().any(|end| plain.ends_with(end))
 }

@@ -5,6 +5,7 @@ mod change;
 pub mod comment;
 pub mod cost;
 pub mod forge;
+pub mod note;
 mod plain;
 pub mod report;
 mod risk;

@@ -2,6 +2,7 @@
 //!
 //! Kinds get exactly the handles they need from a [`World`], by connection.
 
+mod advisor;
 mod clock;
 mod cloudformation;
 mod eks;
@@ -21,6 +22,7 @@ mod services;
 mod terraform;
 mod traffic;
 
+pub use advisor::{Advice, Advisor, Enquiry, Sent, Unadvised};
 pub use clock::{Clock, Entropy};
 pub use cloudformation::{
     ChangeSet, ChangeSetSummary, CloudFormation, Export, ImportedResource, OnCreateFailure, PropertyDifference,

@@ -173,7 +173,7 @@ fn help_and_version_are_data_and_wrong_words_are_64() {
 #[test]
 fn commands_of_later_versions_are_refused_by_name() {
     let project = Project::new("");
-    for words in [&["review", "check", "x"][..], &["lsp"], &["reap"]] {
+    for words in [&["modules", "check", "x"][..], &["lsp"], &["reap"]] {
         let said = project.stderr(words, 64);
         assert!(said.contains("not in this version") && said.contains(words[0]), "{said}");
     }

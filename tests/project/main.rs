@@ -49,6 +49,8 @@ mod metrics;
 #[cfg(test)]
 mod modules;
 #[cfg(test)]
+mod note;
+#[cfg(test)]
 mod objects;
 #[cfg(test)]
 mod platform;

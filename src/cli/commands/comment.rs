@@ -6,7 +6,9 @@ use crate::{
         context::Context,
         error::{Error, Result},
         exit::Exit,
-        forge, prices,
+        forge,
+        note::Desk,
+        prices,
         views::plan::Marked,
     },
     plan::Saved,
@@ -35,6 +37,9 @@ pub(crate) struct Args {
     /// Write it behind the summary of the CI job (GITHUB_STEP_SUMMARY)
     #[arg(long)]
     summary: bool,
+    /// Show the notes that `review` or `plan --annotate` made here; nothing is asked
+    #[arg(long)]
+    note: bool,
     /// The full report, for what has no room
     #[arg(long, value_name = "URL")]
     link: Option<String>,
@@ -69,11 +74,18 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
         Ok(project) => prices::read(&project)?,
         Err(_) => Book::shipped(),
     };
-    let plans: Vec<&Saved> = plans.iter().collect();
     let kind = args.forge.kind();
     let longest = kind.map_or(comment::GITHUB, crate::world::live::ForgeKind::longest);
-    let wanted = Wanted { limit: args.limit.unwrap_or(longest), link };
-    let text = text(&plans, &book, &wanted)?;
+    let most = args.limit.unwrap_or(longest);
+    let notes = if args.note { notes(&plans, &book, context)? } else { String::new() };
+    // What was worked out comes first: a note gets no room that it would need.
+    let (notes, limit) = match most.checked_sub(notes.len()).filter(|left| *left >= most / 2) {
+        Some(left) => (notes, left),
+        None => (String::new(), most),
+    };
+    let plans: Vec<&Saved> = plans.iter().collect();
+    let wanted = Wanted { limit, link };
+    let text = text(&plans, &book, &wanted)? + &notes;
     if let Some(file) = &summary {
         append(file, &text)?;
     }
@@ -87,6 +99,22 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
         Box::pin(forge::post(&target, &text, &plans, &book, &wanted, context)).await?;
     }
     Ok(Exit::Done)
+}
+
+/// What models said of these plans before.
+fn notes(plans: &[Saved], book: &Book, context: &Context) -> Result<String> {
+    let desk = Desk::open(&context.project()?, context)?;
+    let mut out = String::new();
+    for saved in plans {
+        let env = &saved.content.header.env;
+        if let Some(written) = desk.made_before(saved, book) {
+            out.push_str(&comment::advice(&written.note, &written.model, env));
+        } else {
+            let what = format!("note: there is none on this plan of {env}; terrace review makes one");
+            context.terminal.status(&what);
+        }
+    }
+    Ok(out)
 }
 
 /// The comment on these plans.

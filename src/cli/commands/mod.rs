@@ -24,6 +24,7 @@ pub(crate) mod policy;
 pub(crate) mod promote;
 pub(crate) mod release;
 pub(crate) mod resume;
+pub(crate) mod review;
 pub(crate) mod rollback;
 pub(crate) mod rollout;
 pub(crate) mod sandbox;

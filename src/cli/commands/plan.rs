@@ -13,6 +13,7 @@ use crate::{
         exit::Exit,
         images,
         loaded::load_meant,
+        note,
         notify::{self, Happening, What},
         place, policies, prices, pull_request,
         stage::{self, Stage},
@@ -68,38 +69,18 @@ pub(crate) struct Args {
     /// A plan of this release: nothing of the working folder counts but environments and their values
     #[arg(long, value_name = "DIGEST")]
     release: Option<String>,
+    /// Have a model say in plain words what the plan does, where terrace.toml names one
+    #[arg(long)]
+    annotate: bool,
     /// End with 2 where there are changes
     #[arg(long)]
     detailed_exitcode: bool,
     #[command(flatten)]
     guard: pull_request::ForPullRequest,
-    #[command(flatten)]
-    later: Later,
-}
-
-/// Flags that belong to what later versions do: refused by name.
-#[derive(Debug, clap::Args)]
-struct Later {
-    #[arg(long, hide = true)]
-    annotate: bool,
-}
-
-impl Later {
-    fn refused(&self) -> Result<()> {
-        let given = [("--annotate", self.annotate)];
-        match given.iter().find(|(_, given)| *given) {
-            Some((flag, _)) => {
-                Err(Error::usage("not_in_this_version", format!("`plan {flag}` is not in this version"))
-                    .hint("terrace plan --help lists what is"))
-            }
-            None => Ok(()),
-        }
-    }
 }
 
 /// Makes and shows the plan.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
-    args.later.refused()?;
     let guarded = args.guard.guarded(&context.surroundings)?;
     let offline = args.offline || guarded.fork;
     if guarded.fork && args.release.is_some() {
@@ -161,6 +142,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         tell(&saved, What::Planned, &stage, context).await;
     }
     write_for_people(&saved, &book, args.markdown.as_deref(), args.html.as_deref(), context)?;
+    if args.annotate {
+        Box::pin(note::annotate(&saved, &book, &stage.loaded.place.project, context)).await;
+    }
     let denied = saved.content.judgement.as_ref().is_some_and(Judgement::denies);
     if let Some(file) = args.out.as_ref().filter(|_| !context.terminal.json && saved.content.has_changes()) {
         context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));

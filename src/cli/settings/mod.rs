@@ -2,10 +2,12 @@
 
 mod cost;
 mod images;
+mod note;
 mod policy;
 mod state;
 
 pub(crate) use images::{ImageSettings, SignedImages};
+pub(crate) use note::{NoteSettings, Provider, is_here};
 pub(crate) use policy::PolicySettings;
 pub(crate) use state::{Backend, Sse, StateSettings};
 
@@ -53,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) signed_images: Vec<SignedImages>,
     /// `[cost] prices`: a price file of the project, with its place.
     pub(crate) prices: Option<(String, Span)>,
+    /// `[note]`: a model that is asked for advice; off where there is no such table.
+    pub(crate) note: Option<NoteSettings>,
     /// `[policy]`.
     pub(crate) policy: PolicySettings,
     /// `[environment.NAME.state]`, by environment.
@@ -161,6 +165,7 @@ impl Reader {
             "cost",
             "environment",
             "images",
+            "note",
             "people",
             "policy",
             "releases",
@@ -190,6 +195,7 @@ impl Reader {
                     settings.releases = Some(releases);
                 }
                 "people" => settings.people = self.people(value),
+                "note" => settings.note = self.note(value),
                 "policy" => settings.policy = self.policy(value),
                 "images" => settings.images = self.images(value),
                 "cost" => settings.prices = self.cost(value),

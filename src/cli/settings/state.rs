@@ -124,7 +124,7 @@ impl Reader {
         self.problems.push(problem.at(&span, ""));
     }
 
-    fn one_of<T: Copy>(&mut self, value: &Spanned<DeValue<'_>>, known: &[(&str, T)]) -> Option<T> {
+    pub(super) fn one_of<T: Copy>(&mut self, value: &Spanned<DeValue<'_>>, known: &[(&str, T)]) -> Option<T> {
         let found = value.get_ref().as_str().and_then(|text| known.iter().find(|(name, _)| *name == text));
         if found.is_none() {
             let names: Vec<String> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
@@ -135,7 +135,7 @@ impl Reader {
     }
 
     /// A string with something in it.
-    fn filled(&mut self, value: &Spanned<DeValue<'_>>) -> Option<String> {
+    pub(super) fn filled(&mut self, value: &Spanned<DeValue<'_>>) -> Option<String> {
         let text = self.string(value)?;
         if text.is_empty() {
             self.wrong(value, "a string with something in it");

@@ -7,6 +7,7 @@ mod document;
 pub(crate) mod finding;
 mod human;
 pub(crate) mod json;
+pub(crate) mod note;
 pub(crate) mod plan;
 mod quiet;
 pub(crate) mod report;

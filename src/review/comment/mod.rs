@@ -3,6 +3,7 @@
 //! It opens with a hidden marker, by which it is found again, and never becomes longer than a forge takes. What comes from plan
 //! files, charts or live systems stands in it as text that is read and never obeyed: see `text.rs`.
 
+mod advice;
 mod page;
 mod parts;
 #[cfg(test)]
@@ -15,8 +16,10 @@ use crate::{
     review::{Book, Cost, Risk, capacity, change::is_change, cost, risks},
     state::audit::Anchor,
 };
+pub use advice::advice;
 use page::Page;
 use std::{collections::BTreeSet, sync::Arc};
+pub(in crate::review) use text::{cut, is_invisible, line};
 
 /// How much a comment may hold on GitHub, and on Gitea unless it is set otherwise.
 pub const GITHUB: usize = 65_536;

@@ -1,5 +1,6 @@
 //! The live world: the traits over AWS's SDK, over kube's client, the helm program and this machine.
 
+mod advisor;
 mod aws;
 mod forge;
 mod helm;
@@ -8,6 +9,7 @@ mod ledger;
 mod registry;
 mod s3;
 
+pub use advisor::ANTHROPIC;
 pub use aws::AskMfa;
 pub use forge::{ForgeKind, ForgePlace, open_forge};
 pub use helm::{ChartMirror, HelmSettings, LockedArchive};
@@ -15,9 +17,10 @@ pub use ledger::FileLedger;
 pub use registry::{is_here, repository};
 pub use s3::{Encryption, S3Ledger, S3Place};
 
+use crate::base::Secret;
 use crate::world::{
-    Aws, AwsConnection, Charts, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, Machine, Outcome,
-    Registry, Terraform, World,
+    Advisor, Aws, AwsConnection, Charts, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, Machine,
+    Outcome, Registry, Terraform, World,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
 use std::{
@@ -59,6 +62,19 @@ impl Live {
     /// it is the helm on PATH, and charts come from where plans say.
     pub fn use_helm(&self, settings: HelmSettings) {
         self.helm.settle(settings);
+    }
+
+    /// A model of Bedrock's, by a connection of its own. The endpoint takes the place of Bedrock's alone, not of what says who calls.
+    #[must_use]
+    pub fn bedrock(&self, connection: &AwsConnection, endpoint: Option<String>, model: String) -> Arc<dyn Advisor> {
+        let region = connection.region.clone();
+        Arc::new(advisor::Bedrock { session: self.aws.session(connection), region, endpoint, model })
+    }
+
+    /// A model of Anthropic's, at an address that speaks the Messages API.
+    #[must_use]
+    pub fn anthropic(&self, url: &str, model: String, key: Option<Secret<String>>) -> Arc<dyn Advisor> {
+        Arc::new(advisor::Anthropic { url: url.trim_end_matches('/').to_owned(), model, key })
     }
 
     /// State in a bucket. `lease` is how long a process that holds its lock may be silent before others take it over.

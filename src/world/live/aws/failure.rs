@@ -82,6 +82,7 @@ fn classify(code: &str, message: &str, status: StatusCode) -> Class {
         | "SlowDown"
         | "PriorRequestNotComplete"
         | "TransactionInProgressException"
+        | "ModelNotReadyException"
         | "EC2ThrottledException"
         // Two who write the same object at the same moment: the store asks for another try.
         | "ConditionalRequestConflict"
@@ -125,8 +126,8 @@ fn classify(code: &str, message: &str, status: StatusCode) -> Class {
         | "RuleNotFound"
         | "TargetGroupNotFound"
         | "NoSuchEntity" => Class::NotFound,
-        "RequestTimeout" | "RequestTimeoutException" => Class::TimedOut,
-        "IDPCommunicationError" => Class::Unavailable,
+        "RequestTimeout" | "RequestTimeoutException" | "ModelTimeoutException" => Class::TimedOut,
+        "IDPCommunicationError" | "ModelErrorException" => Class::Unavailable,
         _ if within("does not exist") => Class::NotFound,
         "AlreadyExistsException"
         | "AlreadyExists"
