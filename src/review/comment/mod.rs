@@ -19,7 +19,7 @@ use crate::{
 pub use advice::advice;
 use page::Page;
 use std::{collections::BTreeSet, sync::Arc};
-pub(in crate::review) use text::{cut, is_invisible, line};
+pub(in crate::review) use text::line;
 
 /// How much a comment may hold on GitHub, and on Gitea unless it is set otherwise.
 pub const GITHUB: usize = 65_536;
