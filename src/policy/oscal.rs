@@ -240,7 +240,12 @@ impl Export<'_> {
         let unproved = known.iter().filter(|(_, covered)| covered.standing == Standing::ClaimedNotProved);
         let unproved: Vec<String> = unproved.map(|(control, _)| control.to_string()).collect();
         let mut reviewed: BTreeSet<Control> = seen.reviewed.clone();
+        // What is claimed was to be looked at, whether or not anything did.
         if judged {
+            let claimed = known.iter().filter(|(_, covered)| !covered.claims.is_empty());
+            reviewed.extend(claimed.map(|(control, _)| *control));
+        }
+        if reviewed.is_empty() {
             reviewed.extend(known.iter().map(|(control, _)| *control));
         }
         let remarks = if judged && !unproved.is_empty() {

@@ -2,9 +2,9 @@
 //!
 //! Called by whoever keeps the judgement of a plan. It finds nothing; that is [`super::own`]'s.
 
-use super::{OWN, RULES, goes, severity};
+use super::{OWN, RULES, goes, names_a_secret, severity};
 use crate::{
-    base::{ActionWord, Address},
+    base::{ActionWord, Address, Path, Step},
     kinds::ChildChange,
     plan::{Asked, Mode, Plan, Planned},
     policy::{Material, Strictness},
@@ -41,9 +41,9 @@ fn subjects(rule: &str, plan: &Plan, material: Option<&Material>) -> (BTreeSet<A
             objects.iter().map(|object| object.address.clone()).collect()
         }
         "rights_stay_narrow" => nodes(|node| node.children.iter().any(is_rights)),
-        "no_new_way_in" => nodes(|node| node.children.iter().any(|child| child.action != ActionWord::Delete)),
+        "no_new_way_in" => nodes(|node| node.children.iter().any(is_way_in)),
         "no_secret_in_clear" => {
-            nodes(|node| !goes(node.action) && node.action != ActionWord::Read && !node.inputs.is_null())
+            nodes(|node| !goes(node.action) && node.action != ActionWord::Read && asks_secrets(node))
         }
         "phases_are_gated" => return (BTreeSet::new(), plan.has_changes() && plan.phases.len() > 1),
         // Of any other it is only known that it was asked about the plan.
@@ -56,10 +56,32 @@ fn is_rights(child: &ChildChange) -> bool {
     child.kind.starts_with("AWS::IAM::") && child.action != ActionWord::Delete
 }
 
+/// Whether somebody could come in by a part; what `no_new_way_in` asks about it is in [`super::opens`].
+fn is_way_in(child: &ChildChange) -> bool {
+    let kind = child.kind.as_str();
+    let cloud = ["AWS::EC2::SecurityGroup", "AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::EKS::Cluster"];
+    let cluster = matches!(kind.rsplit(' ').next(), Some("Service" | "Ingress" | "Gateway"));
+    child.action != ActionWord::Delete && (cluster || cloud.iter().any(|start| kind.starts_with(start)))
+}
+
+/// Whether an input is named as secrets are, in the clear or not.
+fn asks_secrets(node: &Planned) -> bool {
+    let mut any = false;
+    node.inputs.each_leaf(&mut Path::default(), &mut |path, value| {
+        if let Some(Step::Key(name)) = path.0.last() {
+            any |= names_a_secret(name) || &**name == "name" && value.as_str().is_some_and(names_a_secret);
+        }
+    });
+    any
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::testing::{node, plan};
+    use crate::{
+        base::Value,
+        plan::testing::{child, node, plan},
+    };
 
     #[test]
     fn a_rule_about_what_changes_looked_at_nothing_where_nothing_does() {
@@ -80,6 +102,31 @@ mod tests {
         gone.header.protected = false;
         assert_eq!(of(&gone, "data_stays"), None);
         assert_eq!(of(&gone, "no_new_way_in"), Some((false, 0)));
+    }
+
+    #[test]
+    fn a_rule_about_ways_in_or_secrets_looked_only_where_there_may_be_one() {
+        let part = |kind: &str| child("Part", kind, ActionWord::Create);
+        let stack = |name: &str, kind: &str| Planned {
+            children: vec![part(kind)],
+            ..node(name, "services", ActionWord::Create)
+        };
+        let input = |name: &str| Value::object([(name, Value::from("x"))]);
+        let chart =
+            |name: &str, field: &str| Planned { inputs: input(field), ..node(name, "services", ActionWord::Create) };
+        let plan = plan(vec![
+            stack("stack.topic", "AWS::SNS::Topic"),
+            stack("stack.door", "AWS::EC2::SecurityGroupIngress"),
+            chart("helm.plain", "replicas"),
+            chart("helm.secret", "adminPassword"),
+        ]);
+        let of = |rule: &str| {
+            let all = looked(&plan, None, &Strictness::default());
+            let one = all.into_iter().find(|asked| asked.rule == rule).unwrap();
+            one.of.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(of("no_new_way_in"), ["stack.door"]);
+        assert_eq!(of("no_secret_in_clear"), ["helm.secret"]);
     }
 
     #[test]

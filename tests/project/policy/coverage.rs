@@ -18,7 +18,7 @@ fn run(project: &Project, words: &[&str]) -> Said {
 
 const PACK: &str = "name = \"own\"\nversion = \"1.2.0\"\ndescription = \"what we agreed on\"\n\
     [[rule]]\nname = \"topics_named\"\nseverity = \"warn\"\ncontrols = [\"CM-8\"]\non = \"template\"\nwhy = \"nobody finds it\"\ninstead = \"TopicName: TEAM-PURPOSE\"\n\
-    [[rule]]\nname = \"queues_sealed\"\nseverity = \"deny\"\ncontrols = [\"SC-28\", \"SC-28(1)\"]\non = \"template\"\nwhy = \"anybody reads it\"\ninstead = \"SqsManagedSseEnabled: true\"\n\
+    [[rule]]\nname = \"queues_sealed\"\nseverity = \"deny\"\ncontrols = [\"SC-12\", \"SC-12(1)\"]\non = \"template\"\nwhy = \"anybody reads it\"\ninstead = \"SqsManagedSseEnabled: true\"\n\
     [[rule]]\nname = \"buckets_kept\"\nseverity = \"deny\"\ncontrols = [\"CP-9\"]\non = \"template\"\nwhy = \"it is gone\"\ninstead = \"DeletionPolicy: Retain\"\n";
 const RULES: &str = "let topics = Resources.*[ Type == 'AWS::SNS::Topic' ]\nrule topics_named when %topics !empty {\n  %topics.Properties.TopicName exists <<the topic has no name>>\n}\n\
     let queues = Resources.*[ Type == 'AWS::SQS::Queue' ]\nrule queues_sealed when %queues !empty {\n  %queues.Properties.SqsManagedSseEnabled == true <<the queue is not sealed>>\n}\n\
@@ -31,7 +31,7 @@ environment "dev" {
 
 stack "queue" {
   template = "${path.root}/q.yaml"
-  controls = ["SC-28", "AC-10", "AC-2"]
+  controls = ["SC-12", "AC-10", "AC-2"]
   verify "answers" {
     command {
       program = ["true"]
@@ -42,7 +42,7 @@ stack "queue" {
 
 stack "topics" {
   template = "${path.root}/t.yaml"
-  controls = ["CM-8", "SC-28"]
+  controls = ["CM-8", "SC-12"]
 }
 
 check "logs" {
@@ -89,14 +89,14 @@ fn what_a_run_proved_is_told_with_what_claims_it_and_what_nothing_proves() {
     project.stdout(&["plan", "x", "--out", "x.plan"], 0);
     let planned = coverage(&project, &["x.plan"]);
     assert_eq!((standing(&planned, "AC-2").as_str(), &planned["run"]), ("claimed_not_proved", &Json::Null));
-    assert_eq!(standing(&planned, "SC-28"), "partly_proved");
+    assert_eq!(standing(&planned, "SC-12"), "partly_proved");
 
     project.stdout(&["apply", "x.plan", "--auto-approve"], 0);
     let applied = coverage(&project, &["x"]);
     let all: Vec<&str> =
         applied["controls"].as_array().unwrap().iter().map(|one| one["control"].as_str().unwrap()).collect();
     let place = |control: &str| all.iter().position(|one| *one == control);
-    assert!(place("AC-2") < place("AC-10") && place("SC-28") < place("SC-28(1)"), "{all:?}");
+    assert!(place("AC-2") < place("AC-10") && place("SC-12") < place("SC-12(1)"), "{all:?}");
     for (control, expected) in [
         ("AC-2", "proved"),
         ("AC-10", "claimed_not_proved"),
@@ -104,8 +104,8 @@ fn what_a_run_proved_is_told_with_what_claims_it_and_what_nothing_proves() {
         // The pack asks for it, and there is no bucket.
         ("CP-9", "not_asked"),
         // The rule looked at the queue, and at nothing of the topics.
-        ("SC-28", "partly_proved"),
-        ("SC-28(1)", "proved_not_claimed"),
+        ("SC-12", "partly_proved"),
+        ("SC-12(1)", "proved_not_claimed"),
         ("AU-2", "proved_not_claimed"),
     ] {
         assert_eq!(standing(&applied, control), expected, "{control}");
@@ -153,7 +153,7 @@ fn valid(trestle: &Path, workspace: &Path, file: &Path) -> (bool, String) {
 fn what_is_exported_is_what_oscal_says_and_the_same_bytes_each_time() {
     let project = project();
     // Another list than NIST's is left out, and told.
-    project.write("policies/own/pack.toml", &PACK.replace("\"SC-28(1)\"", "\"SC-28(1)\", \"PCI-8.2\""));
+    project.write("policies/own/pack.toml", &PACK.replace("\"SC-12(1)\"", "\"SC-12(1)\", \"PCI-8.2\""));
     project.stdout(&["apply", "x", "--auto-approve"], 0);
     let workspace = tempfile::tempdir().unwrap();
     let folder = workspace.path().to_str().unwrap();

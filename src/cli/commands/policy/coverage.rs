@@ -202,7 +202,7 @@ fn rows(one: &Covered) -> Vec<Vec<String>> {
     // What was not asked is only told where it stands in the place of a proof.
     let any = one.evidence.iter().any(|evidence| evidence.outcome.looked());
     let shown = |evidence: &&Evidence| !any || evidence.outcome != Outcome::NothingToLookAt;
-    let proofs: Vec<[String; 3]> = one.evidence.iter().filter(shown).map(proof).collect();
+    let proofs: Vec<[String; 3]> = one.evidence.iter().filter(shown).map(|evidence| proof(evidence, one)).collect();
     let lines = claims.len().max(proofs.len()).max(1);
     (0..lines)
         .map(|at| {
@@ -221,8 +221,10 @@ fn rows(one: &Covered) -> Vec<Vec<String>> {
 }
 
 /// Who proves it, what was said, and at which run.
-fn proof(evidence: &Evidence) -> [String; 3] {
-    let things = || if evidence.whole { String::new() } else { format!(", {}", plural(evidence.of.len(), "thing")) };
+fn proof(evidence: &Evidence, of: &Covered) -> [String; 3] {
+    let others = !of.claims.is_empty() && of.claims.iter().all(|claim| !evidence.of.contains(&claim.address));
+    let noun = if others { "other thing" } else { "thing" };
+    let things = || if evidence.whole { String::new() } else { format!(", {}", plural(evidence.of.len(), noun)) };
     let said = match &evidence.outcome {
         Outcome::Passed => green(format!("passed{}", things())),
         Outcome::Denied { findings, .. } => red(format!("denied, {}", plural(*findings, "finding"))),
