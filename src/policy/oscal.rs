@@ -137,7 +137,7 @@ impl Export<'_> {
         let title = format!("{} in {}", header.plan, header.env);
         let about = format!("What the plan {} of {} declares in {}.", header.plan, header.project, header.env);
         let mut components = Vec::new();
-        components.extend(self.component("software", &title, &about, Vec::new(), claimed));
+        components.extend(self.component("software", &title, &about, &[], claimed));
         for (pack, controls) in rules {
             let judged: Vec<&JudgedBy> = self.coverage.packs.iter().filter(|one| one.pack == pack).collect();
             let props = judged
@@ -145,15 +145,16 @@ impl Export<'_> {
                 .flat_map(|one| [property("version", &one.version), property("pack-digest", one.digest.as_str())]);
             let (title, about) = (format!("Rules: {pack}"), format!("The pack of rules {pack}, which judges plans."));
             let requirements = named(controls, "Asked for by", "rule");
-            components.extend(self.component("validation", &title, &about, props.collect(), requirements));
+            let props: Vec<Json> = props.collect();
+            components.extend(self.component("validation", &title, &about, &props, requirements));
         }
         let about = "Checks and verify blocks, which ask what runs.";
         let requirements = named(checks, "Asked by", "check");
-        components.extend(self.component("validation", "Checks", about, Vec::new(), requirements));
+        components.extend(self.component("validation", "Checks", about, &[], requirements));
         json!({ "metadata": self.metadata("Controls"), "components": components })
     }
 
-    fn component(&self, kind: &str, title: &str, about: &str, props: Vec<Json>, all: Requirements) -> Option<Json> {
+    fn component(&self, kind: &str, title: &str, about: &str, props: &[Json], all: Requirements) -> Option<Json> {
         if all.is_empty() {
             return None;
         }
