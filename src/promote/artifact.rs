@@ -277,6 +277,7 @@ mod tests {
         promote::{Ingredients, freeze},
         state::Actor,
     };
+    use serde_json::json;
     use std::sync::{Mutex, PoisonError};
 
     /// A registry in memory, whose content a test can alter.
