@@ -16,7 +16,7 @@ help: ## say what there is
 
 # What tests stand on, each needed by some of them: stand-ins for AWS, and a Kubernetes cluster with what works on it.
 CLUSTER := etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok helm4 registry
-TESTBED := actionlint cfn-lint ministack moto $(CLUSTER) helm3 kustomize opentofu prometheus \
+TESTBED := actionlint cfn-lint compliance-trestle ministack moto $(CLUSTER) helm3 kustomize opentofu prometheus \
 	gateway-api-crds istio-crds gitea chromium axe-core
 
 .PHONY: test

@@ -10,6 +10,7 @@ use crate::{
     base::{Address, Event, Events, Hidden, NoEvents, RunEnd, Value, elapsed},
     lang::configuration::OnFailure,
     plan::{self, Mode, Moment, Request, Saved, Subject, connect::Connections},
+    policy::coverage::Account,
     rollout::Fault,
     state::{Record, Run, RunId, Store},
     world::Caller,
@@ -159,6 +160,10 @@ async fn begin(subject: &mut Subject, saved: &Saved, store: &Store, options: &Op
     };
     trail::begins(store, options, &run, caller).await?;
     store.ledger().put(&plan_name(&id), &plan::write(saved)?).await?;
+    // What its plan claims and rules found stays, since the plan does not.
+    if let Some(account) = Account::of(&saved.content, &saved.digest, saved.attachment.made) {
+        store.ledger().put(&Account::name(&id), &account.write()?).await?;
+    }
     let mut records = vec![Record::RunStarted(Box::new(run.clone()))];
     records.extend(arrival.into_iter().map(Record::Delivered));
     let renamed = saved.content.nodes.iter().filter_map(|node| Some((node.moved_from.clone()?, node.address.clone())));

@@ -4,6 +4,7 @@
 mod address;
 mod canonical;
 mod color;
+mod control;
 mod diagnostic;
 mod digest;
 mod duration;
@@ -22,6 +23,7 @@ pub mod yaml;
 pub use address::{Address, Key, ModulePath, ModuleStep};
 pub use canonical::{canonical_json, canonical_text};
 pub use color::{Color, Side};
+pub use control::Control;
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 pub use digest::Digest;
 pub use duration::{DurationError, format_duration, parse_duration};

@@ -14,7 +14,7 @@ use crate::{
         surroundings::Surroundings,
     },
     lang::{Sources as _, suggest},
-    plan::{Finding, JudgedBy, Judgement, Mode, Plan, Waiver, WaiverStanding},
+    plan::{Asked, Finding, JudgedBy, Judgement, Mode, Plan, Waiver, WaiverStanding},
     policy::{self, Pack, RuleBook, Strictness},
     review::{self, Book},
     state::{Standing, facts, release},
@@ -184,7 +184,10 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
             }
             let checked = policy::check(&guard, packs, strictness, material, Some(plan), &texts).await;
             let checked = checked.map_err(|e| Error::from(e).with_sources(of_packs.clone()))?;
-            asked.extend(checked.asked);
+            for rule in packs.iter().flat_map(|pack| pack.rules.values().map(move |rule| (pack, rule))) {
+                judgement.asked.push(asked_of(rule, &checked));
+            }
+            asked.extend(checked.asked.into_keys());
             judgement.findings.extend(checked.findings);
             judgement.packs.extend(packs.iter().map(|pack| JudgedBy {
                 pack: pack.name.clone(),
@@ -200,6 +203,16 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
     judgement.findings.extend(policy::own(plan, beside, &texts, strictness));
     judgement.rules = asked.len() + policy::RULES.len();
     judgement.remembered = former.lowered.into_keys().collect();
+    judgement.asked.extend(policy::looked(plan, material.as_ref(), strictness));
+    // What a release brought along and was changed in the folder since was asked twice.
+    judgement.asked.sort();
+    judgement.asked.dedup_by(|more, first| {
+        let same = (&more.pack, &more.rule, &more.controls) == (&first.pack, &first.rule, &first.controls);
+        if same {
+            first.of.append(&mut more.of);
+        }
+        same
+    });
     judgement.findings.sort_by(|a, b| a.key().cmp(&b.key()));
     // A release's pack and the folder's, of which one was changed since, find the same thing once.
     judgement.findings.dedup_by(|a, b| {
@@ -223,6 +236,17 @@ fn lacking(plan: &Plan, book: &Book) -> Vec<(Option<Address>, String)> {
         _ => None,
     };
     capacity.because.into_iter().map(|what| (group.clone(), what)).collect()
+}
+
+/// A rule of a pack, and what it looked at in a check.
+fn asked_of((pack, rule): (&Pack, &policy::pack::Rule), checked: &policy::Checked) -> Asked {
+    Asked {
+        pack: pack.name.clone(),
+        rule: rule.name.clone(),
+        controls: rule.controls.clone(),
+        of: checked.asked.get(&rule.name).cloned().unwrap_or_default(),
+        whole: rule.on == policy::On::Plan && checked.asked.contains_key(&rule.name),
+    }
 }
 
 /// Something that no rule could look at may be anything.

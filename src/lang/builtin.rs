@@ -37,7 +37,11 @@ pub const META_ATTRIBUTES: &[AttributeSchema] = &[
     attribute("depends_on", Shape::Any, "References to what must be there first, where nothing else refers to it."),
     attribute("for_each", Shape::Any, "A map, an object or a set of strings: one instance for each."),
     attribute("when", Shape::Bool, "Whether it is there at all; false removes it."),
-    attribute("controls", Shape::Strings, "NIST SP 800-53 controls that it implements, such as SC-28."),
+    attribute(
+        "controls",
+        Shape::Strings,
+        "NIST SP 800-53 controls that it implements, such as SC-28; of a check, those that it proves.",
+    ),
 ];
 
 /// Blocks that every managed resource takes; `rollout` only where the kind says so.
@@ -364,6 +368,7 @@ pub const VERIFY: BlockSchema = schema(
             "How many measurements in a row may fail to be made. In rollouts only. By default 4.",
         ),
         attribute("dry_run", Shape::Bool, "Measured and told, without a say. In rollouts only. By default false."),
+        attribute("controls", Shape::Strings, "NIST SP 800-53 controls that it proves. Not in rollouts."),
     ],
     &[],
     "Proof that it works: exactly one probe.",

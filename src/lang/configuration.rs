@@ -313,6 +313,8 @@ pub struct Verify {
     pub error_limit: u32,
     /// Measured and told, without a say. In rollouts only.
     pub dry_run: bool,
+    /// Controls that it proves; none in rollouts.
+    pub controls: Vec<String>,
 }
 
 /// How many measurements in a row may fail to be made where nothing else is said, as in Argo Rollouts.

@@ -7,6 +7,7 @@ pub mod ast;
 pub mod builtin;
 mod check;
 pub mod configuration;
+mod controls;
 pub mod convert;
 mod decode;
 pub mod evaluate;

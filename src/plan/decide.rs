@@ -219,6 +219,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decided, Diagnostics> {
             identity: identity(facts),
             verify,
             controls: facts.instance.evaluated.controls.clone(),
+            proves: std::collections::BTreeMap::new(),
             rollout: None,
             after: Vec::new(),
             holdings: crate::kinds::Holdings::default(),

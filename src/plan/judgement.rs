@@ -4,7 +4,7 @@
 
 use crate::base::{Address, Digest};
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What a rule that does not hold does to a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -104,6 +104,32 @@ pub struct JudgedBy {
     pub remembered: bool,
 }
 
+/// A rule that was asked, and what it looked at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Asked {
+    /// The pack that it is of.
+    pub pack: String,
+    /// The rule.
+    pub rule: String,
+    /// The controls that it is for.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub controls: Vec<String>,
+    /// What it looked at. A rule that looked at nothing proves nothing.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub of: BTreeSet<Address>,
+    /// Whether it looked at the plan as a whole.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub whole: bool,
+}
+
+impl Asked {
+    /// Whether it looked at anything.
+    #[must_use]
+    pub fn looked(&self) -> bool {
+        self.whole || !self.of.is_empty()
+    }
+}
+
 /// What came of judging what a plan is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Judgement {
@@ -111,6 +137,9 @@ pub struct Judgement {
     pub packs: Vec<JudgedBy>,
     /// How many rules looked at something.
     pub rules: usize,
+    /// Every rule that was asked, by pack and name; nothing in plans that were judged before this was kept.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub asked: Vec<Asked>,
     /// What was found, denials first.
     pub findings: Vec<Finding>,
     /// Rules that are worse than they are declared to be, as they were when the environment was last changed (rule 26).

@@ -29,7 +29,7 @@ pub use clusters::Clusters;
 pub use file::{ReadError, read, saved, write};
 pub use fresh::{Moved, moved, pinned, spent};
 pub use ingredients::{Ingredients, ingredients, rendered, rendered_matter};
-pub use judgement::{Finding, JudgedBy, Judgement, Place, Severity, Waiver, WaiverStanding};
+pub use judgement::{Asked, Finding, JudgedBy, Judgement, Place, Severity, Waiver, WaiverStanding};
 pub use look::discard;
 pub use make::{DRAIN, Made, accepted_part, make, remembered_connections};
 pub use model::{

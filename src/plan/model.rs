@@ -172,6 +172,9 @@ pub struct PlannedPhase {
     pub on_failure: OnFailure,
     /// Labels of its gate.
     pub gate: Vec<Arc<str>>,
+    /// Controls that blocks of its gate prove, by label.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub proves: BTreeMap<Arc<str>, Vec<String>>,
 }
 
 /// When a node has its turn.
@@ -279,9 +282,12 @@ pub struct Planned {
     /// Labels of its `verify` blocks that will run.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub verify: Vec<Arc<str>>,
-    /// NIST controls.
+    /// NIST controls that it claims; of a check, those that it proves.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub controls: Vec<String>,
+    /// Controls that its `verify` blocks prove, by label, whether or not they are due.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub proves: BTreeMap<Arc<str>, Vec<String>>,
     /// Whose traffic moves and how, for a [`ActionWord::Shift`]: its address is that of what is rolled out, without a colour.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rollout: Option<Box<Shift>>,

@@ -161,6 +161,7 @@ pub fn planned(resource: &Resource, observed: Option<&Observed>, why: &Why, read
         identity: resource.identity.clone(),
         verify: Vec::new(),
         controls: Vec::new(),
+        proves: BTreeMap::new(),
         rollout: None,
         after: Vec::new(),
         holdings: crate::kinds::Holdings::default(),

@@ -16,6 +16,7 @@ pub(crate) fn plan(nodes: Vec<Planned>) -> Plan {
         after: after.iter().map(|a| (*a).into()).collect(),
         on_failure,
         gate: if name == "cluster" { vec!["nodes".into()] } else { Vec::new() },
+        proves: BTreeMap::new(),
     };
     Plan {
         header: Header {

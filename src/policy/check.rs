@@ -21,8 +21,8 @@ pub type Strictness = BTreeMap<String, Severity>;
 pub struct Checked {
     /// What was found, denials first.
     pub findings: Vec<Finding>,
-    /// Rules that were asked and looked at something.
-    pub asked: BTreeSet<String>,
+    /// Rules that were asked and looked at something, each with what it looked at.
+    pub asked: BTreeMap<String, BTreeSet<Address>>,
     /// How many templates were looked at.
     pub templates: usize,
     /// How many objects were looked at.
@@ -67,6 +67,19 @@ enum Document<'a> {
     Plan(&'a Plan),
 }
 
+impl Document<'_> {
+    /// What declares it.
+    fn addresses(&self) -> BTreeSet<Address> {
+        match self {
+            Self::Template(template) => BTreeSet::from([template.address.clone()]),
+            Self::Object(object) => BTreeSet::from([object.address.clone()]),
+            Self::Objects(all) => all.iter().map(|object| object.address.clone()).collect(),
+            // It is looked at as a whole.
+            Self::Plan(_) => BTreeSet::new(),
+        }
+    }
+}
+
 /// Asks every rule of every pack; those over a plan where there is one.
 ///
 /// # Errors
@@ -96,7 +109,9 @@ pub async fn check(
     };
     for (origins, documents) in origins.iter().zip(&answer.jobs) {
         for (origin, judged) in origins.iter().zip(documents) {
-            checked.asked.extend(judged.passed.iter().chain(&judged.failed).cloned());
+            for rule in judged.passed.iter().chain(&judged.failed) {
+                checked.asked.entry(rule.clone()).or_default().extend(origin.document.addresses());
+            }
             for violation in &judged.violations {
                 let Some((pack, rule)) = rules.get(violation.rule.as_str()).filter(|(_, rule)| rule.on == origin.on)
                 else {

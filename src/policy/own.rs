@@ -182,9 +182,8 @@ pub fn own(plan: &Plan, beside: Beside<'_>, texts: &SourceMap, strictness: &supe
     let look = Look { plan, beside };
     let mut findings = Vec::new();
     for rule in RULES {
-        let asked = if plan.header.protected { Some(rule.protected) } else { rule.elsewhere };
         let said = strictness.get(rule.name).copied();
-        let Some(severity) = said.or(asked) else { continue };
+        let Some(severity) = severity(rule, plan, strictness) else { continue };
         let mut found = Vec::new();
         (rule.find)(&look, &mut Found(&mut found));
         findings.extend(found.into_iter().map(|(address, part, what, mild)| {
@@ -207,6 +206,12 @@ pub fn own(plan: &Plan, beside: Beside<'_>, texts: &SourceMap, strictness: &supe
         }));
     }
     findings
+}
+
+/// What a rule does to a plan where it does not hold; `None` where it is not asked.
+fn severity(rule: &OwnRule, plan: &Plan, strictness: &super::Strictness) -> Option<Severity> {
+    let asked = if plan.header.protected { Some(rule.protected) } else { rule.elsewhere };
+    strictness.get(rule.name).copied().or(asked)
 }
 
 const fn goes(action: ActionWord) -> bool {
@@ -524,5 +529,8 @@ fn is_reference(text: &str) -> bool {
     text.starts_with("{{resolve:") || text.starts_with("arn:") || text.starts_with("${")
 }
 
+mod looked;
 #[cfg(test)]
 mod tests;
+
+pub use looked::looked;

@@ -1,5 +1,6 @@
 //! Rules as people meet them: the process that judges and whatever may become of it, the packs that are shipped, what the program says.
 
+mod coverage;
 mod denied;
 mod elsewhere;
 

@@ -74,6 +74,7 @@ impl Decoder<'_> {
         let inconclusive_limit = self.plain_count(body, "inconclusive_limit");
         let error_limit = self.plain_count(body, "error_limit");
         let dry_run = self.plain_bool(body, "dry_run");
+        let controls = self.proved(body, stands);
         let (name, _) = block.labels.first()?;
         let verify = Verify {
             name: name.clone(),
@@ -88,11 +89,30 @@ impl Decoder<'_> {
             inconclusive_limit: inconclusive_limit.unwrap_or(0),
             error_limit: error_limit.unwrap_or(DEFAULT_ERROR_LIMIT),
             dry_run: dry_run.unwrap_or(false),
+            controls,
         };
         if stands == Stands::InRollout {
             self.fits(&verify);
         }
         Some(verify)
+    }
+
+    /// The controls that a `verify` block proves.
+    fn proved(&mut self, body: &Body, stands: Stands) -> Vec<String> {
+        let Some(attribute) = body.attributes.get("controls") else { return Vec::new() };
+        if stands == Stands::InRollout {
+            self.diagnostics.push(
+                Diagnostic::error("wrong_value", "`controls` does not count in a `rollout`")
+                    .at(&attribute.name_span, "")
+                    .because("what is measured there is a version on its way in, and no last answer of it is kept")
+                    .hint("write a `verify` block with it beside the `rollout`"),
+            );
+        }
+        let value = self.plain(body, "controls");
+        let texts = value.iter().filter_map(crate::base::Value::as_seq).flat_map(|all| all.iter());
+        let texts: Vec<String> = texts.filter_map(|one| one.as_str().map(str::to_owned)).collect();
+        self.diagnostics.extend(crate::lang::controls::problems(&texts, &attribute.expr.span));
+        texts
     }
 
     /// Refuses what means something in a rollout only.

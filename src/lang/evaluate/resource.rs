@@ -15,7 +15,7 @@ use crate::{
         ast::{Expr, Node},
         builtin,
         configuration::{Module, Resource, Verify},
-        convert,
+        controls, convert,
         schema::{ConnectionNeed, KindSchema, NestedSchema},
         suggest,
         types::Type,
@@ -260,7 +260,13 @@ impl Evaluator {
         }
         let list = convert::convert(&value, &Type::List(Box::new(Type::String)));
         let list = list.map_err(|mismatch| refuse(mismatch.to_string()))?;
-        Ok(list.as_seq().into_iter().flat_map(|l| l.iter()).filter_map(Value::as_str).map(str::to_owned).collect())
+        let list = list.as_seq().into_iter().flat_map(|l| l.iter()).filter_map(Value::as_str).map(str::to_owned);
+        let list: Vec<String> = list.collect();
+        let mut failures = Failures::default();
+        for problem in controls::problems(&list, &expr.span).0 {
+            failures.push(problem);
+        }
+        failures.or(list)
     }
 
     /// Rule 6: what is named, else what the modules around it were given, else the default.

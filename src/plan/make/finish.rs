@@ -4,7 +4,7 @@ use crate::plan::make::{Made, Maker};
 use crate::{
     base::{ActionWord, Diagnostic, Diagnostics, Severity},
     graph::{self},
-    lang::Declaration,
+    lang::{Declaration, configuration::Verify},
     plan::{Error, FORMAT, Header, Mode, Moment, OutputChange, Plan, PlannedPhase, StateId, Subject},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -25,6 +25,8 @@ impl Maker<'_> {
             let declaration = Declaration::from(&node.address);
             let before = self.subject.graph.prerequisites(&declaration);
             node.after = before.iter().map(graph::address).collect();
+            let declared = self.subject.configuration.resource(&declaration).filter(|_| node.moment == Moment::Phase);
+            node.proves = declared.map(|declared| proves(&declared.verify)).unwrap_or_default();
         }
         self.debts.sort_by(|a, b| a.address.cmp(&b.address));
         self.drift.sort_by(|a, b| a.address.cmp(&b.address));
@@ -61,6 +63,7 @@ impl Maker<'_> {
                     after: p.after.iter().map(|(name, _)| name.clone()).collect(),
                     on_failure: p.on_failure,
                     gate: p.verify.iter().map(|v| v.name.clone()).collect(),
+                    proves: proves(&p.verify),
                 })
                 .collect(),
             nodes: self.nodes,
@@ -131,6 +134,12 @@ impl Maker<'_> {
         }
         if problems.has_errors() { Err(problems) } else { Ok(out) }
     }
+}
+
+/// The controls that `verify` blocks prove, by label.
+fn proves(blocks: &[Verify]) -> BTreeMap<Arc<str>, Vec<String>> {
+    let named = blocks.iter().filter(|verify| !verify.controls.is_empty());
+    named.map(|verify| (verify.name.clone(), verify.controls.clone())).collect()
 }
 
 /// The digest of every file that was read so far.

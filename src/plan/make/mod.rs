@@ -577,6 +577,7 @@ pub(in crate::plan) fn blank(address: &Address, phase: Arc<str>, action: ActionW
         identity: Json::Null,
         verify: Vec::new(),
         controls: Vec::new(),
+        proves: BTreeMap::new(),
         rollout: None,
         after: Vec::new(),
         holdings: crate::kinds::Holdings::default(),

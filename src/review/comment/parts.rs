@@ -246,7 +246,12 @@ fn warning(env: &str, rule: &str, found: &[&Finding]) -> String {
     let first = found.first();
     let what = first.map(|one| prose(&one.what)).unwrap_or_default();
     let instead = first.map(|one| prose(&one.instead)).unwrap_or_default();
-    format!("- **warning** {} × {} in {}: {what}{of}. Instead: {instead}\n", found.len(), code(rule), code(env))
+    let controls = match first {
+        Some(one) if !one.controls.is_empty() => format!(" ({})", prose(&one.controls.join(", "))),
+        _ => String::new(),
+    };
+    let (count, rule, env) = (found.len(), code(rule), code(env));
+    format!("- **warning** {count} × {rule}{controls} in {env}: {what}{of}. Instead: {instead}\n")
 }
 
 fn finding(sheet: &Sheet<'_>, one: &Finding) -> String {

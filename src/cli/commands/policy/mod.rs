@@ -1,6 +1,7 @@
 //! `terrace policy`: what rules there are, what they find in a plan, and whether they find what they should.
 #![expect(clippy::disallowed_methods, reason = "writes what rules look at, for whoever writes them")]
 
+mod coverage;
 mod waive;
 
 use crate::{
@@ -58,6 +59,8 @@ enum What {
     },
     /// The rules of the project's packs
     List,
+    /// Which controls are claimed, by what, and what proves them, at which run
+    Coverage(coverage::Args),
     /// Hold the rules against the fixtures of their packs
     Test,
     /// Put a pack into a registry, and say how projects name it
@@ -80,6 +83,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     match args.what {
         What::Check { plan, write } => check(plan.plan.as_deref(), write.as_deref(), context).await,
         What::List => list(context).await,
+        What::Coverage(args) => coverage::run(args, context).await,
         What::Push { folder, place } => push(&folder, &place, context).await,
         What::Test => test(context).await,
         What::Waive(args) => waive::run(args, context).await,

@@ -4,7 +4,7 @@ use super::Page;
 use crate::{
     base::{ActionWord, few},
     cli::{
-        style::{bold, dim, green, red, yellow},
+        style::{bold, clean, dim, green, red, yellow},
         views::{diagnostics::plural, finding},
     },
     plan::{Finding, Plan},
@@ -90,7 +90,11 @@ fn warnings(all: &[&Finding], page: &mut Page) {
         let of: Vec<&str> = of.into_iter().collect();
         let of = if of.is_empty() { String::new() } else { format!(" ({})", few(&of, NAMED)) };
         let what = found.first().map(|one| one.what.as_str()).unwrap_or_default();
-        let lead = format!("  {}  {:>3} × {}: ", yellow("warn"), found.len(), bold(rule));
+        let controls = match found.first() {
+            Some(one) if !one.controls.is_empty() => format!(" ({})", clean(&one.controls.join(", "))),
+            _ => String::new(),
+        };
+        let lead = format!("  {}  {:>3} × {}{controls}: ", yellow("warn"), found.len(), bold(rule));
         page.prose(&lead, &format!("{what}{of}"));
     }
     if rules.len() > WARNING {

@@ -319,8 +319,8 @@ fn what_rules_find_is_told_denials_first_and_warnings_a_line_for_each_rule() {
             named (CM-8): nobody finds it
             waived until 2030-01-01T00:00:00Z by ann, agreed to by bob: the new one comes in June (5f0c1d2e3a4b)
 
-      warn    3 × dull: dull does not hold (helm.a, helm.b, helm.c)
-      warn    1 × tagged: tagged does not hold (stack.a)
+      warn    3 × dull (CM-8): dull does not hold (helm.a, helm.b, helm.c)
+      warn    1 × tagged (CM-8): tagged does not hold (stack.a)
       --json has each, with what to write instead
       1 warning of what does not change here: --json has them
       the waiver 0011 (gone) lets nothing pass: lift it, or look whether its rule is still there
