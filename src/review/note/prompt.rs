@@ -8,12 +8,7 @@ use crate::{
     base::{ActionWord, Address, Digest, Hidden, canonical_text},
     kinds::Undo,
     plan::{Finding, Mode, Plan, Planned, Severity},
-    review::{
-        Book, Risk, capacity,
-        comment::Details,
-        plain::is_invisible,
-        cost, risks,
-    },
+    review::{Book, Risk, capacity, comment::Details, cost, plain::is_invisible, risks},
 };
 use serde_json::{Value as Json, json};
 use std::{collections::BTreeMap, fmt::Write as _};
