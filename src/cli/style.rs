@@ -1,6 +1,6 @@
 //! Colours and signs. Colour only repeats what a sign or word says already.
 
-use crate::base::ActionWord;
+use crate::{base::ActionWord, review};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Display;
 
@@ -76,9 +76,10 @@ pub(crate) fn of_action(action: ActionWord, text: impl Display) -> String {
     paint(style, text)
 }
 
-/// A text from outside with every control character but the line end made visible, so that it cannot steer the terminal.
+/// A text from outside with every control character but the line end made visible, and whatever takes no room or turns the direction of text: it
+/// can neither steer the terminal nor look like another.
 pub(crate) fn clean(text: &str) -> std::borrow::Cow<'_, str> {
-    let harmless = |c: char| c == '\n' || !c.is_control();
+    let harmless = |c: char| c == '\n' || !review::is_invisible(c);
     if text.chars().all(harmless) {
         return text.into();
     }
@@ -132,6 +133,7 @@ mod tests {
     #[test]
     fn what_comes_from_outside_cannot_steer_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\r\nc"), "a\\u{1b}[2Jb\\r\nc");
+        assert_eq!(clean("a\u{202e}b\u{200b}c é"), "a\\u{202e}b\\u{200b}c é");
         assert_eq!(clean("plain\ntext"), "plain\ntext");
         assert_eq!(one_line("a\n+ b"), "a\\n+ b");
     }

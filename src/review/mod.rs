@@ -12,4 +12,5 @@ mod risk;
 
 pub use capacity::{Capacity, capacity};
 pub use cost::{Book, Cost, cost};
+pub(crate) use plain::is_invisible;
 pub use risk::{Rank, Reason, Risk, risks};

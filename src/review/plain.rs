@@ -20,7 +20,7 @@ pub(super) fn visible(text: &str) -> String {
 }
 
 /// Control characters, those that turn the direction of text, and those that take no room.
-pub(super) fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
