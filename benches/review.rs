@@ -5,6 +5,7 @@
     clippy::disallowed_methods,
     clippy::print_stderr,
     clippy::print_stdout,
+    clippy::unwrap_used,
     reason = "a program of its own: it starts processes, takes their time and prints"
 )]
 
@@ -283,7 +284,7 @@ fn texts(work: &Path) -> Result<String, String> {
             "| {name} | {} | {} | {:.2} MiB | {asked} | {} |",
             millis(wall),
             mebibytes(peak),
-            size as f64 / f64::from(1 << 20),
+            f64::from(u32::try_from(size).unwrap_or(u32::MAX)) / f64::from(1 << 20),
             if met { "met" } else { "**missed**" }
         );
     }

@@ -260,7 +260,8 @@ async fn drive(
             let record =
                 Record::RunEnded { run: run.id.clone(), end: report.end, at: ended, counts: report.counts.clone() };
             let facts = store.with(|s| warrant::settled(&saved.content, &report, s, &run, ended));
-            let facts = facts.into_iter().map(Record::Delivered);
+            let passed = warrant::passed(&options.warrant, &saved.content, report.end);
+            let facts = facts.into_iter().chain(passed).map(Record::Delivered);
             let recorded = store.commit(facts.chain([record]).collect()).await.map_err(Error::from);
             if recorded.is_ok() {
                 trail::ended(&store, &*events, &options, &run, (report.end, ended)).await;

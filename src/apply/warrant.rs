@@ -62,7 +62,7 @@ pub(super) async fn ask(
     let by = warrant.by.as_ref().map(|by| by.spoken().to_owned()).unwrap_or_default();
     let approved_by = counted(warrant, &target, &approvals, now);
     let passage = Passage { approved_by, ..warrant.passage.clone() };
-    arrival(&saved.content, &target, warrant.rules.as_ref(), run, by, passage, now)
+    arrival(&saved.content, &target, run, by, passage, now)
 }
 
 fn reasons(warrant: &Warrant, saved: &Saved, target: &Place, approvals: &[Approval], now: Timestamp) -> Vec<Reason> {
@@ -119,7 +119,6 @@ fn asks_for_approval(target: &Place) -> bool {
 fn arrival(
     plan: &Plan,
     target: &Place,
-    rules: Option<&Digest>,
     run: &RunId,
     by: String,
     passage: Passage,
@@ -142,7 +141,6 @@ fn arrival(
     // The same thing with the same values has not come again, whatever of its drift is mended.
     let keeps = same || (held == Held::Unreleased && !acts && current.is_some());
     if keeps && header.targets.is_empty() {
-        facts.extend(rules.map(|rules| Delivered::Passed { rules: rules.clone() }));
         return Ok(facts);
     }
     if let Some(release) = held.release().filter(|release| target.rolled_back(release) && !passage.rollback) {
@@ -165,9 +163,14 @@ fn arrival(
         by,
         passage,
     };
-    let gates = serde_json::to_value(&target.gates)?;
-    facts.push(Delivered::Came { occupancy: Box::new(occupancy), gates, rules: rules.cloned() });
+    facts.push(Delivered::Came { occupancy: Box::new(occupancy), gates: serde_json::to_value(&target.gates)? });
     Ok(facts)
+}
+
+/// The rules that a run passed: only one that did all that it was to do, of everything that is declared, says anything of them (rule 26).
+pub(super) fn passed(warrant: &Warrant, plan: &Plan, end: RunEnd) -> Option<Delivered> {
+    let rules = warrant.rules.clone().filter(|_| end == RunEnd::Succeeded && plan.header.targets.is_empty())?;
+    Some(Delivered::Passed { rules })
 }
 
 /// What is known of an environment once a run in it has ended.

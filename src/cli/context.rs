@@ -33,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) global: Global,
     /// False where nothing is read that is kept behind credentials: what is planned comes from a fork (rule 42).
     pub(crate) uses_credentials: bool,
+    /// False where programs that the project names are not started: what is planned is somebody's proposal (rule 42).
+    pub(crate) starts_named: bool,
     /// The live world, opened at its first use.
     live: OnceLock<Arc<Live>>,
 }
@@ -40,12 +42,12 @@ pub(crate) struct Context {
 impl Context {
     /// What a command gets.
     pub(crate) fn new(surroundings: Surroundings, terminal: Terminal, global: Global) -> Self {
-        Self { surroundings, terminal, global, uses_credentials: true, live: OnceLock::new() }
+        Self { surroundings, terminal, global, uses_credentials: true, starts_named: true, live: OnceLock::new() }
     }
 
-    /// The same without credentials.
-    pub(crate) fn without_credentials(&self) -> Self {
-        Self { uses_credentials: false, ..self.clone() }
+    /// The same for somebody's proposal, without credentials where that comes from a fork.
+    pub(crate) fn for_a_proposal(&self, fork: bool) -> Self {
+        Self { uses_credentials: !fork, starts_named: false, ..self.clone() }
     }
 
     /// The live world; one a process, so that a session is begun once.

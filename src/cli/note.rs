@@ -228,10 +228,7 @@ impl Desk {
         let host = url.host_str().unwrap_or_default();
         let (own, variable) = match self.settings.provider {
             Provider::Anthropic => (host == "api.anthropic.com", "ANTHROPIC_BASE_URL"),
-            Provider::Bedrock => {
-                let aws = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
-                (aws.iter().any(|end| host.ends_with(end)), "AWS_ENDPOINT_URL_BEDROCK_RUNTIME")
-            }
+            Provider::Bedrock => (is_bedrock(host), "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
         };
         let same = |said: &str| said.trim_end_matches('/') == endpoint.trim_end_matches('/');
         if own || is_here(&url) || context.surroundings.variable(variable).is_some_and(same) {
@@ -244,6 +241,15 @@ impl Desk {
         .because("a change to terrace.toml alone must not lead a plan or a key to somebody else".to_owned())
         .hint(format!("set {variable} to the same address")))
     }
+}
+
+/// Whether a host is Bedrock's own in some region. Anybody may have other names below these domains.
+fn is_bedrock(host: &str) -> bool {
+    let ends = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+    let Some(rest) = ends.iter().find_map(|end| host.strip_suffix(end)) else { return false };
+    let service = |name: &str| rest.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
+    let region = service("bedrock-runtime").or_else(|| service("bedrock-runtime-fips"));
+    region.is_some_and(|region| region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'))
 }
 
 /// The note beside a plan that was just made: shown, or told in a line why there is none. Never more than that.

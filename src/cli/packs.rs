@@ -16,6 +16,17 @@ use std::{fs, io, path::Path, process::Stdio, time::Duration};
 
 /// How long git may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Variables by which git would work on another repository than the one at hand.
+const OF_ANOTHER: [&str; 8] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_CONFIG_COUNT",
+];
 /// How large a pack may be: what is larger is none.
 const LARGEST: u64 = 32 << 20;
 /// How deep its folders may be.
@@ -78,6 +89,7 @@ pub(crate) async fn folder(text: &str, project: &Project, context: &Context) -> 
     }
     let name = format!("{}{}", short_name(text), &Digest::of(text.as_bytes()).hex()[..12]);
     let home = project.folder.join(BROUGHT_TO);
+    not_tracked(&project.folder).await?;
     let place = home.join(&name);
     if !place.is_dir() {
         if !context.uses_credentials {
@@ -156,7 +168,11 @@ async fn git(folder: &Path, words: &[&str], url: &str) -> Result<()> {
     };
     let mut command = tokio::process::Command::new("git");
     command.args(["-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never"]).args(words);
-    command.current_dir(folder).env("GIT_TERMINAL_PROMPT", "0").env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
+    // What git is told by its surroundings, as in a hook of another repository, is about that one.
+    for name in OF_ANOTHER {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).env("GIT_TERMINAL_PROMPT", "0");
     command.stdin(Stdio::null()).kill_on_drop(true);
     let ended = tokio::time::timeout(PATIENCE, command.output()).await;
     let ended = ended.map_err(|_| failed(format!("git did not end within {} seconds", PATIENCE.as_secs())))?;
@@ -167,6 +183,23 @@ async fn git(folder: &Path, words: &[&str], url: &str) -> Result<()> {
     let said = String::from_utf8_lossy(&ended.stderr);
     let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     Err(failed(few(&said, 5)))
+}
+
+/// Refuses what the project's own repository has in the place of packs from elsewhere: whoever may change a file of it would choose the rules, under
+/// a name that says that they come from somewhere else.
+async fn not_tracked(folder: &Path) -> Result<()> {
+    let mut command = tokio::process::Command::new("git");
+    command.args(["ls-files", "--", BROUGHT_TO]).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    let ended = tokio::time::timeout(PATIENCE, command.output()).await;
+    // Without git, or outside of a repository, nothing is tracked.
+    let Ok(Ok(ended)) = ended else { return Ok(()) };
+    let tracked = String::from_utf8_lossy(&ended.stdout);
+    match tracked.lines().next() {
+        None => Ok(()),
+        Some(file) => Err(Error::new("policy_pack_source", format!("{file} is part of the repository"))
+            .because("packs that are fetched lie there, and one that is committed would be taken for them")
+            .hint(format!("git rm -r --cached {BROUGHT_TO}, and have .terrace in .gitignore"))),
+    }
 }
 
 /// The files below a folder. What is no file, like a link, is left out.

@@ -70,7 +70,7 @@ pub(crate) fn open_world(context: &Context, project: &Project, chosen: &Chosen) 
     let live = context.live();
     let settings = &project.settings;
     live.use_helm(HelmSettings {
-        program: settings.programs.get("helm").cloned(),
+        program: settings.programs.get("helm").filter(|_| context.starts_named).cloned(),
         mirrors: mirrors(project),
         archives: project.released.clone(),
         cache: None,

@@ -69,6 +69,13 @@ pub(crate) async fn read(project: &Project, plan: Option<&str>, context: &Contex
         }
     }
     problems.extend(policy::pack::clashes(&all));
+    if let Some(plan) = plan.filter(|plan| !wanted.of_plan.contains_key(*plan))
+        && let Some((written, span)) = wanted.meant_for(plan)
+    {
+        let problem = Diagnostic::error("policy_plan_unknown", format!("`[policy.plan.{written}]` is for no plan"));
+        let why = format!("this plan is called `{plan}`: its packs would not be asked");
+        problems.push(problem.at(span, "named here").because(why).hint(format!("write [policy.plan.{plan}]")));
+    }
     // A rule that only judges another plan is there as well.
     let every = wanted.packs_of(None).len() == all.len();
     if !problems.has_errors() && every {
@@ -136,7 +143,7 @@ async fn former(stage: &Stage, packs: &Packs) -> Result<Former> {
 /// Packs that are wrong, a storage that fails.
 pub(crate) async fn keep(stage: &Stage, context: &Context) -> Result<Digest> {
     let packs = read(&stage.loaded.place.project, Some(&stage.loaded.configuration.label), context).await?;
-    Ok(RuleBook::new(&packs.all, &packs.strictness).keep(&*stage.ledger).await?)
+    Ok(RuleBook::new(&packs.all, &packs.strictness, stage.subject.protected).keep(&*stage.ledger).await?)
 }
 
 /// Judges a plan by all rules: Terrace's own, the packs of the project's folder, those of the release where they are others, and those
@@ -165,7 +172,12 @@ pub(crate) async fn judge(stage: &Stage, plan: &Plan, context: &Context) -> Resu
     let material = if none && !subject.protected {
         None
     } else {
-        Some(policy::material(&*subject.world.charts(), stage.ingredients()?).await)
+        let mut made_of = stage.ingredients()?;
+        if !context.uses_credentials {
+            // What would have to be fetched is not: whoever proposes names where from.
+            made_of.renderings.retain(|(_, rendering)| rendering.request.chart.is_folder());
+        }
+        Some(policy::material(&*subject.world.charts(), made_of).await)
     };
     let mut judgement = Judgement::default();
     let mut asked: BTreeSet<String> = BTreeSet::new();
@@ -305,7 +317,8 @@ pub(crate) fn hold(plan: &Plan, judgement: Option<&Judgement>, way_back: bool, c
         };
         let hint = match &finding.waiver {
             Some(Waiver { name, standing: WaiverStanding::Unapproved, .. }) => {
-                format!("terrace approve --waiver {name} --env {env}")
+                let sandbox = if context.global.sandbox { " --sandbox" } else { "" };
+                format!("terrace approve --waiver {name} --env {env}{sandbox}")
             }
             _ => finding.instead.clone(),
         };

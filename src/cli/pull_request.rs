@@ -115,13 +115,20 @@ fn comes_from_fork(surroundings: &Surroundings) -> Result<bool> {
     let Some(path) = surroundings.variable("GITHUB_EVENT_PATH") else { return Ok(false) };
     let unreadable = |why: String| {
         Error::new("pull_request_event", format!("whether the pull request comes from a fork cannot be told: {why}"))
-            .hint("GITHUB_EVENT_PATH names the file that GitHub wrote for the job; outside of it, leave the variable away")
+            .hint("GITHUB_EVENT_PATH names the file that GitHub wrote for the job; outside of it, leave the variable away; --fork says that it is one")
     };
     let text = std::fs::read(surroundings.folder.join(path)).map_err(|e| unreadable(format!("{path}: {e}")))?;
     let event: Json = serde_json::from_slice(&text).map_err(|e| unreadable(format!("{path}: {e}")))?;
     let request = &event["pull_request"];
     let name = |side: &str| request[side]["repo"]["full_name"].as_str();
-    Ok(request.is_object() && (name("head").is_none() || name("head") != name("base")))
+    if request.is_object() {
+        return Ok(name("head").is_none() || name("head") != name("base"));
+    }
+    // A push is of the repository's own branches. Other events run with secrets, and do not say whose code was checked out.
+    if event["ref"].is_string() && event["after"].is_string() {
+        return Ok(false);
+    }
+    Err(unreadable(format!("{path} is neither of a pull request nor of a push")))
 }
 
 #[cfg(test)]
@@ -149,7 +156,8 @@ mod tests {
         assert!(!from_event(&of("{\"full_name\":\"a/b\"}")).unwrap());
         assert!(from_event(&of("{\"full_name\":\"eve/b\"}")).unwrap());
         assert!(from_event(&of("null")).unwrap(), "a fork that was deleted");
-        assert!(!from_event("{\"ref\":\"main\"}").unwrap(), "a push");
+        assert!(!from_event("{\"ref\":\"refs/heads/main\",\"after\":\"12\"}").unwrap(), "a push");
+        assert!(from_event("{\"issue\":{},\"comment\":{}}").is_err(), "a comment that asks for a plan");
         assert!(
             from_event("{").is_err() && comes_from_fork(&around(&[("GITHUB_EVENT_PATH", "no")], "/".as_ref())).is_err()
         );

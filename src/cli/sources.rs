@@ -48,11 +48,9 @@ impl DiskSources {
     fn place(&self, path: &str) -> Result<PathBuf, SourceError> {
         let clean = crate::lang::normalize(".", path)?;
         let joined = if clean == "." { self.root.clone() } else { self.root.join(&clean) };
-        let real = fs::canonicalize(&joined).or_else(|e| match clean.strip_prefix(BROUGHT) {
-            Some(inside) => fs::canonicalize(self.root.join(BROUGHT_TO).join(inside)),
-            None => Err(e),
-        });
-        let real = real.map_err(|e| error(path, &e))?;
+        // Nothing that a project has in such a folder is taken for a pack from elsewhere.
+        let joined = clean.strip_prefix(BROUGHT).map_or(joined, |inside| self.root.join(BROUGHT_TO).join(inside));
+        let real = fs::canonicalize(&joined).map_err(|e| error(path, &e))?;
         if real.starts_with(&self.root) { Ok(real) } else { Err(SourceError::Outside(path.to_owned())) }
     }
 }

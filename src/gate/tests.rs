@@ -199,7 +199,7 @@ impl Life {
         let occupancy = came(&release, now);
         let gates = serde_json::to_value(&env.gates).unwrap();
         env.ends(now);
-        env.delivery.apply(Delivered::Came { occupancy: Box::new(occupancy), gates, rules: None });
+        env.delivery.apply(Delivered::Came { occupancy: Box::new(occupancy), gates });
         let progress = match fate {
             0 => return,
             1 => Progress::FailedAt("services".into()),
@@ -264,7 +264,7 @@ fn a_release_that_moved_on_elsewhere_does_not_soak_for_this_one() {
         verified: vec![crate::state::Stretch { from: now, until: None }],
         ..came(&release, now)
     };
-    east.apply(Delivered::Came { occupancy: Box::new(occupancy), gates: serde_json::Value::Null, rules: None });
+    east.apply(Delivered::Came { occupancy: Box::new(occupancy), gates: serde_json::Value::Null });
     let later = now.checked_add(SignedDuration::from_hours(48)).unwrap();
     let east = Place::new("east".into(), Vec::new(), Gates::default()).with_delivery(&east);
     let west = Place::new("west".into(), Vec::new(), Gates::default());
@@ -290,7 +290,7 @@ fn held(all: &[Option<&Digest>]) -> Env {
         let release = release.map_or(Held::Unreleased, |release| Held::Release(release.clone()));
         let occupancy = Occupancy { held: release, ..came(&Digest::of(b""), now) };
         let gates = serde_json::Value::Null;
-        delivery.apply(Delivered::Came { occupancy: Box::new(occupancy), gates, rules: None });
+        delivery.apply(Delivered::Came { occupancy: Box::new(occupancy), gates });
         delivery.apply(Delivered::Settled { at: now, progress: Progress::Complete });
         delivery.apply(Delivered::Verified { at: now, failure: None });
     }

@@ -163,12 +163,21 @@ pub struct ChildChange {
     pub action: ActionWord,
     /// Where a replacement is only possible (`Conditional`), not certain.
     pub maybe_replace: bool,
-    /// What becomes of the old one, where that is told: `Delete`, `Retain`, `Snapshot`.
+    /// What becomes of the old one, where that is told: `Delete`, `Retain`, `Snapshot`, `ReplaceAndSnapshot`.
     pub policy: Option<String>,
     /// True where the type holds data.
     pub stateful: bool,
     /// The properties.
     pub fields: Vec<FieldChange>,
+}
+
+impl ChildChange {
+    /// Whether the old one, or a snapshot of it, is still there afterwards: by its deletion policy, or where it is replaced by its
+    /// `UpdateReplacePolicy` (`ReplaceAndSnapshot`).
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.policy.as_deref().is_some_and(|policy| policy.contains("Retain") || policy.contains("Snapshot"))
+    }
 }
 
 /// One field that differs.

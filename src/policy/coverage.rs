@@ -459,7 +459,8 @@ impl Entry {
         evidence.dedup();
         let whole = found.contains(&None);
         let proved = |address: &Address| {
-            let looked = |one: &Evidence| one.outcome.looked() && (one.whole || one.of.contains(address));
+            // What looked at the whole plan says nothing of one thing in it.
+            let looked = |one: &Evidence| one.outcome.looked() && one.of.contains(address);
             !whole && !found.contains(&Some(address.clone())) && evidence.iter().any(looked)
         };
         let claims: Vec<Claim> =

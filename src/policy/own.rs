@@ -220,9 +220,8 @@ const fn goes(action: ActionWord) -> bool {
 
 fn data_stays(look: &Look<'_>, found: &mut Found<'_>) {
     for node in &look.plan.nodes {
-        let kept = |child: &ChildChange| matches!(child.policy.as_deref(), Some("Retain" | "Snapshot"));
         let lost = node.children.iter().filter(|child| child.stateful && goes(child.action));
-        let lost: Vec<&ChildChange> = lost.filter(|child| !kept(child)).collect();
+        let lost: Vec<&ChildChange> = lost.filter(|child| !child.is_kept()).collect();
         for child in &lost {
             found.add(&node.address, &child.name, format!("{} holds data and {}", child.kind, becomes(child.action)));
         }

@@ -4,7 +4,7 @@
 
 use super::{
     Strictness,
-    own::RULES,
+    own::{OwnRule, RULES},
     pack::{self, Pack},
 };
 use crate::{
@@ -28,15 +28,18 @@ pub struct RuleBook {
     packs: BTreeMap<String, BTreeMap<String, String>>,
     /// How bad single rules were.
     severity: Strictness,
+    /// Whether the environment was protected: Terrace's own rules are stricter there.
+    #[serde(default)]
+    protected: bool,
 }
 
 impl RuleBook {
     /// These rules.
     #[must_use]
-    pub fn new(packs: &[Pack], strictness: &Strictness) -> Self {
+    pub fn new(packs: &[Pack], strictness: &Strictness, protected: bool) -> Self {
         let files = |pack: &Pack| pack.judging_files().map(|(path, text)| (path, text.to_string())).collect();
         let packs = packs.iter().map(|pack| (pack.folder.clone(), files(pack))).collect();
-        Self { format: FORMAT, packs, severity: strictness.clone() }
+        Self { format: FORMAT, packs, severity: strictness.clone(), protected }
     }
 
     /// Keeps them, and says by which name.
@@ -99,13 +102,13 @@ impl RuleBook {
     #[must_use]
     pub fn lowered(&self, kept: &[Pack], packs: &[Pack], now: &Strictness, protected: bool) -> Strictness {
         let declared: BTreeMap<&str, Severity> = rules(packs).collect();
-        let own = RULES.iter().map(|rule| (rule.name, if protected { Some(rule.protected) } else { rule.elsewhere }));
+        let by_itself = |rule: &OwnRule, protected| if protected { Some(rule.protected) } else { rule.elsewhere };
+        let own = RULES.iter().map(|rule| (rule.name, by_itself(rule, self.protected), by_itself(rule, protected)));
         let of_packs = rules(kept).filter_map(|(name, severity)| {
             // One that is gone is asked as it was; this is about those that are there.
             declared.get(name).map(|is| (name, Some(severity), Some(*is)))
         });
-        let all = own.map(|(name, severity)| (name, severity, severity)).chain(of_packs);
-        let lowered = all.filter_map(|(name, was, is)| {
+        let lowered = own.chain(of_packs).filter_map(|(name, was, is)| {
             let was = self.severity.get(name).copied().or(was)?;
             let is = now.get(name).copied().or(is);
             is.is_none_or(|is| was < is).then(|| (name.to_owned(), was))

@@ -32,10 +32,10 @@ pub(super) fn loss(node: &Planned) -> Option<Loss<'_>> {
         return None;
     }
     let destroys = |action: ActionWord| matches!(action, ActionWord::Replace | ActionWord::Delete);
-    let kept = |child: &ChildChange| child.policy.as_deref().is_some_and(|p| p == "Retain" || p == "Snapshot");
-    let lost = node.children.iter().filter(|child| child.stateful && destroys(child.action) && !kept(child));
+    let lost = node.children.iter().filter(|child| child.stateful && destroys(child.action) && !child.is_kept());
     let parts: Vec<&str> = lost.map(|child| child.name.as_str()).collect();
-    let data = parts.is_empty() && node.stateful && destroys(node.action) && !node.children.iter().any(kept);
+    let data =
+        parts.is_empty() && node.stateful && destroys(node.action) && !node.children.iter().any(ChildChange::is_kept);
     let why = if let Undo::None(why) = &node.undo { Some(why.as_str()) } else { None };
     (!parts.is_empty() || data || why.is_some()).then_some(Loss { parts, data, why })
 }

@@ -167,9 +167,8 @@ const fn takes_away(action: ActionWord) -> bool {
 /// Data that goes with it, or with a part of it.
 fn data(node: &Planned, action: ActionWord, reasons: &mut Reasons) {
     let lost = |child: &&ChildChange| child.stateful && takes_away(child.action);
-    let kept = |child: &ChildChange| matches!(child.policy.as_deref(), Some("Retain" | "Snapshot"));
     let parts: Vec<&ChildChange> = node.children.iter().filter(lost).collect();
-    let gone: Vec<&str> = parts.iter().filter(|child| !kept(child)).map(|child| child.name.as_str()).collect();
+    let gone: Vec<&str> = parts.iter().filter(|child| !child.is_kept()).map(|child| child.name.as_str()).collect();
     if let [first, more @ ..] = gone.as_slice() {
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
         reasons.add(8, || format!("{first}{more} holds data, which is lost"));

@@ -155,11 +155,8 @@ pub enum Delivered {
         occupancy: Box<Occupancy>,
         /// The gates it came under.
         gates: Json,
-        /// The rules that it passed; those before still count where it passed none, as on a way back.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        rules: Option<Digest>,
     },
-    /// A run passed these rules, and nothing else came with it than what was there.
+    /// A run that changed all of it passed these rules, and did what it was to do.
     Passed {
         /// The rules.
         rules: Digest,
@@ -210,14 +207,13 @@ impl Delivery {
     /// Folds one fact in. Total: what makes no sense here changes nothing.
     pub fn apply(&mut self, fact: Delivered) {
         match fact {
-            Delivered::Came { occupancy, gates, rules } => {
+            Delivered::Came { occupancy, gates } => {
                 if let Some(last) = self.occupancies.last_mut().filter(|o| o.until.is_none()) {
                     last.end_verified(occupancy.since);
                     last.until = Some(occupancy.since.max(last.since));
                 }
                 self.occupancies.push(*occupancy);
                 self.gates = Some(gates);
-                self.rules = rules.or_else(|| self.rules.take());
             }
             Delivered::Passed { rules } => self.rules = Some(rules),
             Delivered::Settled { at, progress } => {
@@ -293,7 +289,6 @@ mod tests {
                 passage: Passage::default(),
             }),
             gates: Json::Null,
-            rules: None,
         }
     }
 

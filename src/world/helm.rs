@@ -20,6 +20,14 @@ pub struct ChartRef {
     pub version: Option<String>,
 }
 
+impl ChartRef {
+    /// Whether it lies in a folder, and nobody has to be asked for it.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.repository.is_none() && !self.chart.contains("://")
+    }
+}
+
 /// A chart that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Chart {

@@ -160,7 +160,7 @@ fn help_and_version_are_data_and_wrong_words_are_64() {
     project
         .run(&["--help"])
         .success()
-        .stdout(predicate::str::contains("validate").and(predicate::str::contains("\n  review").not()));
+        .stdout(predicate::str::contains("\n  review").and(predicate::str::contains("\n  lsp").not()));
     project.run(&["--version"]).success().stdout(predicate::str::starts_with("terrace "));
     project.run(&["plna"]).code(64).stderr(predicate::str::contains("'plan'")); // spellchecker:disable-line
     project.run(&["plan", "--frobnicate"]).code(64);

@@ -23,7 +23,7 @@ fn project(more: &str) -> Project {
     project.write("plans/x/t.yaml", "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n");
     project.write("dns/main.tf", "resource \"terraform_data\" \"a\" {}\n");
     fs::create_dir(project.path().join("marks")).unwrap();
-    for name in ["seed", "terraform", "kustomize"] {
+    for name in ["seed", "terraform", "kustomize", "own-helm"] {
         program(&project.path().join("bin"), name);
     }
     project
@@ -112,6 +112,19 @@ fn what_comes_from_a_fork_is_planned_without_asking_anybody() {
 
     let said = run(&project, &["plan", "x", "--pull-request", "--allow", "command"], &event_path);
     assert!(said.code == Some(64) && said.err.contains("run what they like"), "{said:?}");
+    // Nor does what judges its charts start a helm of its own, or fetch from where it says.
+    let event_of_eve = fs::read_to_string(project.path().join("event.json")).unwrap();
+    let judged = live.replace("aws {", "protected = true\n  aws {");
+    let charts = "\nkubernetes \"main\" {\n  kubeconfig {\n    path = \"none\"\n  }\n}\n\nhelm \"web\" {\n  chart = \"web\"\n  repository = \"http://127.0.0.1:9\"\n  version = \"1.0.0\"\n}\n";
+    project.write("plans/x/plan.hcl", &(plan.replace("sandbox {}", &judged) + charts));
+    let settings = fs::read_to_string(project.path().join("terrace.toml")).unwrap();
+    project.write("terrace.toml", &format!("{settings}[helm]\nprogram = \"bin/own-helm\"\n"));
+    let said = run(&project, &["plan", "x", "--pull-request"], &event_path);
+    assert_eq!((said.code, started(&project)), (Some(0), Vec::new()), "{said:?}");
+    project.write("terrace.toml", &settings);
+    project.write("plans/x/plan.hcl", &plan.replace("sandbox {}", live));
+    project.write("event.json", &event_of_eve);
+
     // From the repository itself, the same is asked for, and nobody answers there.
     project.write("event.json", &event("acme/platform"));
     let said = run(&project, &["plan", "x", "--pull-request"], &event_path);

@@ -87,7 +87,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
         return Err(Error::usage("pull_request_fork", "a pull request from a fork is of no release")
             .hint("leave --release out: where releases are kept is not asked for a fork"));
     }
-    let context = &if guarded.fork { context.without_credentials() } else { context.clone() };
+    let proposed = guarded != pull_request::Guarded::default();
+    let context = &if proposed { context.for_a_proposal(guarded.fork) } else { context.clone() };
     let loaded = load_meant(context, args.plan.plan.as_deref(), args.release.as_deref()).await?;
     if guarded.spared.contains(&pull_request::Program::Kustomize) {
         loaded.sources.build_nothing();
@@ -149,8 +150,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
     if let Some(file) = args.out.as_ref().filter(|_| !context.terminal.json && saved.content.has_changes()) {
         context.terminal.status(&format!("Saved as {} ({})", file.display(), saved.digest.short()));
     }
-    let for_reading = guarded != pull_request::Guarded::default();
-    if !context.terminal.json && saved.content.has_changes() && !denied && !for_reading {
+    if !context.terminal.json && saved.content.has_changes() && !denied && !proposed {
         let next = next::command(&saved.content.header, &args, &stage.loaded, context);
         context.terminal.status(&format!("Next: {}", bold(&next.words)));
         if let Some(again) = next.again {

@@ -67,6 +67,13 @@ impl Reader {
 }
 
 impl PolicySettings {
+    /// How `[policy.plan.LABEL]` names a plan that is called otherwise, as by its folder `eks-platform`; with the place of its first pack.
+    pub(crate) fn meant_for(&self, plan: &str) -> Option<(&str, &Span)> {
+        let plain = |name: &str| name.to_lowercase().replace('-', "_");
+        let (written, packs) = self.of_plan.iter().find(|(written, _)| plain(written) == plain(plan))?;
+        Some((written, &packs.first()?.1))
+    }
+
     /// The packs that judge a plan, or any of all plans; each once, in the order in which they are named.
     pub(crate) fn packs_of(&self, plan: Option<&str>) -> Vec<&(String, Span)> {
         let of_plan = self.of_plan.iter().filter(|(label, _)| plan.is_none_or(|plan| plan == label.as_str()));

@@ -188,7 +188,7 @@ pub(super) fn of_drift(drifts: &[ResourceDrift]) -> Vec<ChildChange> {
 pub(super) fn loses_data(children: &[ChildChange]) -> bool {
     children.iter().any(|child| {
         let goes = matches!(child.action, ActionWord::Delete | ActionWord::Replace) || child.maybe_replace;
-        let guarded = child.policy.as_deref().is_some_and(|p| p.contains("Retain") || p.contains("Snapshot"));
+        let guarded = child.is_kept();
         goes && (child.stateful || guarded)
     })
 }

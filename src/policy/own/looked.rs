@@ -46,7 +46,7 @@ fn subjects(rule: &str, plan: &Plan, material: Option<&Material>) -> (BTreeSet<A
             nodes(|node| !goes(node.action) && node.action != ActionWord::Read && asks_secrets(node))
         }
         "phases_are_gated" => return (BTreeSet::new(), plan.has_changes() && plan.phases.len() > 1),
-        "no_room" => return (BTreeSet::new(), plan.nodes.iter().any(|node| !node.holdings.is_empty())),
+        "nodes_hold_it" => return (BTreeSet::new(), plan.nodes.iter().any(|node| !node.holdings.is_empty())),
         // Of any other it is only known that it was asked about the plan.
         _ => return (BTreeSet::new(), true),
     };

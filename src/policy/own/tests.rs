@@ -44,6 +44,9 @@ fn data_that_goes_is_denied_where_it_is_protected_and_let_be_where_it_is_kept() 
     assert_eq!(of(&plan(replaced()), "data_stays"), []);
     let kept = protected(vec![stack(ActionWord::Delete, vec![database(ActionWord::Delete, Some("Snapshot"))])]);
     assert_eq!(of(&kept, "data_stays"), []);
+    let kept =
+        protected(vec![stack(ActionWord::Update, vec![database(ActionWord::Replace, Some("ReplaceAndSnapshot"))])]);
+    assert_eq!(of(&kept, "data_stays"), []);
     let whole = Planned { stateful: true, ..node("terraform.data", "services", ActionWord::Delete) };
     assert_eq!(of(&protected(vec![whole]), "data_stays"), [(Severity::Deny, "terraform.data".to_owned())]);
 }

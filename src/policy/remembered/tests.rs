@@ -30,7 +30,7 @@ async fn rules_are_kept_once_and_come_back_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = FileLedger::new(folder.path());
     let pack = pack("deny", RULES_OF_X);
-    let book = RuleBook::new(std::slice::from_ref(&pack), &said(&[("named", Severity::Warn)]));
+    let book = RuleBook::new(std::slice::from_ref(&pack), &said(&[("named", Severity::Warn)]), false);
     let digest = book.keep(&ledger).await.unwrap();
     assert_eq!(book.keep(&ledger).await.unwrap(), digest);
     let back = RuleBook::read(&ledger, &digest).await.unwrap();
@@ -42,7 +42,7 @@ async fn rules_are_kept_once_and_come_back_as_they_were() {
 async fn rules_that_are_gone_altered_or_newer_are_never_taken_for_none() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = FileLedger::new(folder.path());
-    let book = RuleBook::new(&[pack("deny", RULES_OF_X)], &Strictness::new());
+    let book = RuleBook::new(&[pack("deny", RULES_OF_X)], &Strictness::new(), false);
     let digest = book.keep(&ledger).await.unwrap();
     ledger.put(&name(&digest), b"{}").await.unwrap();
     assert!(RuleBook::read(&ledger, &digest).await.unwrap_err().message.contains("altered"));
@@ -58,7 +58,7 @@ fn what_was_lowered_since_counts_as_it_was_and_what_was_raised_as_it_is() {
     let strict = [pack("deny", RULES_OF_X)];
     let mild = [pack("warn", RULES_OF_X)];
     let none = Strictness::new();
-    let book = |packs: &[Pack], severity: &[(&str, Severity)]| RuleBook::new(packs, &said(severity));
+    let book = |packs: &[Pack], severity: &[(&str, Severity)]| RuleBook::new(packs, &said(severity), false);
     let lowered = |book: &RuleBook, kept: &[Pack], packs: &[Pack], now: &Strictness, protected| {
         book.lowered(kept, packs, now, protected).into_iter().collect::<Vec<_>>()
     };
@@ -72,10 +72,12 @@ fn what_was_lowered_since_counts_as_it_was_and_what_was_raised_as_it_is() {
     // One that is gone with its pack is asked by that pack.
     assert!(lowered(&book(&strict, &[]), &strict, &[], &none, false).is_empty());
 
-    // Terrace's own: what they do by themselves depends on the environment.
+    // Terrace's own: what they do by themselves depends on the environment, as it was and as it is.
     let own = said(&[("data_stays", Severity::Warn)]);
     let data = |severity| vec![("data_stays".to_owned(), severity)];
-    assert_eq!(lowered(&book(&[], &[]), &[], &[], &own, true), data(Severity::Deny));
+    let guarded = RuleBook::new(&[], &none, true);
+    assert_eq!(lowered(&guarded, &[], &[], &own, true), data(Severity::Deny));
+    assert!(lowered(&guarded, &[], &[], &none, false).contains(&data(Severity::Deny)[0]), "it is protected no more");
     assert!(lowered(&book(&[], &[]), &[], &[], &own, false).is_empty(), "they say nothing there by themselves");
     let asked = book(&[], &[("data_stays", Severity::Warn)]);
     assert_eq!(lowered(&asked, &[], &[], &none, false), data(Severity::Warn), "taken out of the settings");

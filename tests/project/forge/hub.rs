@@ -35,9 +35,12 @@ pub(crate) struct State {
     /// What is answered instead, once each: to a request that begins so.
     pub(crate) faults: VecDeque<(&'static str, Reply)>,
     /// Done once, just before a request that begins so is looked at.
-    pub(crate) before: Option<(&'static str, fn(&mut State))>,
+    pub(crate) before: Option<(&'static str, Deed)>,
     next: u64,
 }
+
+/// What is done to the hub behind a client's back.
+pub(crate) type Deed = fn(&mut State);
 
 impl State {
     pub(crate) fn comment(&mut self, login: &str, body: &str) -> u64 {
@@ -165,9 +168,10 @@ fn strict(request: &Message, method: &str, target: &str, state: &mut State) -> R
         };
     }
     if let ("GET", "/user") = (method, path) {
-        return Ok(match state.of_a_person {
-            true => Reply::json(&json!({ "login": "ada", "id": 3, "type": "User" })),
-            false => said(403, "Resource not accessible by integration"),
+        return Ok(if state.of_a_person {
+            Reply::json(&json!({ "login": "ada", "id": 3, "type": "User" }))
+        } else {
+            said(403, "Resource not accessible by integration")
         });
     }
     let Some(rest) = path.strip_prefix("/repos/acme/shop/") else { return Ok(said(404, "Not Found")) };

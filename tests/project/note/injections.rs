@@ -135,7 +135,11 @@ fn at_least_thirty_attempts_and_a_model_that_obeys_each_change_nothing_that_terr
         let saved: Json = serde_json::from_slice(&fs::read(project.path().join(name)).unwrap()).unwrap();
         (saved["content"].to_string(), saved["digest"].clone())
     };
-    let comment = ends(&project, &["comment", "plain"], 0).out;
+    // Where the chain of audit ended is another place for each plan.
+    let unchained = |comment: &str| -> String {
+        comment.lines().filter(|line| !line.contains("audit")).map(|line| format!("{line}\n")).collect()
+    };
+    let comment = unchained(&ends(&project, &["comment", "plain"], 0).out);
     let all = attempts();
     assert!(all.len() >= 30, "{}", all.len());
     for (asked, obeyed) in &all {
@@ -184,7 +188,7 @@ fn at_least_thirty_attempts_and_a_model_that_obeys_each_change_nothing_that_terr
         assert_eq!(complaint(&said.err), complaint(&plain.err), "{asked}");
         assert_eq!(content("noted"), content("plain"), "{asked}");
         // The comment with the note begins with all of the comment without it.
-        let noted = ends(&project, &["comment", "noted", "--note"], 0).out;
+        let noted = unchained(&ends(&project, &["comment", "noted", "--note"], 0).out);
         let behind = noted.strip_prefix(&comment).unwrap_or_else(|| panic!("{asked}\n{noted}"));
         assert_eq!(
             (behind.matches("<details>").count(), behind.matches("</details>\n").count()),

@@ -270,7 +270,7 @@ fn an_answer_that_breaks_off_or_does_not_come_costs_no_more_than_its_time() {
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let mut client = client;
-            let _ = client.read(&mut [0; 1 << 16]);
+            let _ = client.read(&mut vec![0; 1 << 16]);
             let _ = client.write_all(
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n{\"type\":\"mess",
             );

@@ -236,3 +236,54 @@ fn a_pack_has_rules_over_the_plan_itself() {
     let checked = run(&project, &["policy", "check", "x"]);
     assert!(checked.code == Some(0) && checked.err.contains("1 rule looks at plans"), "{checked:?}");
 }
+
+#[test]
+fn a_run_of_a_part_and_one_that_fails_pass_no_rules() {
+    let project = denied_project();
+    let plan = std::fs::read_to_string(project.path().join("plans/x/plan.hcl")).unwrap();
+    let with = |more: &str| project.write("plans/x/plan.hcl", &format!("{plan}\n{more}\n"));
+    project.write("plans/x/t.yaml", NAMED_TOPIC);
+    with("value \"beside\" {\n  input = 1\n}");
+    project.stdout(&["apply", "x", "--auto-approve"], 0);
+    project.write("terrace.toml", "name = \"x\"\n");
+    with("value \"beside\" {\n  input = 2\n}");
+    project.stdout(&["apply", "x", "--target", "value.beside", "--auto-approve"], 0);
+    with("value \"beside\" {\n  input = 2\n}\n\ncommand \"broken\" {\n  create = [\"false\"]\n}");
+    let failed =
+        Said::of(&project.command(&["apply", "x", "--auto-approve"]).env("PATH", "/usr/bin:/bin").output().unwrap());
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    with("value \"beside\" {\n  input = 2\n}");
+    project.write("plans/x/t.yaml", NAMELESS);
+    let said = run(&project, &["plan", "x"]);
+    assert!(said.code == Some(3) && said.err.contains("topics_named"), "{said:?}");
+}
+
+#[test]
+fn an_environment_that_is_protected_no_more_keeps_its_rules_until_a_run_has_passed_them() {
+    let project = Project::bare();
+    let plan = |protected: bool, input: &str| {
+        let text = format!(
+            "plan \"x\" {{}}\n\nenvironment \"dev\" {{\n  protected = {protected}\n  sandbox {{}}\n}}\n\nvalue \"v\" {{\n  input = {{ {input} }}\n}}\n"
+        );
+        project.write("plans/x/plan.hcl", &text);
+    };
+    plan(true, "a = \"1\"");
+    project.stdout(&["apply", "x", "--auto-approve"], 0);
+    plan(false, "adminPassword = \"hunter2\"");
+    let said = run(&project, &["plan", "x"]);
+    assert!(said.code == Some(3) && said.err.contains("no_secret_in_clear"), "{said:?}");
+    plan(false, "a = \"2\"");
+    project.stdout(&["apply", "x", "--auto-approve"], 0);
+    plan(false, "adminPassword = \"hunter2\"");
+    assert_eq!(run(&project, &["plan", "x"]).code, Some(0), "it warns there");
+}
+
+#[test]
+fn packs_for_a_plan_that_is_named_otherwise_are_an_error() {
+    let project = denied_project();
+    let plan = std::fs::read_to_string(project.path().join("plans/x/plan.hcl")).unwrap();
+    project.write("plans/x/plan.hcl", &plan.replace("plan \"x\"", "plan \"my_shop\""));
+    project.write("terrace.toml", &DENIED.replace("plan.x", "plan.my-shop"));
+    let said = run(&project, &["plan", "x"]);
+    assert!(said.code == Some(1) && said.err.contains("write [policy.plan.my_shop]"), "{said:?}");
+}

@@ -134,3 +134,27 @@ fn a_registry_that_serves_something_else_is_not_believed() {
         "nothing is kept"
     );
 }
+
+#[test]
+fn what_the_repository_has_in_the_place_of_a_pack_is_not_taken_for_it() {
+    let (project, rules) = (project(), tempfile::tempdir().unwrap());
+    fs::write(rules.path().join("pack.toml"), PACK).unwrap();
+    fs::write(rules.path().join("named.guard"), RULE).unwrap();
+    git(rules.path(), &["init", "--quiet"]);
+    git(rules.path(), &["add", "."]);
+    git(rules.path(), &["commit", "--quiet", "-m", "rules"]);
+    let commit = git(rules.path(), &["rev-parse", "HEAD"]);
+    names(&project, &format!("git::file://{}?ref={commit}", rules.path().display()));
+    assert_eq!(run(&project, &["plan", "x"]).code, Some(3));
+    let brought = fs::read_dir(project.path().join(".terrace/packs")).unwrap().next().unwrap().unwrap();
+    // A folder that is called like it.
+    let empty = "name = \"own\"\nversion = \"1.0.0\"\ndescription = \"ours\"\n";
+    project.write(&format!("@packs/{}/pack.toml", brought.file_name().to_string_lossy()), empty);
+    assert_eq!(run(&project, &["plan", "x"]).code, Some(3));
+    // The very folder, altered and committed.
+    git(project.path(), &["init", "--quiet"]);
+    project.write(&format!(".terrace/packs/{}/pack.toml", brought.file_name().to_string_lossy()), empty);
+    git(project.path(), &["add", "--force", ".terrace/packs"]);
+    let said = run(&project, &["plan", "x"]);
+    assert!(said.code != Some(0) && said.err.contains("is part of the repository"), "{said:?}");
+}

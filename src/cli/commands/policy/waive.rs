@@ -87,7 +87,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     context.terminal.status(&format!("waiver {}: {} of {of}, until {until}", bold(&name), args.rule));
-    let next = format!("terrace approve --waiver {name} --env {}", desk.env);
+    let sandbox = if context.global.sandbox { " --sandbox" } else { "" };
+    let next = format!("terrace approve --waiver {name} --env {}{sandbox}", desk.env);
     context.terminal.status(&format!("It counts once somebody else agrees. Next: {}", bold(next)));
     Ok(Exit::Done)
 }
