@@ -459,8 +459,9 @@ impl Entry {
         evidence.dedup();
         let whole = found.contains(&None);
         let proved = |address: &Address| {
-            // What looked at the whole plan says nothing of one thing in it.
-            let looked = |one: &Evidence| one.outcome.looked() && one.of.contains(address);
+            // Whoever wrote a check says what it proves of the environment; a rule that looked at all of a plan says nothing of one thing in it.
+            let of_all = |one: &Evidence| one.whole && matches!(one.by, By::Check { .. });
+            let looked = |one: &Evidence| one.outcome.looked() && (one.of.contains(address) || of_all(one));
             !whole && !found.contains(&Some(address.clone())) && evidence.iter().any(looked)
         };
         let claims: Vec<Claim> =

@@ -7,7 +7,7 @@ use super::coverage::{Basis, Coverage, Covered, Evidence, Id, Outcome, Standing}
 use crate::{
     base::{Control, Digest, few, plural},
     plan::{JudgedBy, Waiver},
-    state::RunId,
+    state::{Run, RunId},
 };
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
@@ -32,6 +32,8 @@ pub struct Export<'a> {
     pub coverage: &'a Coverage,
     /// What it was made of.
     pub basis: &'a Basis<'a>,
+    /// Runs that changed something since, and are not in it.
+    pub later: &'a [&'a Run],
     /// When what is exported was last changed: when the plan was judged, unless a check was asked later.
     pub at: Timestamp,
 }
@@ -249,11 +251,18 @@ impl Export<'_> {
         if reviewed.is_empty() {
             reviewed.extend(known.iter().map(|(control, _)| *control));
         }
-        let remarks = if judged && !unproved.is_empty() {
-            format!("Claimed, and looked at by no rule and no check: {}.", unproved.join(", "))
-        } else {
-            String::new()
-        };
+        let mut remarks = Vec::new();
+        if judged && !unproved.is_empty() {
+            remarks.push(format!("Claimed, and looked at by no rule and no check: {}.", unproved.join(", ")));
+        }
+        if judged && self.basis.run.is_none() {
+            remarks.push("Nobody has applied this plan: nothing of it need be there.".to_owned());
+        }
+        if judged && !self.later.is_empty() {
+            let runs: Vec<String> = self.later.iter().map(|run| format!("{} ({})", run.id, run.command)).collect();
+            remarks.push(format!("Later runs changed something, and are not in this: {}.", runs.join(", ")));
+        }
+        let remarks = remarks.join(" ");
         let controls: Vec<Json> = reviewed.iter().map(|control| json!({ "control-id": control.oscal() })).collect();
         without_empty(json!({
             "uuid": self.uuid("result", &[name, self.basis.account.digest.as_str()]),

@@ -69,8 +69,8 @@ impl Reader {
 impl PolicySettings {
     /// How `[policy.plan.LABEL]` names a plan that is called otherwise, as by its folder `eks-platform`; with the place of its first pack.
     pub(crate) fn meant_for(&self, plan: &str) -> Option<(&str, &Span)> {
-        let plain = |name: &str| name.to_lowercase().replace('-', "_");
-        let (written, packs) = self.of_plan.iter().find(|(written, _)| plain(written) == plain(plan))?;
+        let same = |name: &str| name.to_lowercase().replace('-', "_");
+        let (written, packs) = self.of_plan.iter().find(|(written, _)| same(written) == same(plan))?;
         Some((written, &packs.first()?.1))
     }
 

@@ -46,7 +46,8 @@ pub(crate) fn of_plan(saved: &Saved, book: &Book) -> Json {
 fn envelope(plan: &Plan, digest: Option<&str>, book: &Book) -> Json {
     json!({
         "format": FORMAT, "type": "plan", "digest": digest, "has_changes": plan.has_changes(),
-        "counts": plan.counts(None), "cost": review::cost(plan, book), "capacity": review::capacity(plan, book), "plan": plan,
+        "counts": plan.counts(None), "cost": review::cost(plan, book), "capacity": review::capacity(plan, book),
+        "risks": review::risks(plan), "plan": plan,
     })
 }
 

@@ -15,7 +15,7 @@ fn documents(account: &Account, at_run: Option<&Run>, verdicts: &[(&str, Verdict
     let verdicts: BTreeMap<Arc<str>, Verdict> =
         verdicts.iter().map(|(name, verdict)| ((*name).into(), verdict.clone())).collect();
     let basis = Basis { account, run: at_run, verdicts: &verdicts, runs };
-    Export { coverage: &coverage(&basis), basis: &basis, at: at(9) }.documents()
+    Export { later: &[], coverage: &coverage(&basis), basis: &basis, at: at(9) }.documents()
 }
 
 #[test]

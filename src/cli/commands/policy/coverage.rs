@@ -60,7 +60,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let covered = coverage(&basis);
     let later: Vec<&Run> = run.map_or_else(Vec::new, |(_, later)| later.iter().filter(|run| changes(run)).collect());
     if let Some(folder) = &args.oscal {
-        return export(&context.surroundings.folder.join(folder), &basis, &covered, context);
+        return export(&context.surroundings.folder.join(folder), &basis, &covered, &later, context);
     }
     if context.terminal.json {
         let later: Vec<Json> = later.iter().map(|run| json!({ "run": run.id, "command": run.command })).collect();
@@ -242,12 +242,12 @@ fn proof(evidence: &Evidence, of: &Covered) -> [String; 3] {
     [clean(&evidence.by.to_string()).into_owned(), said, at]
 }
 
-fn export(folder: &Path, basis: &Basis<'_>, covered: &Coverage, context: &Context) -> Result<Exit> {
+fn export(folder: &Path, basis: &Basis<'_>, covered: &Coverage, later: &[&Run], context: &Context) -> Result<Exit> {
     let asked = covered.controls.iter().flat_map(|one| &one.evidence).filter_map(|evidence| evidence.at);
     let started = basis.run.map(|run| run.end.map_or(run.started, |(_, at)| at));
     // The same run, judged the same, gives the same bytes.
     let at = asked.chain(started).chain(basis.account.made).max().unwrap_or(Timestamp::UNIX_EPOCH);
-    let Some(documents) = (Export { coverage: covered, basis, at }).documents() else {
+    let Some(documents) = (Export { coverage: covered, basis, later, at }).documents() else {
         return Err(Error::new("coverage_empty", "no control of NIST SP 800-53 is claimed or asked about")
             .hint("write controls = [\"SC-28\"] into what implements it, or name a pack of rules in terrace.toml"));
     };
