@@ -226,7 +226,7 @@ static VERDICT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?ix) \b(?:pre-?)?approved\b | \bapproval\s+(?:is\s+|was\s+|has\s+been\s+)?(?:granted|given|not\s+(?:needed|required|necessary)|unnecessary)\b
         | \bapprove\s+(?:it|this|the|at)\b | \blgtm\b | \bverdict\b | \bsign(?:ed)?[\s-]?off\b | \bcompliant\b | \bwaive[ds]?\b | \bcertif(?:y|ied)\b
-        | \bsafe(?:ly)?\s+(?:to\s+)?(?:be\s+)?(?:appl|merg|deploy|approv|ship|releas|proceed|run|ignor)
+        | \bsafe(?:ly)?\s+(?:to\s+)?(?:be\s+)?(?:appl|merg|deploy|approv|ship|releas|proceed|run|ignor) # spellchecker:disable-line
         | \b(?:is|are|looks?|seems?|appears?|completely|entirely|perfectly|totally|it's|that's)\s+(?:all\s+)?safe\b
         | \bpolic(?:y|ies)\b[^.]*\bpass(?:es|ed)?\b | \bpass(?:es|ed|ing)?\s+(?:all\s+|every\s+|the\s+)*(?:polic|checks?|rules?|reviews?|audits?)
         | \bno\s+(?:\w+\s+)?(?:findings?|violations?|risks?|issues?|problems?|concerns?|denials?|worries|changes?)\b

@@ -304,7 +304,7 @@ fn verdicts_links_lookalikes_and_silence_are_dropped_and_what_a_reviewer_needs_i
         "Users lose their sessions while the queue is made anew.",
         "Why is the retention shortened to one day?",
         "The password policy is now checked at login.",
-        "Änderungen am Netz betreffen alle Mandanten.",
+        "Änderungen am Netz betreffen den Mandanten.",
         "\u{418}\u{437}\u{43c}\u{435}\u{43d}\u{435}\u{43d}\u{438}\u{44f} \u{441}\u{435}\u{442}\u{438}.",
     ] {
         assert_eq!(left(text, &[]).dropped, Dropped::default(), "{text}");
