@@ -47,7 +47,7 @@ pub(crate) struct Aim {
     /// The commit that the verdict is on; the pull request's newest where it is left out
     #[arg(long, value_name = "SHA", requires = "forge", help_heading = "Forge")]
     commit: Option<String>,
-    /// Where the forge's interface is, like https://github.example/api/v3
+    /// Where the forge's interface is, like `https://github.example/api/v3`
     #[arg(long, value_name = "URL", requires = "forge", help_heading = "Forge")]
     api_url: Option<String>,
 }
