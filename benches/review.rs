@@ -103,7 +103,7 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 
 fn project(to: &Path) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["plans/eks-platform", "policies"] {
+    for folder in ["plans/eks-platform", "modules", "cfn-templates", "policies"] {
         copy(&root.join(folder), &to.join(folder)).map_err(failed(to))?;
     }
     let packs = PACKS.map(|pack| format!("{pack:?}")).join(", ");

@@ -310,7 +310,7 @@ fn differences(sheet: &Sheet<'_>) -> Vec<Html> {
     let mut left = ROOM;
     for (done, at) in sheet.riskiest.iter().enumerate() {
         let share = left / (sheet.changes.len() - done).max(1) * RISKIER;
-        all[*at] = difference(sheet, sheet.changes[*at].node, share.clamp(LEAST, SHARE));
+        all[*at] = difference(sheet, sheet.changes[*at].node, share.clamp(LEAST, SHARE).min(left));
         left = left.saturating_sub(all[*at].len());
     }
     all
