@@ -141,7 +141,8 @@ fn rules(work: &Path) -> Result<String, String> {
     let (folder, seen) = (work.join("platform"), work.join("seen"));
     project(&folder)?;
     let words = ["policy", "check", "eks-platform", "--env", "prd", "--sandbox", "--quiet", "--write"];
-    output(terrace().args(words).arg(&seen).current_dir(&folder))?;
+    // What rules deny is no matter here.
+    timed(terrace().args(words).arg(&seen).current_dir(&folder), &[0, 3])?;
     let data = [(On::Template, "templates"), (On::Object, "objects"), (On::Objects, "objects.json")];
     let packs = packs()?;
     let text = |path: &PathBuf| {
