@@ -11,7 +11,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// All differences together take at most so many bytes, and those of a change a share of it.
-const ROOM: usize = 1_200_000;
+const ROOM: usize = 1_100_000;
 /// What one change may take of it, however few there are.
 const SHARE: usize = 96_000;
 /// The least that one may take, however many there are.
@@ -309,8 +309,11 @@ fn differences(sheet: &Sheet<'_>) -> Vec<Html> {
     let mut all: Vec<Html> = sheet.changes.iter().map(|_| Html::default()).collect();
     let mut left = ROOM;
     for (done, at) in sheet.riskiest.iter().enumerate() {
-        let share = left / (sheet.changes.len() - done).max(1) * RISKIER;
-        all[*at] = difference(sheet, sheet.changes[*at].node, share.clamp(LEAST, SHARE).min(left));
+        // So much is kept for each of those that come after it.
+        let rest = (sheet.changes.len() - done).max(1);
+        let spare = left.saturating_sub(rest * LEAST);
+        let share = LEAST + spare / rest * RISKIER;
+        all[*at] = difference(sheet, sheet.changes[*at].node, share.min(SHARE));
         left = left.saturating_sub(all[*at].len());
     }
     all
