@@ -311,9 +311,9 @@ fn differences(sheet: &Sheet<'_>) -> Vec<Html> {
     for (done, at) in sheet.riskiest.iter().enumerate() {
         // So much is kept for each of those that come after it.
         let rest = (sheet.changes.len() - done).max(1);
-        let spare = left.saturating_sub(rest * LEAST);
-        let share = LEAST + spare / rest * RISKIER;
-        all[*at] = difference(sheet, sheet.changes[*at].node, share.min(SHARE));
+        let over = left.saturating_sub(rest * LEAST);
+        let room = LEAST + over / rest * RISKIER;
+        all[*at] = difference(sheet, sheet.changes[*at].node, room.min(SHARE));
         left = left.saturating_sub(all[*at].len());
     }
     all
