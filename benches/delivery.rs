@@ -12,6 +12,8 @@
 
 #[allow(dead_code, unused_imports, reason = "the other benchmarks use the rest")]
 mod common;
+#[path = "common/folder.rs"]
+mod folder;
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -185,21 +187,7 @@ fn copy_project(to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     fs::copy(from.join("terrace.toml"), to.join("terrace.toml"))?;
     for folder in ["plans", "modules", "cfn-templates", "policies"] {
-        copy_folder(&from.join(folder), &to.join(folder))?;
-    }
-    Ok(())
-}
-
-fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
+        folder::copy(&from.join(folder), &to.join(folder))?;
     }
     Ok(())
 }

@@ -11,6 +11,8 @@
 
 #[allow(dead_code, unused_imports, reason = "the other benchmarks use the rest")]
 mod common;
+#[path = "common/folder.rs"]
+mod folder;
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -86,25 +88,10 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> String {
     move |error| format!("{path}: {error}")
 }
 
-/// A whole project, without what Terrace keeps in it.
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &to)?;
-        } else {
-            fs::copy(entry.path(), to)?;
-        }
-    }
-    Ok(())
-}
-
 fn project(to: &Path) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for folder in ["plans/eks-platform", "modules", "cfn-templates", "policies"] {
-        copy(&root.join(folder), &to.join(folder)).map_err(failed(to))?;
+        folder::copy(&root.join(folder), &to.join(folder)).map_err(failed(to))?;
     }
     let packs = PACKS.map(|pack| format!("{pack:?}")).join(", ");
     let settings = format!("name = \"bench\"\n[policy]\npacks = [{packs}]\n");

@@ -51,6 +51,24 @@ impl ActionWord {
             Self::Shift => "shift",
         }
     }
+
+    /// The sign that stands before an address; a space where nothing is done.
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::NoOp => " ",
+            Self::Create => "+",
+            Self::Update => "~",
+            Self::Replace => "-/+",
+            Self::Delete => "-",
+            Self::Read => "<=",
+            Self::Import => "&",
+            Self::Forget => ".",
+            Self::Defer => "?",
+            Self::Verify => "=",
+            Self::Shift => ">",
+        }
+    }
 }
 
 /// How the work on one node ended.

@@ -46,23 +46,6 @@ pub(crate) fn dim(text: impl Display) -> String {
     paint(DIM, text)
 }
 
-/// The sign of an action, as it stands before an address.
-pub(crate) const fn sign(action: ActionWord) -> &'static str {
-    match action {
-        ActionWord::NoOp => " ",
-        ActionWord::Create => "+",
-        ActionWord::Update => "~",
-        ActionWord::Replace => "-/+",
-        ActionWord::Delete => "-",
-        ActionWord::Read => "<=",
-        ActionWord::Import => "&",
-        ActionWord::Forget => ".",
-        ActionWord::Defer => "?",
-        ActionWord::Verify => "=",
-        ActionWord::Shift => ">",
-    }
-}
-
 /// A text in the colour of an action.
 pub(crate) fn of_action(action: ActionWord, text: impl Display) -> String {
     let style = match action {

@@ -196,7 +196,7 @@ impl State {
         for (address, running) in self.running.iter().take(LINES) {
             let elapsed = format_duration(running.since.elapsed());
             let message = style::clean(&running.message).replace('\n', " ");
-            let mark = style::of_action(running.action, format!("{:>3}", style::sign(running.action)));
+            let mark = style::of_action(running.action, format!("{:>3}", running.action.sign()));
             out.push(format!("  {mark} {address} {} {message}", style::dim(elapsed)));
         }
         if self.running.len() > LINES {

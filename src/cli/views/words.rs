@@ -2,7 +2,7 @@
 
 use crate::{
     base::{ActionWord, Event, NodeEnd, format_duration},
-    cli::style::{bold, clean, dim, green, red, sign, yellow},
+    cli::style::{bold, clean, dim, green, red, yellow},
 };
 
 /// The line of an event that is worth one. With `drawn`, what the bars show already has none.
@@ -19,11 +19,11 @@ pub(crate) fn of(event: &Event, drawn: bool) -> Option<String> {
             red(format!("Phase {phase} not done after {}", format_duration(*elapsed)))
         }
         Event::NodeStarted { address, action, .. } if !drawn => {
-            format!("{:>5} {address}: {}", sign(*action), doing(*action))
+            format!("{:>5} {address}: {}", action.sign(), doing(*action))
         }
         Event::DrainStarted { address, cluster, total } if !drawn => {
             let objects = if *total == 1 { "1 object".to_owned() } else { format!("{total} objects") };
-            format!("{:>5} {address}: draining {} first ({objects})", sign(ActionWord::Delete), clean(cluster))
+            format!("{:>5} {address}: draining {} first ({objects})", ActionWord::Delete.sign(), clean(cluster))
         }
         Event::Drained { object, left, .. } => {
             let left = if *left == 0 { String::new() } else { dim(format!(" ({left} left)")) };
@@ -36,7 +36,7 @@ pub(crate) fn of(event: &Event, drawn: bool) -> Option<String> {
             clean(why)
         ),
         Event::NodeEnded { address, action, end, elapsed, .. } => {
-            let lead = format!("{:>5} {address}:", sign(*action));
+            let lead = format!("{:>5} {address}:", action.sign());
             let time = format_duration(*elapsed);
             match end {
                 NodeEnd::Done => format!("{lead} {} {}", green(done(*action)), dim(format!("in {time}"))),

@@ -154,17 +154,9 @@ pub(super) const fn class(node: &Planned) -> &'static str {
 /// The sign of an action, as plans on a terminal have it.
 pub(super) const fn sign(action: ActionWord) -> &'static str {
     match action {
+        // What only moves to another address.
         ActionWord::NoOp => "→",
-        ActionWord::Create => "+",
-        ActionWord::Update => "~",
-        ActionWord::Replace => "-/+",
-        ActionWord::Delete => "-",
-        ActionWord::Read => "<=",
-        ActionWord::Import => "&",
-        ActionWord::Forget => ".",
-        ActionWord::Defer => "?",
-        ActionWord::Verify => "=",
-        ActionWord::Shift => ">",
+        _ => action.sign(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Page, field};
 use crate::{
     base::ActionWord,
-    cli::style::{bold, clean, dim, of_action, red, sign, yellow},
+    cli::style::{bold, clean, dim, of_action, red, yellow},
     plan::{Drift, Plan},
 };
 
@@ -36,7 +36,7 @@ pub(super) fn one(drift: &Drift, page: &mut Page) {
     field::plain(&drift.fields, 8, page);
     for child in &drift.children {
         let gone = if child.action == ActionWord::Delete { red("  is gone") } else { String::new() };
-        let mark = of_action(child.action, format!("{:>3}", sign(child.action)));
+        let mark = of_action(child.action, format!("{:>3}", child.action.sign()));
         page.line(&format!("        {mark} {}{}{gone}", clean(&child.name), dim(format!("  {}", clean(&child.kind)))));
         field::plain(&child.fields, 14, page);
     }

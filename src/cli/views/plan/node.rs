@@ -9,7 +9,7 @@ use super::{
 use crate::{
     base::{ActionWord, Value, few},
     cli::{
-        style::{bold, clean, cyan, dim, of_action, one_line, red, sign, width, yellow},
+        style::{bold, clean, cyan, dim, of_action, one_line, red, width, yellow},
         views::diagnostics::plural,
     },
     kinds::{Cause, ChildChange, ConditionEffect, FieldChange, Undo},
@@ -64,7 +64,7 @@ fn apart(node: &Planned, page: &mut Page) {
 fn head(node: &Planned, page: &mut Page) {
     let mut text = format!(
         "  {} {}",
-        of_action(node.action, format!("{:>3}", sign(node.action))),
+        of_action(node.action, format!("{:>3}", node.action.sign())),
         bold(clean(node.address.as_str()))
     );
     let word = match (node.action, &node.moved_from) {
@@ -187,14 +187,14 @@ fn counted(node: &Planned, action: ActionWord, those: &dyn Fn(&&ChildChange) -> 
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     node.children.iter().filter(those).for_each(|c| *kinds.entry(&c.kind).or_default() += 1);
     for (kind, count) in kinds {
-        page.line(&format!("        {} {count} x {}", of_action(action, format!("{:>3}", sign(action))), clean(kind)));
+        page.line(&format!("        {} {count} x {}", of_action(action, format!("{:>3}", action.sign())), clean(kind)));
     }
     true
 }
 
 fn one_child(child: &ChildChange, page: &mut Page) {
     let action = child.action;
-    let mut text = format!("        {} {}", of_action(action, format!("{:>3}", sign(action))), one_line(&child.name));
+    let mut text = format!("        {} {}", of_action(action, format!("{:>3}", action.sign())), one_line(&child.name));
     if !child.kind.is_empty() {
         text.push_str(&dim(format!("  {}", one_line(&child.kind))));
     }
@@ -289,7 +289,7 @@ fn later(deferral: &Deferral) -> String {
 }
 
 fn deferred(node: &Planned, deferral: &Deferral, undone: bool, page: &mut Page) {
-    let mark = of_action(ActionWord::Defer, format!("{:>3}", sign(ActionWord::Defer)));
+    let mark = of_action(ActionWord::Defer, format!("{:>3}", ActionWord::Defer.sign()));
     let lead = format!("  {mark} {}  ", bold(clean(node.address.as_str())));
     let words = later(deferral);
     if width(&lead) + words.chars().count() <= page.width {

@@ -3,7 +3,7 @@
 use super::Page;
 use crate::{
     base::ActionWord,
-    cli::style::{clean, dim, of_action, sign},
+    cli::style::{clean, dim, of_action},
     kinds::ChildChange,
 };
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ impl Screen {
             || child.action == ActionWord::Replace
             || child.action == ActionWord::Delete && (child.stateful || child.policy.is_some());
         if !self.lines(page, weighs, &|page| write(child, page)) {
-            let word = if child.action == ActionWord::Update { "~" } else { sign(child.action) };
+            let word = if child.action == ActionWord::Update { "~" } else { child.action.sign() };
             *self.more.entry((word, child.kind.clone())).or_default() += 1;
         }
     }
