@@ -136,7 +136,12 @@ impl Lab {
     }
 
     pub(crate) fn ledger(&self) -> Arc<dyn Ledger> {
-        Arc::new(FileLedger::new(self.folder.path().join("state")))
+        self.ledger_in(&self.folder.path().join("state"))
+    }
+
+    /// A ledger in this folder, for whose disk the world's time waits.
+    pub(crate) fn ledger_in(&self, folder: &std::path::Path) -> Arc<dyn Ledger> {
+        self.world.waiting_for(Arc::new(FileLedger::new(folder)))
     }
 
     pub(crate) async fn subject(&self) -> Subject {

@@ -10,7 +10,7 @@ use crate::{
     state::{self, Actor, Approval, Decision, Fact, Standing, StateError, Store, approval, facts},
     world::{
         Ledger, LockOwner, World as _,
-        live::{FileLedger, OsRandom},
+        live::OsRandom,
         sandbox::{Fault, FaultKind, Halfway},
     },
 };
@@ -104,7 +104,7 @@ impl Pipeline {
     }
 
     fn ledger(&self, env: usize) -> Arc<dyn Ledger> {
-        Arc::new(FileLedger::new(self.lab.folder.path().join("states").join(ENVS[env])))
+        self.lab.ledger_in(&self.lab.folder.path().join("states").join(ENVS[env]))
     }
 
     fn text(release: usize) -> String {

@@ -159,7 +159,7 @@ pub(super) async fn until(lab: &Lab, there: impl Fn(&Going) -> bool) -> Going {
         if let Some(going) = going.filter(&there) {
             return going;
         }
-        tokio::task::yield_now().await;
+        lab.world.clock().sleep(std::time::Duration::from_secs(1)).await;
     }
 }
 

@@ -17,16 +17,6 @@ use tokio::sync::Notify;
 
 /// How many turns the first sleeper gives to the other tasks before it lets time jump.
 const TURNS: u32 = 24;
-/// A jump of more virtual milliseconds than this first gives the machine's disk a moment.
-const LEAP: i64 = 20_000;
-/// So do jumps that came to more than this since the last moment: whoever looks every second must not run out the deadline of what is at work.
-const HURRY: i64 = 5_000;
-/// That moment.
-const MOMENT: Duration = Duration::from_millis(3);
-/// A jump of more than this gives it many: only deadlines are so far away, and they must not strike what is at work.
-const FAR: i64 = 280_000;
-/// How many.
-const MOMENTS: u32 = 50;
 /// The longest real wait before a sleeper looks again (another process may have advanced the time).
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -50,8 +40,6 @@ struct State {
     next_id: u64,
     activity: u64,
     busy: usize,
-    /// What jumps came to since the machine's disk had a moment.
-    hurried: i64,
 }
 
 impl VirtualClock {
@@ -64,7 +52,6 @@ impl VirtualClock {
             next_id: 0,
             activity: 0,
             busy: 0,
-            hurried: 0,
         };
         let speed = if speed.is_nan() || speed <= 0.0 { 1.0 } else { speed };
         Self { speed, state: Mutex::new(state), paced: Notify::new(), sync: std::sync::OnceLock::new() }
@@ -161,7 +148,7 @@ impl VirtualClock {
 
     async fn sleep_instant(&self, deadline: i64) {
         let sleeper = self.register(deadline);
-        let (mut quiet, mut seen, mut patient) = (0, 0, 0);
+        let (mut quiet, mut seen) = (0, 0);
         loop {
             let wait = {
                 let mut state = self.state();
@@ -170,16 +157,11 @@ impl VirtualClock {
                 }
                 let first = state.sleepers.keys().next() == Some(&(deadline, sleeper.id));
                 if first && state.busy == 0 {
-                    let still = state.activity == seen;
-                    (quiet, patient) = if still { (quiet + 1, patient) } else { (0, 0) };
+                    quiet = if state.activity == seen { quiet + 1 } else { 0 };
                     seen = state.activity;
-                    let ahead = deadline.saturating_sub(state.base);
-                    let hurried = state.hurried.saturating_add(ahead);
-                    let needed = if ahead > FAR { MOMENTS } else { u32::from(ahead > LEAP || hurried > HURRY) };
-                    if quiet >= TURNS && patient >= needed {
+                    if quiet >= TURNS {
                         state.base = deadline;
                         state.activity += 1;
-                        state.hurried = if patient > 0 { 0 } else { hurried };
                         return;
                     }
                     false
@@ -190,10 +172,6 @@ impl VirtualClock {
             };
             if wait {
                 sleeper.notify.notified().await;
-            } else if quiet >= TURNS {
-                // Tasks that wait for the disk are not seen here; a long jump would run into their deadlines.
-                tokio::time::sleep(MOMENT).await;
-                patient += 1;
             } else {
                 tokio::task::yield_now().await;
             }

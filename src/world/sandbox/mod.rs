@@ -10,6 +10,8 @@ mod clock;
 mod cluster;
 mod fault;
 mod inspect;
+#[cfg(test)]
+mod ledger;
 mod registry;
 mod roots;
 mod series;
@@ -118,6 +120,12 @@ impl Sandbox {
     /// `Local`: a disk that refuses.
     pub fn erase(folder: &Path) -> Outcome<()> {
         Store::erase(folder)
+    }
+
+    /// This ledger, for whose storage the world's time waits: how long that takes is real time, like all that the machine does.
+    #[cfg(test)]
+    pub(crate) fn waiting_for(&self, ledger: Arc<dyn crate::world::Ledger>) -> Arc<dyn crate::world::Ledger> {
+        Arc::new(ledger::Waited { ledger, clock: Arc::clone(&self.clock) })
     }
 
     /// Returns once a crash on command happened under [`CrashBy::Halt`].
