@@ -6,6 +6,7 @@ use crate::{
         args::Global,
         error::Result,
         project::{self, PlanPlace, Project},
+        pull_request::{Guarded, Program},
         surroundings::Surroundings,
         terminal::Terminal,
     },
@@ -46,8 +47,14 @@ impl Context {
     }
 
     /// The same for somebody's proposal, without credentials where that comes from a fork.
-    pub(crate) fn for_a_proposal(&self, fork: bool) -> Self {
-        Self { uses_credentials: !fork, starts_named: false, ..self.clone() }
+    pub(crate) fn for_a_proposal(&self, guarded: &Guarded) -> Self {
+        let live = OnceLock::new();
+        if guarded.spared.contains(&Program::Kubeconfig) {
+            let spared = self.live();
+            spared.spare_logins();
+            let _ = live.set(spared);
+        }
+        Self { uses_credentials: !guarded.fork, starts_named: false, live, ..self.clone() }
     }
 
     /// The live world; one a process, so that a session is begun once.

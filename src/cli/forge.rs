@@ -1,12 +1,13 @@
 //! Where a comment goes: the forge, the pull request and the token, from the command line and from what CI says of itself.
 
-#![expect(clippy::disallowed_methods, reason = "reads the event of a CI job")]
+#![expect(clippy::disallowed_methods, reason = "looks where the repository begins")]
 
 use crate::{
     base::Secret,
     cli::{
         context::Context,
         error::{Error, Result},
+        event::{Event, VARIABLE},
         surroundings::Surroundings,
     },
     plan::Saved,
@@ -20,11 +21,8 @@ use crate::{
         live::{ForgeKind, ForgePlace, WallClock, open_forge},
     },
 };
-use serde_json::{Value as Json, json};
-use std::{io::Read as _, path::Path, sync::Arc};
-
-/// The biggest event that GitHub writes has 25 MB.
-const EVENT: u64 = 32 << 20;
+use serde_json::json;
+use std::{path::Path, sync::Arc};
 
 /// Where it is posted.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -56,6 +54,8 @@ pub(crate) struct Aim {
 pub(crate) struct Target {
     place: ForgePlace,
     commit: Option<String>,
+    /// The commit is the one that the pull request had when the job began.
+    of_the_job: bool,
     token: Secret<String>,
     /// It comes from another repository, so that the job's token may only read.
     fork: bool,
@@ -78,14 +78,13 @@ impl Aim {
     /// What neither the command line nor the environment tells.
     pub(crate) fn target(&self, kind: ForgeKind, surroundings: &Surroundings) -> Result<Target> {
         let said = |name: &str| surroundings.variable(name).map(str::trim).filter(|text| !text.is_empty());
-        let event = if kind == ForgeKind::GitLab { Json::Null } else { event(surroundings)? };
-        let pull = &event["pull_request"];
+        let event = if kind == ForgeKind::GitLab { None } else { event(surroundings)? };
         let (repository, number, commit, api) = match kind {
             ForgeKind::GitHub | ForgeKind::Gitea => (
                 said("GITHUB_REPOSITORY"),
-                pull["number"].as_u64().or_else(|| said("GITHUB_REF").and_then(of_ref)),
+                event.as_ref().and_then(Event::number).or_else(|| said("GITHUB_REF").and_then(of_ref)),
                 // Not GITHUB_SHA: that is the commit by which it would be merged, which nobody ever sees.
-                pull["head"]["sha"].as_str(),
+                event.as_ref().and_then(Event::head),
                 said("GITHUB_API_URL"),
             ),
             ForgeKind::GitLab => (
@@ -135,12 +134,12 @@ impl Aim {
             .iter()
             .find_map(|name| said(name))
             .ok_or_else(|| no_token(kind, names, said("CI_JOB_TOKEN").is_some()))?;
-        let of = |side: &str| pull[side]["repo"]["full_name"].as_str();
         Ok(Target {
             place: ForgePlace { kind, api: api.to_owned(), repository: repository.to_owned(), number },
+            of_the_job: self.commit.is_none() && commit.is_some(),
             commit: commit.map(str::to_owned),
             token: Secret::new(token.to_owned()),
-            fork: same && of("head").is_some_and(|head| of("base").is_some_and(|base| head != base)),
+            fork: same && event.as_ref().and_then(Event::fork).unwrap_or(false),
         })
     }
 }
@@ -162,20 +161,12 @@ fn no_token(kind: ForgeKind, names: &[&str], has_job_token: bool) -> Error {
     }
 }
 
-/// What happened, as GitHub tells its jobs; nothing where there is no such file.
-fn event(surroundings: &Surroundings) -> Result<Json> {
-    let Some(path) = surroundings.variable("GITHUB_EVENT_PATH").filter(|path| !path.is_empty()) else {
-        return Ok(Json::Null);
-    };
-    let path = surroundings.folder.join(path);
-    let unreadable = |why: String| {
-        Error::new("file_unreadable", format!("{}: {why}", path.display()))
-            .hint("GITHUB_EVENT_PATH names it; --pull-request and --commit say the same")
-    };
-    let file = std::fs::File::open(&path).map_err(|e| unreadable(e.to_string()))?;
-    let mut text = Vec::new();
-    file.take(EVENT).read_to_end(&mut text).map_err(|e| unreadable(e.to_string()))?;
-    serde_json::from_slice(&text).map_err(|_| unreadable("it is no JSON".to_owned()))
+/// Why the job runs; nothing where it is no job of GitHub Actions, or of what is like them.
+fn event(surroundings: &Surroundings) -> Result<Option<Event>> {
+    Event::read(surroundings).map_err(|why| {
+        Error::new("file_unreadable", why)
+            .hint(format!("{VARIABLE} names it; --pull-request and --commit say the same"))
+    })
 }
 
 /// The number in `refs/pull/12/merge`.
@@ -230,13 +221,15 @@ pub(crate) async fn post(
     let url = wanted.link.as_ref().map(|link| link.text().to_owned()).or_else(|| context.surroundings.ci());
     let verdict = verdict(plans, book, &beside(context), wanted, url.as_deref());
     // Where the comment cannot be, the verdict may be all the same.
-    let posted = review::post(&*forge, &marker, text).await;
+    let newer = superseded(&*forge, target).await;
+    let posted = review::post(&*forge, &marker, text, newer.as_deref()).await;
     let said = say(&*forge, target, &verdict, context).await;
     let posted = posted.map_err(|failure| told(failure, target))?;
     let done = match posted.done {
         Done::Created => "created",
         Done::Edited => "edited",
         Done::Unchanged => "as it was",
+        Done::Superseded => "left as it is",
     };
     for note in &posted.notes {
         context.terminal.status(&format!("warning: {note}"));
@@ -249,15 +242,23 @@ pub(crate) async fn post(
             Done::Created => "created",
             Done::Edited => "edited",
             Done::Unchanged => "unchanged",
+            Done::Superseded => "superseded",
         };
         let fields = json!({
             "forge": forge.name(), "repository": place.repository, "pull_request": place.number, "comment": posted.id,
-            "url": posted.url, "done": done, "removed": posted.removed, "conclusion": word(verdict.check.conclusion),
+            "url": posted.url, "done": done, "removed": posted.removed, "notes": posted.notes, "conclusion": word(verdict.check.conclusion),
             "check_run": said.as_ref().is_ok_and(|said| said.check), "commit_status": said.as_ref().is_ok_and(|said| said.status),
         });
         context.terminal.json_line(&crate::cli::views::json::answer("comment", fields));
     }
     said.map(drop).map_err(|failure| told(failure, target))
+}
+
+/// The pull request's newest commit, where that is no longer the one that the job began with. One that cannot be asked for stands in
+/// nobody's way.
+async fn superseded(forge: &dyn Forge, target: &Target) -> Option<String> {
+    let mine = target.commit.as_ref().filter(|_| target.of_the_job)?;
+    forge.head().await.ok().filter(|head| head != mine)
 }
 
 /// What stands on the commit.

@@ -11,6 +11,7 @@ mod consent;
 mod context;
 mod delivery;
 mod error;
+mod event;
 mod exit;
 mod forge;
 mod images;

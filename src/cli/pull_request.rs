@@ -1,16 +1,16 @@
 //! A plan that is made for a pull request: who wrote what it is made of may not start programs on this machine, and somebody from outside
 //! may not use its credentials (rule 42).
-#![expect(clippy::disallowed_methods, reason = "reads what the forge says of the job's event")]
 
 use crate::{
     base::{Address, Diagnostic, few},
     cli::{
         error::{Error, Result},
+        event::{Event, VARIABLE},
         surroundings::Surroundings,
     },
     plan::Plan,
 };
-use serde_json::Value as Json;
+use clap::ValueEnum as _;
 use std::collections::BTreeSet;
 
 /// Programs that a plan may start because of what is declared in it.
@@ -22,12 +22,14 @@ pub(crate) enum Program {
     Kustomize,
     /// Terraform or OpenTofu, for roots.
     Terraform,
+    /// What a kubeconfig that the plan names has for credentials.
+    Kubeconfig,
 }
 
 /// `--pull-request` and what belongs to it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ForPullRequest {
-    /// The plan is for a pull request: no program of a command, kustomization or root is started; from a fork nothing is asked
+    /// The plan is for a pull request: no program of a command, kustomization, root or kubeconfig is started; from a fork nothing is asked
     #[arg(long, conflicts_with_all = ["destroy", "refresh_only"])]
     pull_request: bool,
     /// Let it start these all the same; not from a fork
@@ -53,7 +55,7 @@ impl Guarded {
         let of = |program: &Program| match program {
             Program::Command => Some("command".to_owned()),
             Program::Terraform => Some("terraform".to_owned()),
-            Program::Kustomize => None,
+            Program::Kustomize | Program::Kubeconfig => None,
         };
         self.spared.iter().filter_map(of).collect()
     }
@@ -98,13 +100,13 @@ impl ForPullRequest {
             .because("whoever opened it would run what they like on this machine")
             .hint("look at the change, and plan it from a branch of the repository itself"));
         }
-        let all = [Program::Command, Program::Kustomize, Program::Terraform];
-        Ok(Guarded { fork, spared: all.into_iter().filter(|program| !self.allow.contains(program)).collect() })
+        let spared =
+            Program::value_variants().iter().filter(|program| !self.allow.contains(program)).copied().collect();
+        Ok(Guarded { fork, spared })
     }
 }
 
-/// Whether the job's pull request comes from another repository. Source: GitHub's webhook event `pull_request`, whose `head.repo` is null where
-/// the fork was deleted; GitLab's predefined variables of merge request pipelines.
+/// Whether the job's pull request comes from another repository. Source: the event; GitLab's predefined variables of merge request pipelines.
 fn comes_from_fork(surroundings: &Surroundings) -> Result<bool> {
     if let (Some(from), Some(to)) = (
         surroundings.variable("CI_MERGE_REQUEST_SOURCE_PROJECT_ID"),
@@ -112,27 +114,19 @@ fn comes_from_fork(surroundings: &Surroundings) -> Result<bool> {
     ) {
         return Ok(from != to);
     }
-    let Some(path) = surroundings.variable("GITHUB_EVENT_PATH") else { return Ok(false) };
     let unreadable = |why: String| {
-        Error::new("pull_request_event", format!("whether the pull request comes from a fork cannot be told: {why}"))
-            .hint("GITHUB_EVENT_PATH names the file that GitHub wrote for the job; outside of it, leave the variable away; --fork says that it is one")
+        Error::new("pull_request_event", format!("whether the pull request comes from a fork cannot be told: {why}")).hint(format!(
+            "{VARIABLE} names the file that GitHub wrote for the job; outside of it, leave the variable away; --fork says that it is one"
+        ))
     };
-    let text = std::fs::read(surroundings.folder.join(path)).map_err(|e| unreadable(format!("{path}: {e}")))?;
-    let event: Json = serde_json::from_slice(&text).map_err(|e| unreadable(format!("{path}: {e}")))?;
-    let request = &event["pull_request"];
-    let name = |side: &str| request[side]["repo"]["full_name"].as_str();
-    if request.is_object() {
-        return Ok(name("head").is_none() || name("head") != name("base"));
-    }
-    // A push is of the repository's own branches. Other events run with secrets, and do not say whose code was checked out.
-    if event["ref"].is_string() && event["after"].is_string() {
-        return Ok(false);
-    }
-    Err(unreadable(format!("{path} is neither of a pull request nor of a push")))
+    let Some(event) = Event::read(surroundings).map_err(unreadable)? else { return Ok(false) };
+    event.fork().ok_or_else(|| unreadable(format!("what {VARIABLE} names is neither of a pull request nor of a push")))
 }
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "writes the event of a CI job")]
+
     use super::*;
 
     fn around(variables: &[(&str, &str)], folder: &std::path::Path) -> Surroundings {
@@ -171,7 +165,7 @@ mod tests {
     fn what_is_allowed_is_started_and_nothing_for_a_fork() {
         let args = ForPullRequest { pull_request: true, allow: vec![Program::Terraform], fork: false };
         let guarded = args.guarded(&Surroundings::default()).unwrap();
-        assert_eq!(guarded.spared, [Program::Command, Program::Kustomize].into());
+        assert_eq!(guarded.spared, [Program::Command, Program::Kustomize, Program::Kubeconfig].into());
         assert_eq!(guarded.kinds(), ["command".to_owned()].into());
         assert!(ForPullRequest { fork: true, ..args }.guarded(&Surroundings::default()).is_err());
         assert_eq!(ForPullRequest::default().guarded(&Surroundings::default()).unwrap(), Guarded::default());

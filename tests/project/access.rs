@@ -145,7 +145,7 @@ fn a_right_that_is_missing_is_named_when_planning_by_verb_resource_and_namespace
 }
 
 #[test]
-fn a_program_that_gives_credentials_runs_once_for_a_connection() {
+fn a_program_that_gives_credentials_runs_once_for_a_connection_and_not_for_a_pull_request() {
     let (Some(server), Some(cluster)) = (support::ministack(), support::cluster()) else { return };
     let namespace = cluster.namespace("access");
     let folder = tempfile::tempdir().unwrap();
@@ -169,4 +169,11 @@ fn a_program_that_gives_credentials_runs_once_for_a_connection() {
     project.ends(&["apply", "--auto-approve"], 0);
     let ran = std::fs::read_to_string(&runs).unwrap();
     assert_eq!(ran.lines().count(), 1, "planning and applying share the connection");
+    // Who opens a pull request may name a kubeconfig of theirs.
+    let said = project.ends(&["plan", "--pull-request"], 1);
+    assert!(said.words().contains("a plan for a pull request does not start what a kubeconfig names"), "{}", said.err);
+    assert!(said.words().contains("--allow kubeconfig"), "{}", said.err);
+    assert_eq!(std::fs::read_to_string(&runs).unwrap(), ran, "it was not started");
+    project.ends(&["plan", "--pull-request", "--allow", "kubeconfig"], 0);
+    assert_ne!(std::fs::read_to_string(&runs).unwrap(), ran);
 }

@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// The most characters that it may have; what the forge takes where it is left out, and GitHub's 65536 without one
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// The environments that there should be a plan of: without one the comment says so, and the verdict is a failure
+    #[arg(long, value_name = "ENV", value_delimiter = ',')]
+    expect: Vec<String>,
     #[command(flatten)]
     forge: forge::Aim,
 }
@@ -84,7 +87,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
         None => (String::new(), most),
     };
     let plans: Vec<&Saved> = plans.iter().collect();
-    let wanted = Wanted { limit, link };
+    let expected =
+        args.expect.iter().map(|env| env.trim().into()).filter(|env: &std::sync::Arc<str>| !env.is_empty()).collect();
+    let wanted = Wanted { limit, link, expected };
     let text = text(&plans, &book, &wanted)? + &notes;
     if let Some(file) = &summary {
         append(file, &text)?;

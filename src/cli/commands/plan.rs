@@ -88,7 +88,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit> {
             .hint("leave --release out: where releases are kept is not asked for a fork"));
     }
     let proposed = guarded != pull_request::Guarded::default();
-    let context = &if proposed { context.for_a_proposal(guarded.fork) } else { context.clone() };
+    let context = &if proposed { context.for_a_proposal(&guarded) } else { context.clone() };
     let loaded = load_meant(context, args.plan.plan.as_deref(), args.release.as_deref()).await?;
     if guarded.spared.contains(&pull_request::Program::Kustomize) {
         loaded.sources.build_nothing();
@@ -196,7 +196,7 @@ pub(crate) fn write_for_people(
 ) -> Result<()> {
     let folder = &context.surroundings.folder;
     if let Some(file) = markdown {
-        let wanted = Wanted { limit: comment::GITHUB, link: None };
+        let wanted = Wanted { limit: comment::GITHUB, link: None, expected: Vec::new() };
         super::comment::write(&folder.join(file), &super::comment::text(&[saved], book, &wanted)?)?;
     }
     if let Some(file) = html {

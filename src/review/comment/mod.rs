@@ -84,6 +84,17 @@ pub struct Wanted {
     pub limit: usize,
     /// Where the full report is.
     pub link: Option<Link>,
+    /// The environments that there should be a plan of. Where one has none, nothing says what happens there, and the comment does.
+    pub expected: Vec<Arc<str>>,
+}
+
+impl Wanted {
+    /// The environments that should have a plan, and have none among these.
+    pub(in crate::review) fn unplanned(&self, plans: &[&Plan]) -> Vec<&str> {
+        let planned = |env: &&Arc<str>| plans.iter().any(|plan| plan.header.env == **env);
+        let missing: BTreeSet<&str> = self.expected.iter().filter(|env| !planned(env)).map(|env| &**env).collect();
+        missing.into_iter().collect()
+    }
 }
 
 /// Why there can be no comment.

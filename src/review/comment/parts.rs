@@ -6,7 +6,7 @@ use super::{
     text::{code, code_in_table, cut, fence, html_code, line, prose, shell},
 };
 use crate::{
-    base::plural,
+    base::{few, plural},
     kinds::Undo,
     plan::{Counts, Finding, Mode, Planned, Severity, WaiverStanding},
     review::{
@@ -50,17 +50,31 @@ pub(super) fn opening(sheets: &[Sheet<'_>], wanted: &Wanted, page: &mut Page) {
     let header = &first.plan.header;
     let (project, plan) = (cut(&header.project, 60), cut(&header.plan, 60));
     page.add(&format!("{}\n## Terrace: {} of {}\n\n", marker(first.plan), code(&plan), code(&project)));
-    page.add(&format!("{}\n\n", verdict(sheets)));
+    let unplanned = wanted.unplanned(&sheets.iter().map(|sheet| sheet.plan).collect::<Vec<_>>());
+    page.add(&format!("{}{}\n\n", without(&unplanned), verdict(sheets)));
     let head = "| environment | create | update | replace | destroy | other | later | policy | a month |\n\
                 |---|--:|--:|--:|--:|--:|--:|---|--:|\n";
     page.list(&List {
         head,
         foot: "\n",
-        count: sheets.len(),
+        count: unplanned.len() + sheets.len(),
         share: wanted.limit / 4,
-        each: &|at, _| sheets.get(at).map(row),
+        // What is missing has room before what is there.
+        each: &|at, _| match unplanned.get(at) {
+            Some(env) => Some(format!("| {} | **no plan** | | | | | | | |\n", code_in_table(&cut(env, 60)))),
+            None => sheets.get(at - unplanned.len()).map(row),
+        },
         more: &|count| more(count, "environments", wanted),
     });
+}
+
+/// What is said of environments that have no plan, before anything else.
+fn without(unplanned: &[&str]) -> String {
+    if unplanned.is_empty() {
+        return String::new();
+    }
+    let envs: Vec<String> = unplanned.iter().map(|env| code(&cut(env, 60))).collect();
+    format!("**No plan of {}.** What changes there is not known. ", few(&envs, 10))
 }
 
 fn verdict(sheets: &[Sheet<'_>]) -> String {

@@ -28,6 +28,8 @@ pub enum Done {
     Edited,
     /// It said just this.
     Unchanged,
+    /// It stays as it was, for the pull request has a newer commit, whose own job has the word.
+    Superseded,
 }
 
 /// A comment that stands.
@@ -95,11 +97,13 @@ async fn find(forge: &dyn Forge, marker: &str, me: &Author) -> Outcome<(Vec<Comm
     Ok((found, next.is_none()))
 }
 
-/// Has the pull request say this in one comment of ours, whatever was there before and whoever does the same at this moment.
+/// Has the pull request say this in one comment of ours, whatever was there before and whoever does the same at this moment. Where the
+/// pull request has a `newer` commit than what this is about, one that is there is left alone: of two jobs the one with the newest
+/// commit is right, whichever ends last.
 ///
 /// # Errors
 /// A forge that refuses, or more comments than are read, among which there is none of ours.
-pub async fn post(forge: &dyn Forge, marker: &str, body: &str) -> Outcome<Posted> {
+pub async fn post(forge: &dyn Forge, marker: &str, body: &str, newer: Option<&str>) -> Outcome<Posted> {
     let me = forge.myself().await?;
     let mut created: Option<Posted> = None;
     let mut last = None;
@@ -130,6 +134,8 @@ pub async fn post(forge: &dyn Forge, marker: &str, body: &str) -> Outcome<Posted
             Done::Created
         } else if says(first, body) {
             Done::Unchanged
+        } else if newer.is_some() {
+            Done::Superseded
         } else {
             match forge.edit(first.id, body).await {
                 Ok(()) => Done::Edited,
@@ -142,6 +148,10 @@ pub async fn post(forge: &dyn Forge, marker: &str, body: &str) -> Outcome<Posted
             }
         };
         let mut posted = Posted { done, id: first.id, url: first.url.clone(), removed: 0, notes: Vec::new() };
+        if let Some(newer) = newer.filter(|_| done == Done::Superseded) {
+            let newer: String = newer.chars().take(12).collect();
+            posted.notes.push(format!("the pull request has a newer commit, {newer}: its own job says what that does"));
+        }
         for other in found.iter().skip(1) {
             match forge.delete(other.id).await {
                 Ok(()) => posted.removed += 1,

@@ -47,7 +47,7 @@ fn saved(env: &str, findings: Option<Vec<Finding>>) -> Saved {
 }
 
 fn of(plans: &[Saved]) -> Verdict {
-    let wanted = Wanted { limit: 4_000, link: None };
+    let wanted = Wanted { limit: 4_000, link: None, expected: Vec::new() };
     verdict(&plans.iter().collect::<Vec<_>>(), &Book::shipped(), "infra/", &wanted, Some("https://ci.example/1"))
 }
 

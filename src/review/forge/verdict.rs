@@ -50,7 +50,8 @@ pub fn verdict(plans: &[&Saved], book: &Book, beside: &str, wanted: &Wanted, url
             }
         }
     }
-    let conclusion = match (denied, warned) {
+    let unplanned = wanted.unplanned(&plans.iter().map(|plan| &plan.content).collect::<Vec<_>>());
+    let conclusion = match (denied + unplanned.len(), warned) {
         (1.., _) => Conclusion::Failure,
         (0, 0) if asked => Conclusion::Success,
         _ => Conclusion::Neutral,
@@ -68,6 +69,9 @@ pub fn verdict(plans: &[&Saved], book: &Book, beside: &str, wanted: &Wanted, url
     }
     if waived > 0 {
         let _ = write!(said, "; {waived} waived");
+    }
+    if !unplanned.is_empty() {
+        said = format!("no plan of {}; {said}", line(&crate::base::few(&unplanned, 5)));
     }
     let mut annotations = notes(plans, beside);
     let all = annotations.len();

@@ -25,7 +25,10 @@ use crate::world::{
 use aws_credential_types::provider::SharedCredentialsProvider;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +38,8 @@ pub struct Live {
     clusters: Mutex<BTreeMap<ClusterConnection, ClusterHandle>>,
     helm: Arc<helm::Shared>,
     machine: Arc<Machine>,
+    /// No program of a kubeconfig that a plan names is started.
+    spares_logins: AtomicBool,
 }
 
 impl Live {
@@ -55,13 +60,19 @@ impl Live {
         // The first random bytes of a process take the library tens of milliseconds: they are had while plan files are read.
         std::thread::spawn(|| rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut [0; 1]));
         let (clusters, helm) = (Mutex::default(), Arc::default());
-        Arc::new(Self { aws, clusters, helm, machine: Arc::new(Machine::new()) })
+        Arc::new(Self { aws, clusters, helm, machine: Arc::new(Machine::new()), spares_logins: AtomicBool::new(false) })
     }
 
     /// Says which helm is used and where charts are had from, before the first chart is. The first time counts; without one
     /// it is the helm on PATH, and charts come from where plans say.
     pub fn use_helm(&self, settings: HelmSettings) {
         self.helm.settle(settings);
+    }
+
+    /// From now on no kubeconfig that a plan names starts the program that it names for credentials: who wrote the plan may not
+    /// start one on this machine. kubectl's own kubeconfig is this machine's.
+    pub fn spare_logins(&self) {
+        self.spares_logins.store(true, Ordering::SeqCst);
     }
 
     /// A model of Bedrock's, by a connection of its own. The endpoint takes the place of Bedrock's alone, not of what says who calls.
@@ -103,7 +114,13 @@ impl World for Live {
                 }
                 ClusterConnection::Kubeconfig { .. } | ClusterConnection::InCluster { .. } => None,
             };
-            let cluster = kubernetes::Cluster::new(connection.clone(), account);
+            let logins = match connection {
+                ClusterConnection::Kubeconfig { path, .. } if !path.is_empty() => {
+                    !self.spares_logins.load(Ordering::SeqCst)
+                }
+                _ => true,
+            };
+            let cluster = kubernetes::Cluster::new(connection.clone(), account, logins);
             let api = Arc::new(kubernetes::Api(cluster.clone()));
             let shared = self.helm.clone();
             ClusterHandle {

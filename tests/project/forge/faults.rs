@@ -54,7 +54,7 @@ fn open(url: &str, clock: &Arc<Hand>) -> Arc<dyn Forge> {
 /// Posts on this server, and for how long it waited.
 fn posted(hub: &Hub) -> (Result<Posted, Failure>, Vec<u64>) {
     let clock = Arc::new(Hand::default());
-    let posted = wait(post(&*open(&hub.web.url, &clock), MARKER, BODY));
+    let posted = wait(post(&*open(&hub.web.url, &clock), MARKER, BODY, None));
     if let Err(failure) = &posted {
         assert!(!format!("{failure}{failure:?}").contains("canaryToken"), "{failure:?}");
     }

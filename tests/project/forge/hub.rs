@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) faults: VecDeque<(&'static str, Reply)>,
     /// Done once, just before a request that begins so is looked at.
     pub(crate) before: Option<(&'static str, Deed)>,
+    /// The pull request's newest commit, where it has another than [`HEAD`] by now.
+    pub(crate) newer: Option<&'static str>,
     next: u64,
 }
 
@@ -178,7 +180,9 @@ fn strict(request: &Message, method: &str, target: &str, state: &mut State) -> R
     let parts: Vec<&str> = rest.split('/').collect();
     let number = |text: &str| text.parse::<u64>().or_else(|_| wrong(404, "no number"));
     match (method, parts.as_slice()) {
-        ("GET", ["pulls", "7"]) => Ok(Reply::json(&json!({ "number": 7, "head": { "sha": HEAD } }))),
+        ("GET", ["pulls", "7"]) => {
+            Ok(Reply::json(&json!({ "number": 7, "head": { "sha": state.newer.unwrap_or(HEAD) } })))
+        }
         ("GET", ["issues", "7", "comments"]) => page(target, query, &state.comments.clone(), &|all| json!(all)),
         ("POST", ["issues", "7", "comments"]) => {
             let text = text_of(&body)?;

@@ -128,6 +128,45 @@ fn a_pull_request_has_one_comment_for_all_environments_that_is_edited_in_place()
 }
 
 #[test]
+fn a_job_of_an_older_commit_leaves_the_comment_to_that_of_the_newer() {
+    let (shop, hub) = (Shop::new(0), Hub::new());
+    // What is not there yet is better said late than never.
+    hub.state().newer = Some("89abcdef0123456789abcdef0123456789abcdef");
+    ends(&shop.post(&hub, &[]), 0, "comment created");
+    shop.topics(1);
+    let told: Json = serde_json::from_str(shop.post(&hub, &["--json"]).out.trim()).unwrap();
+    assert_eq!(told["done"], "superseded", "{told}");
+    let late = shop.post(&hub, &[]);
+    ends(&late, 0, "comment left as it is");
+    ends(&late, 0, "the pull request has a newer commit, 89abcdef0123: its own job says what that does");
+    assert!(!hub.state().bodies()[0].contains("Denied by policy"), "{:?}", hub.state().bodies());
+    assert_eq!(hub.state().statuses.last().unwrap()["state"], "failure", "the verdict is on its own commit");
+    hub.state().newer = None;
+    ends(&shop.post(&hub, &[]), 0, "comment edited");
+    hub.is_content();
+}
+
+#[test]
+fn an_environment_that_could_not_be_planned_is_named_and_no_success() {
+    let (shop, hub) = (Shop::new(0), Hub::new());
+    let done = shop.post(&hub, &["--expect", "prd,tst,dev,uat"]);
+    ends(&done, 0, "comment created");
+    let body = hub.state().bodies()[0].to_owned();
+    assert!(body.contains("**No plan of `tst`, `uat`.** What changes there is not known."), "{body}");
+    assert!(
+        body.contains("| `tst` | **no plan** |") && body.contains("| `prd` (") && !body.contains("`prd` | **no"),
+        "{body}"
+    );
+    let status = hub.state().statuses.last().unwrap().clone();
+    assert_eq!(status["state"], "failure", "{status}");
+    assert!(status["description"].as_str().unwrap().starts_with("no plan of tst, uat; "), "{status}");
+    ends(&shop.post(&hub, &["--expect", "dev,prd"]), 0, "comment edited");
+    assert!(!hub.state().bodies()[0].contains("No plan of"), "{:?}", hub.state().bodies());
+    assert_eq!(hub.state().statuses.last().unwrap()["state"], "success");
+    hub.is_content();
+}
+
+#[test]
 fn findings_stand_on_their_lines_and_the_verdict_on_the_commit() {
     let (shop, hub) = (Shop::new(120), Hub::new());
     ends(&shop.post(&hub, &[]), 0, "comment created");

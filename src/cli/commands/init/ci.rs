@@ -67,6 +67,7 @@ pub(super) fn files(forge: Forge, plan: Option<&str>, context: &Context) -> Resu
                 .replace("@PLAN@", named)
                 .replace("@FOLDER@", folder)
                 .replace("@ALL@", &list(&environments))
+                .replace("@EXPECTED@", &names(&environments).join(","))
                 .replace("@LATER@", &list(&later))
                 .replace("@FIRST@", &names(&first).join(" "));
             (project.join(beside(path)), text)

@@ -35,6 +35,8 @@ const BIGGEST: usize = 256 << 20;
 pub(in crate::world::live) struct Cluster {
     pub(super) connection: ClusterConnection,
     account: Option<Account>,
+    /// Whether its kubeconfig may start a program for credentials.
+    logins: bool,
     met: Mutex<Option<Arc<Met>>>,
     budget: Semaphore,
     /// What the server has.
@@ -87,10 +89,16 @@ impl Ask {
 
 impl Cluster {
     /// A cluster behind a connection. Makes no call.
-    pub(in crate::world::live) fn new(connection: ClusterConnection, account: Option<Account>) -> Arc<Self> {
+    /// `logins` says whether its kubeconfig may start a program for credentials.
+    pub(in crate::world::live) fn new(
+        connection: ClusterConnection,
+        account: Option<Account>,
+        logins: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
             connection,
             account,
+            logins,
             met: Mutex::new(None),
             budget: Semaphore::new(BUDGET),
             types: Types::default(),
@@ -128,6 +136,9 @@ impl Cluster {
         let finding = async {
             let way = reach::way(&self.connection, self.account.as_ref()).await?;
             let mut config = way.config().await?;
+            if !self.logins {
+                exec::spare(&config.auth_info)?;
+            }
             let until = exec::credentials(&mut config.auth_info).await?;
             let server = config.cluster_url.to_string();
             let bearer = Bearer::default();

@@ -46,6 +46,19 @@ pub(super) async fn credentials(user: &mut AuthInfo) -> Outcome<Option<Timestamp
     Ok(until.map(|until| until.saturating_sub(BEFORE).unwrap_or(until)))
 }
 
+/// Refuses a user whose credentials come from a program, also by the former way (`auth-provider`), whose `cmd-path` is one.
+///
+/// # Errors
+/// `Denied` for such a user.
+pub(super) fn spare(user: &AuthInfo) -> Outcome<()> {
+    let former = user.auth_provider.as_ref().and_then(|provider| provider.config.get("cmd-path").cloned());
+    let Some(program) = user.exec.as_ref().map(|exec| exec.command.clone().unwrap_or_default()).or(former) else {
+        return Ok(());
+    };
+    Err(failure(Class::Denied, &program, "a plan for a pull request does not start what a kubeconfig names")
+        .hint("have the environment reach its cluster by eks {}, or by kubectl's own kubeconfig; --allow kubeconfig starts it, where you trust whoever may open a pull request"))
+}
+
 /// True where credentials that end then can still be begun with.
 pub(super) fn are_good(until: Option<Timestamp>) -> bool {
     until.is_none_or(|until| Timestamp::now() < until)
