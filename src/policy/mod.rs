@@ -21,7 +21,7 @@ pub use check::{Checked, Error, Strictness, as_files, check};
 pub use child::judge;
 pub use fixtures::{Proof, prove};
 pub use material::{Material, material};
-pub use own::{Beside, OWN, OwnRule, RULES, looked, names_a_secret, opens, own, secrets_in_clear};
+pub use own::{Beside, OWN, OwnRule, RULES, looked, opens, own, secrets_in_clear};
 pub use pack::{On, Pack};
 pub use remembered::RuleBook;
 pub use waive::{standing, waive};

@@ -4,7 +4,7 @@
 
 use super::material::{Material, place_of};
 use crate::{
-    base::{ActionWord, Address, Image, Path, SourceMap, Step, Value, few},
+    base::{ActionWord, Address, Image, Path, SourceMap, Step, Value, few, names_a_secret, says_where_a_secret_is},
     graph,
     kinds::{ChildChange, FieldChange, images_of_objects},
     lang::Declaration,
@@ -17,21 +17,6 @@ use std::collections::BTreeSet;
 pub const OWN: &str = "terrace";
 /// So many are named in a sentence.
 const NAMED: usize = 3;
-/// What a name of a field ends with that holds a secret, in small letters and without separators.
-/// A bare `secret` is not among them: in charts that is as a rule the name of one.
-const SECRETS: &[&str] = &[
-    "password",
-    "passwd",
-    "pass",
-    "passphrase",
-    "token",
-    "apikey",
-    "privatekey",
-    "secretkey",
-    "secretaccesskey",
-    "clientsecret",
-];
-
 /// A rule of our own.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnRule {
@@ -412,12 +397,10 @@ fn gather(json: &Json, found: &mut BTreeSet<String>) {
 fn no_new_way_in(look: &Look<'_>, found: &mut Found<'_>) {
     for node in &look.plan.nodes {
         for child in &node.children {
-            // A change set does not say what a part that comes is like; its template does.
-            let as_written = || look.part(node, child).is_some_and(|part| opens_as_written(&child.kind, part));
             match child.action {
                 // What comes up open with its stack is what the templates' own rules are about.
                 ActionWord::Create if node.action == ActionWord::Create => {}
-                ActionWord::Create if opens(child) || as_written() => {
+                ActionWord::Create if opens(child) => {
                     // A rule of a group lets them in where something stood behind it already.
                     if child.kind.ends_with("SecurityGroupIngress") {
                         let what = format!("{} comes, and opens it to the internet", child.kind);
@@ -433,17 +416,6 @@ fn no_new_way_in(look: &Look<'_>, found: &mut Found<'_>) {
                 _ => {}
             }
         }
-    }
-}
-
-/// Whether a resource of a template lets the internet in.
-fn opens_as_written(kind: &str, part: &Json) -> bool {
-    let properties = &part["Properties"];
-    match kind {
-        "AWS::EC2::SecurityGroupIngress" => everybody(properties),
-        "AWS::EC2::SecurityGroup" => everybody(&properties["SecurityGroupIngress"]),
-        "AWS::ElasticLoadBalancingV2::LoadBalancer" => properties["Scheme"] == "internet-facing",
-        _ => false,
     }
 }
 
@@ -492,7 +464,7 @@ pub fn secrets_in_clear(inputs: &Value) -> Vec<String> {
     // A list of variables has its names beside the values.
     let mut named: BTreeSet<String> = BTreeSet::new();
     let clear = |value: &Value| {
-        !value.is_sensitive() && value.as_str().is_some_and(|text| !text.is_empty() && !is_reference(text))
+        !value.is_sensitive() && value.as_str().is_some_and(|text| !text.is_empty() && !says_where_a_secret_is(text))
     };
     let split = |path: &Path| match path.0.split_last() {
         Some((Step::Key(name), whole)) => Some((name.clone(), Path(whole.to_vec()).to_string())),
@@ -514,18 +486,6 @@ pub fn secrets_in_clear(inputs: &Value) -> Vec<String> {
         }
     });
     places
-}
-
-/// Whether a field of this name holds a secret, as names go.
-#[must_use]
-pub fn names_a_secret(name: &str) -> bool {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    SECRETS.iter().any(|end| plain.ends_with(end))
-}
-
-/// Whether a text only says where a secret is.
-fn is_reference(text: &str) -> bool {
-    text.starts_with("{{resolve:") || text.starts_with("arn:") || text.starts_with("${")
 }
 
 mod looked;

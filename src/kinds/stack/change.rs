@@ -29,6 +29,7 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
         change.fields = fields(difference, None, None);
         change.children =
             preview.map_or_else(|| children::estimate(None, wanted.as_ref(), seal), |p| p.children.clone());
+        children::show_ways_in(&mut change.children, wanted.as_ref());
         import::show(&mut change, desired, None);
         if let Some(observed) = observed {
             replace(&mut change, difference, observed);
@@ -65,7 +66,7 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
     if nothing || (fields.is_empty() && !told) {
         return Change::new(ActionWord::NoOp, live.exports.clone());
     }
-    let resources = match preview {
+    let mut resources = match preview {
         Some(preview) if !preview.nothing => preview.children.clone(),
         Some(_) => Vec::new(),
         None => {
@@ -73,6 +74,7 @@ pub(super) fn diff(difference: &Difference<'_>) -> Change {
             children::estimate(before.as_ref(), wanted.as_ref(), seal)
         }
     };
+    children::show_ways_in(&mut resources, wanted.as_ref());
     let exports = kept_exports(live, template.as_ref(), live_template.as_ref(), &fields, &resources, preview.is_some());
     let mut change = Change::new(ActionWord::Update, exports);
     change.undo = undo(&fields, &resources);

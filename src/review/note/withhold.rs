@@ -4,10 +4,10 @@
 //! password in clear under a name that gives nothing away passes it.
 
 use crate::{
-    base::{Hidden, Path, Value},
+    base::{Hidden, Path, Value, names_a_secret},
     kinds::FieldChange,
     plan::Plan,
-    policy::{names_a_secret, secrets_in_clear},
+    policy::secrets_in_clear,
     review::comment::Line,
 };
 use regex::Regex;

@@ -185,3 +185,35 @@ async fn topics_are_taken_away_where_none_are_wanted_and_undo_takes_away_what_wa
     bench.undo(&queue, &planned).await.unwrap();
     assert!(told().await.is_empty());
 }
+
+#[tokio::test]
+async fn what_lets_the_internet_in_is_shown_of_a_resource_that_comes() {
+    let (mut bench, queue) = bench();
+    let first = inputs(&json!({}));
+    bench.apply(&queue, &first).await.unwrap();
+    let door = "
+  Door:
+    Type: AWS::EC2::SecurityGroup
+    Properties:
+      GroupDescription: a door
+      SecurityGroupIngress:
+        - { IpProtocol: tcp, FromPort: !Ref Days, ToPort: 22, CidrIp: 10.0.0.0/8 }
+        - { IpProtocol: tcp, FromPort: !Ref Days, ToPort: 22, CidrIp: 0.0.0.0/0 }
+      SecurityGroupEgress:
+        - { IpProtocol: tcp, FromPort: 443, ToPort: 443, CidrIp: 0.0.0.0/0 }
+Outputs:";
+    bench.file("queue.yaml", &QUEUE.replace("\nOutputs:", door));
+    let shown = |change: &Change| {
+        let door = change.children.iter().find(|child| child.name == "Door").unwrap();
+        let told = |value: &Option<Value>| value.as_ref().and_then(|v| v.get("CidrIp")?.as_str().map(str::to_owned));
+        let paths: Vec<(String, Option<String>)> =
+            door.fields.iter().map(|field| (field.path.clone(), told(&field.after))).collect();
+        paths
+    };
+    let changed = bench.plan(&queue, &first).await.unwrap();
+    let open = [("SecurityGroupIngress[1]".to_owned(), Some("0.0.0.0/0".to_owned()))];
+    assert_eq!(shown(&changed.change), open, "what goes out, or comes from inside, is not");
+    let (mut new, queue) = super::bench();
+    new.file("queue.yaml", &QUEUE.replace("\nOutputs:", door));
+    assert_eq!(shown(&new.plan(&queue, &first).await.unwrap().change), open);
+}
