@@ -216,7 +216,10 @@ pub(crate) async fn post(
 ) -> Result<()> {
     let Some(first) = plans.first() else { return Ok(()) };
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
-    let forge = open_forge(&target.place, target.token.clone(), clock).map_err(|failure| told(failure, target))?;
+    let terminal = context.terminal.clone();
+    let tell = Arc::new(move |line: &str| terminal.status(line));
+    let forge =
+        open_forge(&target.place, target.token.clone(), clock, tell).map_err(|failure| told(failure, target))?;
     let marker = comment::marker(&first.content);
     let url = wanted.link.as_ref().map(|link| link.text().to_owned()).or_else(|| context.surroundings.ci());
     let verdict = verdict(plans, book, &beside(context), wanted, url.as_deref());

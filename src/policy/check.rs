@@ -29,6 +29,8 @@ pub struct Checked {
     pub objects: usize,
     /// How many rules were not asked, since they look at a plan and there was none.
     pub waiting: usize,
+    /// Rules that were asked and had nothing to look at, in the order of packs: there is none of what they are for, or they name it wrong.
+    pub idle: Vec<String>,
 }
 
 impl Checked {
@@ -121,6 +123,9 @@ pub async fn check(
             }
         }
     }
+    let looks = |rule: &&Rule| (rule.on != On::Plan || plan.is_some()) && !checked.asked.contains_key(&rule.name);
+    checked.idle =
+        packs.iter().flat_map(|pack| pack.rules.values()).filter(looks).map(|rule| rule.name.clone()).collect();
     checked.findings.sort_by(|a, b| a.key().cmp(&b.key()));
     checked.findings.dedup();
     Ok(checked)

@@ -49,6 +49,20 @@ pub enum Deed {
 }
 
 impl Deed {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Plan,
+        Self::Approval,
+        Self::RunStarted,
+        Self::RunEnded,
+        Self::RunResumed,
+        Self::Decision,
+        Self::Rollout,
+        Self::Unlock,
+        Self::StateSurgery,
+        Self::Waiver,
+    ];
+
     /// In a word.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -172,6 +186,14 @@ pub enum Broken {
         /// What it says.
         says: u64,
     },
+    /// It stands, in what was exported, behind one that is not the one before it.
+    #[error("record {number} stands behind record {behind}: lines were exchanged, or doubled")]
+    Misplaced {
+        /// Its number.
+        number: u64,
+        /// The number of the one that it stands behind.
+        behind: u64,
+    },
     /// Its bytes are not those that a record of its content has.
     #[error("record {number} was altered: its bytes are not those that Terrace writes")]
     Altered {
@@ -212,6 +234,7 @@ impl Broken {
             Self::Missing { number }
             | Self::Unreadable { number, .. }
             | Self::Moved { number, .. }
+            | Self::Misplaced { number, .. }
             | Self::Altered { number }
             | Self::Spliced { number, .. }
             | Self::Rewritten { number } => *number,

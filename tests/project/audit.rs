@@ -75,6 +75,8 @@ fn whatever_is_done_is_in_the_chain_with_who_when_where_and_why() {
     assert_eq!((all[5]["what"].as_str(), all[5]["reason"].as_str()), (Some("freeze"), Some("holidays")));
     let text = ends(&project, &["audit", "log", "--deed", "decision"], 0);
     assert!(text.contains("holidays") && !text.contains("state mv"), "{text}");
+    let wrong = ends(&project, &["audit", "log", "--deed", "decisions"], 64);
+    assert!(wrong.contains("possible values: plan, approval, run_started"), "{wrong}");
     assert!(ends(&project, &["audit", "log", "--by", "ben"], 0).contains("nothing is recorded"));
 }
 
@@ -94,6 +96,14 @@ fn a_chain_is_followed_offline_and_the_first_broken_link_is_named() {
     let elsewhere = Project::bare();
     elsewhere.write("audit.jsonl", &export);
     assert!(ends(&elsewhere, &["audit", "verify", "--file", "audit.jsonl"], 0).contains("6 records"));
+    let mut lines: Vec<&str> = export.lines().collect();
+    lines.swap(2, 3);
+    elsewhere.write("audit.jsonl", &lines.join("\n"));
+    let said = ends(&elsewhere, &["audit", "verify", "--file", "audit.jsonl"], 1);
+    assert!(said.contains("record 3 stands behind record 4"), "{said}");
+    elsewhere.write("audit.jsonl", &format!("{export}{}\n", lines[5]));
+    let said = ends(&elsewhere, &["audit", "verify", "--file", "audit.jsonl"], 1);
+    assert!(said.contains("record 6 stands behind record 6"), "a line that stands twice: {said}");
     for line in ends(&project, &["audit", "export", "--cloudevents"], 0).lines() {
         let event: Json = serde_json::from_str(line).unwrap();
         assert_eq!((&event["specversion"], event["data"]["number"].is_u64()), (&"1.0".into(), true));

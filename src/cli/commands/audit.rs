@@ -12,8 +12,9 @@ use crate::{
         style::{clean, dim},
         views::{diagnostics::plural, json::answer, table},
     },
-    state::audit::{self, Anchor, Broken, Link},
+    state::audit::{self, Anchor, Broken, Deed, Link},
 };
+use clap::builder::PossibleValuesParser;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use std::{
@@ -72,8 +73,8 @@ enum What {
 /// Which records are meant.
 #[derive(Debug, Default, clap::Args)]
 struct Filter {
-    /// Only this: plan, approval, `run_started`, `run_ended`, `run_resumed`, decision, rollout, unlock, `state_surgery`, waiver
-    #[arg(long, value_name = "WORD")]
+    /// Only this
+    #[arg(long, value_name = "WORD", value_parser = PossibleValuesParser::new(Deed::ALL.map(Deed::word)))]
     deed: Option<String>,
     /// Only by this person or caller
     #[arg(long, value_name = "WHO")]
@@ -240,18 +241,20 @@ fn read_anchor(file: &Path, context: &Context) -> Result<Anchor> {
 /// The records of an export, with the bytes that they have in the chain.
 fn read_export(file: &Path, context: &Context) -> Result<BTreeMap<u64, Vec<u8>>> {
     let text = text_of(file, context)?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(at, line)| {
-            let wrong = |why: &dyn std::fmt::Display| {
-                let what = format!("{}, line {}: {why}", file.display(), at + 1);
-                Error::usage("audit_export", what).hint("terrace audit export > FILE writes one, without --release")
-            };
-            let json: Json = serde_json::from_str(line).map_err(|why| wrong(&why))?;
-            let number = json["number"].as_u64().ok_or_else(|| wrong(&"it has no number"))?;
-            Ok((number, canonical_json(&json).map_err(|e| defect(&e))?))
-        })
-        .collect()
+    let mut chain = BTreeMap::new();
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = |why: &dyn std::fmt::Display| {
+            let what = format!("{}, line {}: {why}", file.display(), at + 1);
+            Error::usage("audit_export", what).hint("terrace audit export > FILE writes one, without --release")
+        };
+        let json: Json = serde_json::from_str(line).map_err(|why| wrong(&why))?;
+        let number = json["number"].as_u64().ok_or_else(|| wrong(&"it has no number"))?;
+        if let Some((&behind, _)) = chain.last_key_value().filter(|(last, _)| **last >= number) {
+            return Err(refused(&Broken::Misplaced { number, behind }));
+        }
+        chain.insert(number, canonical_json(&json).map_err(|e| defect(&e))?);
+    }
+    Ok(chain)
 }
 
 /// A record as an event. Source: `CloudEvents` 1.0.

@@ -11,7 +11,7 @@ mod s3;
 
 pub use advisor::ANTHROPIC;
 pub use aws::AskMfa;
-pub use forge::{ForgeKind, ForgePlace, open_forge};
+pub use forge::{ForgeKind, ForgePlace, Tell, open_forge};
 pub use helm::{ChartMirror, HelmSettings, LockedArchive};
 pub use ledger::FileLedger;
 pub use registry::{is_here, repository};

@@ -15,7 +15,7 @@ use terrace::{
     review::forge::{Checked, Done, Posted, check, post},
     world::{
         Annotation, Check, Class, Clock, Conclusion, Failure, Forge, Level,
-        live::{ForgeKind, ForgePlace, open_forge},
+        live::{ForgeKind, ForgePlace, Tell, open_forge},
     },
 };
 
@@ -46,19 +46,30 @@ impl Clock for Hand {
 }
 
 fn open(url: &str, clock: &Arc<Hand>) -> Arc<dyn Forge> {
+    open_telling(url, clock, Arc::new(|_: &str| ()))
+}
+
+fn open_telling(url: &str, clock: &Arc<Hand>, tell: Tell) -> Arc<dyn Forge> {
     let place =
         ForgePlace { kind: ForgeKind::GitHub, api: url.to_owned(), repository: "acme/shop".to_owned(), number: 7 };
-    open_forge(&place, Secret::new(TOKEN.to_owned()), clock.clone()).unwrap()
+    open_forge(&place, Secret::new(TOKEN.to_owned()), clock.clone(), tell).unwrap()
 }
 
 /// Posts on this server, and for how long it waited.
 fn posted(hub: &Hub) -> (Result<Posted, Failure>, Vec<u64>) {
     let clock = Arc::new(Hand::default());
-    let posted = wait(post(&*open(&hub.web.url, &clock), MARKER, BODY, None));
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let tell = told.clone();
+    let forge =
+        open_telling(&hub.web.url, &clock, Arc::new(move |line: &str| tell.lock().unwrap().push(line.to_owned())));
+    let posted = wait(post(&*forge, MARKER, BODY, None));
     if let Err(failure) = &posted {
         assert!(!format!("{failure}{failure:?}").contains("canaryToken"), "{failure:?}");
     }
-    (posted, clock.slept())
+    let (slept, told) = (clock.slept(), told.lock().unwrap().clone());
+    assert_eq!(slept.len(), told.len(), "nobody waits without knowing: {told:?}");
+    assert!(told.iter().all(|line| line.contains("; it is tried again in ")), "{told:?}");
+    (posted, slept)
 }
 
 fn cut() -> Reply {

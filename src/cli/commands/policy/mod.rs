@@ -5,7 +5,7 @@ mod coverage;
 mod waive;
 
 use crate::{
-    base::{Address, Severity as Loudness},
+    base::{Address, Severity as Loudness, few},
     cli::{
         args::PlanArg,
         context::Context,
@@ -17,7 +17,7 @@ use crate::{
         project::Project,
         registries,
         settings::Backend,
-        style::{green, red, yellow},
+        style::{dim, green, red, yellow},
         surroundings::Surroundings,
         views::{
             diagnostics::{self, plural},
@@ -39,6 +39,9 @@ use std::{
 };
 
 pub(crate) use waive::agree;
+
+/// So many rules are named that had nothing to look at.
+const IDLE: usize = 12;
 
 /// Arguments of `policy`.
 #[derive(Debug, clap::Args)]
@@ -193,7 +196,7 @@ fn show(checked: &Checked, unseen: &[(Address, Failure)], environment: &str, con
             "policy_checked",
             json!({
                 "environment": environment, "denied": denied, "warned": warned, "waived": waived, "asked": checked.asked.len(),
-                "templates": checked.templates, "objects": checked.objects, "over_plans": checked.waiting, "not_looked_at": unseen, "findings": checked.findings,
+                "templates": checked.templates, "objects": checked.objects, "over_plans": checked.waiting, "idle": checked.idle, "not_looked_at": unseen, "findings": checked.findings,
             }),
         ));
         return;
@@ -212,6 +215,10 @@ fn show(checked: &Checked, unseen: &[(Address, Failure)], environment: &str, con
     let said = if waived > 0 { format!("{said}, {waived} waived") } else { said };
     let (templates, objects) = (plural(checked.templates, "template"), plural(checked.objects, "object"));
     terminal.status(&format!("{said}: {rules} over {templates} and {objects} of {environment}"));
+    if !checked.idle.is_empty() {
+        let (rules, names) = (plural(checked.idle.len(), "rule"), few(&checked.idle, IDLE));
+        terminal.status(&dim(format!("{rules} had nothing to look at: {names}")));
+    }
     let looks = if checked.waiting == 1 { "looks" } else { "look" };
     if checked.waiting > 0 {
         let rules = plural(checked.waiting, "rule");

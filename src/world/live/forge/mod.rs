@@ -12,7 +12,7 @@ use super::{
     registry::is_loopback,
 };
 use crate::{
-    base::{Secret, canonical_json},
+    base::{Secret, canonical_json, format_duration},
     world::{Class, Clock, Failure, Forge, Outcome},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -93,14 +93,22 @@ pub struct ForgePlace {
 ///
 /// # Errors
 /// An address that is none or is not encrypted, a token that no header can hold.
-pub fn open_forge(place: &ForgePlace, token: Secret<String>, clock: Arc<dyn Clock>) -> Outcome<Arc<dyn Forge>> {
-    let line = Line::open(place, token, clock)?;
+pub fn open_forge(
+    place: &ForgePlace,
+    token: Secret<String>,
+    clock: Arc<dyn Clock>,
+    tell: Tell,
+) -> Outcome<Arc<dyn Forge>> {
+    let line = Line::open(place, token, clock, tell)?;
     let (repository, number) = (place.repository.clone(), place.number);
     Ok(match place.kind {
         ForgeKind::GitHub | ForgeKind::Gitea => Arc::new(github::GitHub::new(line, repository, number)),
         ForgeKind::GitLab => Arc::new(gitlab::GitLab::new(line, &repository, number)),
     })
 }
+
+/// Who is told, in a line, that something is tried again and why.
+pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The connection to one forge.
 struct Line {
@@ -110,6 +118,7 @@ struct Line {
     headers: HeaderMap,
     token: Secret<String>,
     clock: Arc<dyn Clock>,
+    tell: Tell,
     /// When the time of all calls is over.
     until: Timestamp,
 }
@@ -140,7 +149,7 @@ impl<'a> Ask<'a> {
 }
 
 impl Line {
-    fn open(place: &ForgePlace, token: Secret<String>, clock: Arc<dyn Clock>) -> Outcome<Self> {
+    fn open(place: &ForgePlace, token: Secret<String>, clock: Arc<dyn Clock>, tell: Tell) -> Outcome<Self> {
         let operation = place.kind.name();
         let invalid = |what: String| Failure::new(Class::Invalid, operation, "", what);
         let base = Url::parse(place.api.trim_end_matches('/')).ok().filter(|url| {
@@ -181,7 +190,7 @@ impl Line {
             .build()
             .map_err(|e| Failure::new(Class::Local, operation, "", e.to_string()))?;
         let until = clock.now().saturating_add(LIMIT).unwrap_or(Timestamp::MAX);
-        Ok(Self { kind: place.kind, base, client, headers, token, clock, until })
+        Ok(Self { kind: place.kind, base, client, headers, token, clock, tell, until })
     }
 
     fn name(&self) -> &'static str {
@@ -297,6 +306,7 @@ impl Line {
             if tried == TRIES || after.is_ok_and(|after| after >= self.until) {
                 return Err(failure);
             }
+            (self.tell)(&format!("{}; it is tried again in {}", failure.message, format_duration(pause)));
             self.clock.sleep(pause).await;
         }
     }
