@@ -419,6 +419,21 @@ pub struct Counts {
     pub read: usize,
     /// Without a change.
     pub unchanged: usize,
+    /// Parts to replace of things that stay: a database of a stack that is updated.
+    #[serde(default)]
+    pub parts_replace: usize,
+    /// Parts to destroy of things that stay.
+    #[serde(default)]
+    pub parts_destroy: usize,
+}
+
+impl Planned {
+    /// How many of its parts are replaced or destroyed, where it stays itself.
+    #[must_use]
+    pub fn parts_that(&self, action: ActionWord) -> usize {
+        let stays = matches!(self.action, ActionWord::Update | ActionWord::Import | ActionWord::Shift);
+        if stays { self.children.iter().filter(|child| child.action == action).count() } else { 0 }
+    }
 }
 
 impl Plan {
@@ -438,6 +453,8 @@ impl Plan {
             if node.moved_from.is_some() {
                 counts.moved += 1;
             }
+            counts.parts_replace += node.parts_that(ActionWord::Replace);
+            counts.parts_destroy += node.parts_that(ActionWord::Delete);
             match node.action {
                 ActionWord::Create => counts.create += 1,
                 ActionWord::Update => counts.update += 1,

@@ -242,6 +242,15 @@ pub struct Evidence {
     pub at: Option<Timestamp>,
 }
 
+impl Evidence {
+    /// Whether it says something of this thing. Whoever wrote a check says what it proves of the environment; a rule that looked at
+    /// all of a plan says nothing of one thing in it.
+    pub(super) fn looked_at(&self, address: &Address) -> bool {
+        let of_all = self.whole && matches!(self.by, By::Check { .. });
+        self.outcome.looked() && (self.of.contains(address) || of_all)
+    }
+}
+
 /// Who says something of a control.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case", tag = "by")]
@@ -459,10 +468,7 @@ impl Entry {
         evidence.dedup();
         let whole = found.contains(&None);
         let proved = |address: &Address| {
-            // Whoever wrote a check says what it proves of the environment; a rule that looked at all of a plan says nothing of one thing in it.
-            let of_all = |one: &Evidence| one.whole && matches!(one.by, By::Check { .. });
-            let looked = |one: &Evidence| one.outcome.looked() && (one.of.contains(address) || of_all(one));
-            !whole && !found.contains(&Some(address.clone())) && evidence.iter().any(looked)
+            !whole && !found.contains(&Some(address.clone())) && evidence.iter().any(|one| one.looked_at(address))
         };
         let claims: Vec<Claim> =
             claims.into_iter().map(|address| Claim { proved: proved(&address), address }).collect();

@@ -3,7 +3,7 @@
 //! Called by `policy coverage --oscal`. Source of the forms: the models of OSCAL 1.2.1, of which nothing is used that 1.1 does not have.
 //! What is the same is named by the same UUID: version 5, of what it is, in a namespace of our own. The UUID of a document is of its content.
 
-use super::coverage::{Basis, Coverage, Covered, Evidence, Id, Outcome, Standing};
+use super::coverage::{Basis, Claim, Coverage, Covered, Evidence, Id, Outcome, Standing};
 use crate::{
     base::{Control, Digest, few, plural},
     plan::{JudgedBy, Waiver},
@@ -345,8 +345,12 @@ impl<'a> Seen<'a> {
                 risks.insert(self.risk(waiver, said));
             }
         }
-        let unproved: Vec<&str> =
-            covered.claims.iter().filter(|claim| !claim.proved).map(|claim| claim.address.as_str()).collect();
+        let claims = |of: &dyn Fn(&Claim) -> bool| -> Vec<&str> {
+            covered.claims.iter().filter(|claim| of(claim)).map(|claim| claim.address.as_str()).collect()
+        };
+        let unproved = claims(&|claim| !claim.proved);
+        // A run that only verifies asks no rule: what another run looked at still holds, and is said.
+        let elsewhere = claims(&|claim| claim.proved && !here.iter().any(|one| one.looked_at(&claim.address)));
         let (state, reason, said) = if here.iter().any(|one| one.outcome.fails()) {
             ("not-satisfied", "fail", "A rule or a check says that it does not hold.".to_owned())
         } else if !risks.is_empty() {
@@ -357,6 +361,11 @@ impl<'a> Seen<'a> {
             ("satisfied", "pass", "Rules and checks that are for it found nothing; nothing claims it.".to_owned())
         } else {
             ("satisfied", "pass", "Rules and checks that are for it found nothing in what claims it.".to_owned())
+        };
+        let said = if elsewhere.is_empty() {
+            said
+        } else {
+            format!("{said} Of what claims it, another run looked at {}.", few(&elsewhere, NAMED))
         };
         let id = control.oscal();
         let risks: Vec<Json> = risks.into_iter().map(|uuid| json!({ "risk-uuid": uuid })).collect();

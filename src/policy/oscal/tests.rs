@@ -53,6 +53,24 @@ fn each_run_has_its_result_with_what_was_seen_at_it() {
 }
 
 #[test]
+fn what_another_run_looked_at_is_said_to_be_of_another_run() {
+    let mut api = claims("helm.api", &["AC-2"]);
+    api.proves.insert("login".into(), vec!["AC-2".to_owned()]);
+    let rule = asked("r", &["AC-2"], &["helm.web"]);
+    let account = account(vec![claims("helm.web", &["AC-2"]), api], vec![rule], vec![]);
+    let runs = [run("one", 0, Some(5)), run("two", 6, Some(8))];
+    let all = documents(&account, Some(&runs[0]), &[("helm.api/login", verdict(true, 7))], &runs).unwrap();
+    let results = all.results["assessment-results"]["results"].as_array().unwrap();
+    let said = |at: usize| {
+        let finding = &results[at]["findings"][0];
+        assert_eq!(finding["target"]["status"]["state"], "satisfied", "{finding}");
+        finding["description"].as_str().unwrap().to_owned()
+    };
+    assert!(said(0).contains("another run looked at helm.api."), "{}", said(0));
+    assert!(said(1).contains("another run looked at helm.web."), "{}", said(1));
+}
+
+#[test]
 fn what_is_waived_is_a_deviation_that_was_approved_and_satisfies_nothing() {
     let found = vec![waived(finding("r", "stack.a", Severity::Deny))];
     let account = account(vec![claims("stack.a", &["AC-2"])], vec![asked("r", &["AC-2"], &["stack.a"])], found);

@@ -122,8 +122,13 @@ fn row(sheet: &Sheet<'_>) -> String {
     ] {
         env.push_str(if is_so { word } else { "" });
     }
-    let Counts { create, update, replace, destroy, import, forget, moved, deferred, verify, shift, .. } =
-        sheet.plan.counts(None);
+    let counts = sheet.plan.counts(None);
+    let Counts { create, update, import, forget, moved, deferred, verify, shift, .. } = counts;
+    // A thing that is updated may lose a part.
+    let with = |count: usize, parts: usize| {
+        if parts > 0 { format!("{count} (+ {})", plural(parts, "part")) } else { count.to_string() }
+    };
+    let (replace, destroy) = (with(counts.replace, counts.parts_replace), with(counts.destroy, counts.parts_destroy));
     let other = import + forget + moved + verify + shift;
     let policy = match &sheet.plan.judgement {
         None => "not asked".to_owned(),

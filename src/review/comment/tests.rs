@@ -401,3 +401,21 @@ proptest! {
         check(&format!("<!-- terrace: a/b -->\n| {} |\n", text::code_in_table(&said)));
     }
 }
+
+#[test]
+fn what_a_thing_that_stays_loses_is_counted_beside_what_goes_whole() {
+    let mut stack = node("stack.data", "foundation", ActionWord::Update);
+    let part = |name: &str, action| child(name, "AWS::RDS::DBInstance", action);
+    stack.children = vec![
+        part("Main", ActionWord::Replace),
+        part("Old", ActionWord::Delete),
+        part("Older", ActionWord::Delete),
+        part("New", ActionWord::Create),
+    ];
+    let text = write(&[of("dev", vec![stack.clone()])], super::GITHUB).unwrap();
+    assert!(text.contains("| 0 | 1 | 0 (+ 1 part) | 0 (+ 2 parts) | 0 | 0 |"), "{text}");
+    // What goes with the whole is no part that goes by itself.
+    stack.action = ActionWord::Delete;
+    let text = write(&[of("dev", vec![stack])], super::GITHUB).unwrap();
+    assert!(text.contains("| 0 | 0 | 0 | 1 | 0 | 0 |"), "{text}");
+}

@@ -151,8 +151,8 @@ fn opening(sheet: &Sheet<'_>, page: &mut Html) {
 }
 
 fn tiles(sheet: &Sheet<'_>, page: &mut Html) {
-    let Counts { create, update, replace, destroy, import, forget, moved, deferred, verify, shift, .. } =
-        sheet.plan.counts(None);
+    let counts = sheet.plan.counts(None);
+    let Counts { create, update, replace, destroy, import, forget, moved, deferred, verify, shift, .. } = counts;
     page.raw("<ul class=\"tiles\">\n");
     for (count, class, sign, word) in [
         (create, "create", "+", "create"),
@@ -169,7 +169,17 @@ fn tiles(sheet: &Sheet<'_>, page: &mut Html) {
         // The four that everybody looks for are there even if they are none.
         if count > 0 || matches!(class, "create" | "update" | "replace" | "delete") {
             page.raw("<li class=\"").raw(class).raw("\"><span class=\"sign\" aria-hidden=\"true\">").raw(sign);
-            page.raw("</span> <b>").number(count).raw("</b> ").raw(word).raw("</li>\n");
+            page.raw("</span> <b>").number(count).raw("</b> ").raw(word);
+            // A thing that is updated may lose a part.
+            let parts = match class {
+                "replace" => counts.parts_replace,
+                "delete" => counts.parts_destroy,
+                _ => 0,
+            };
+            if parts > 0 {
+                page.raw(" and ").text(&plural(parts, "part"));
+            }
+            page.raw("</li>\n");
         }
     }
     if let Some((denied, warned, waived)) = sheet.plan.judgement.as_ref().map(Judgement::counts) {

@@ -4,6 +4,7 @@ use super::{Sheet, html::Html};
 use crate::{
     base::{Address, plural},
     plan::{Finding, Judgement, Severity, Waiver, WaiverStanding},
+    review::plain::cut,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const FINDINGS: usize = 1_000;
 /// So many things are named beside a control.
 const NAMED: usize = 5;
+/// So much of a control's id is on its one line: those of catalogs are much shorter.
+const ID: usize = 24;
 
 /// What becomes of a finding.
 pub(super) fn standing(finding: &Finding) -> &'static str {
@@ -81,7 +84,12 @@ fn one(sheet: &Sheet<'_>, finding: &Finding, page: &mut Html) {
     page.raw(if finding.denies() { " bad" } else { "" }).raw("\">").raw(word).raw("</span></td><td>");
     page.code(&finding.rule).raw(" <span class=\"kind\">").text(&finding.pack).raw("</span>");
     if !finding.controls.is_empty() {
-        page.raw("<br><span class=\"kind\">").text(&finding.controls.join(", ")).raw("</span>");
+        page.raw("<br><span class=\"kind\">");
+        for (at, control) in finding.controls.iter().enumerate() {
+            page.raw(if at > 0 { ", " } else { "" }).raw("<span class=\"id\">");
+            page.text(&cut(control, ID)).raw("</span>");
+        }
+        page.raw("</span>");
     }
     page.raw("</td><td>");
     match &finding.address {
@@ -200,7 +208,7 @@ pub(super) fn controls(sheet: &Sheet<'_>) -> Option<Html> {
     page.raw("<th scope=\"col\" class=\"n\">Denied</th><th scope=\"col\" class=\"n\">Warned</th><th scope=\"col\" class=\"n\">Waived</th></tr></thead>\n<tbody>\n");
     for (name, control) in &all {
         let claimed: Vec<&str> = control.claimed.iter().map(|address| address.as_str()).collect();
-        page.raw("<tr><th scope=\"row\">").text(name).raw("</th><td>");
+        page.raw("<tr><th scope=\"row\" class=\"id\">").text(&cut(name, ID)).raw("</th><td>");
         if claimed.is_empty() {
             page.raw("nobody");
         } else {

@@ -120,8 +120,9 @@ const GAP = 72;
 const CHARACTER = 7.9;
 const INDENT = 14;
 const DEEPEST = 4;
-/* Longer names show their end, which tells them apart. */
+/* Longer names show their beginning, which says of what kind they are, and their end, which tells them apart. */
 const LONGEST = 34;
+const BEGINNING = 12;
 /* So many of a phase are drawn, and so many more each time somebody asks. */
 const FOLDED = 30;
 /* More edges than these would be a grey surface: then only those of what is chosen are drawn. */
@@ -138,6 +139,12 @@ function element(name, ...children) {
   const made = document.createElement(name);
   made.append(...children);
   return made;
+}
+
+function short(name) {
+  const letters = [...name];
+  if (letters.length <= LONGEST) return name;
+  return `${letters.slice(0, BEGINNING).join("")}…${letters.slice(BEGINNING + 1 - LONGEST).join("")}`;
 }
 
 class Picture {
@@ -218,8 +225,7 @@ class Picture {
         group.append(svg("title", {}, node.name), svg("rect", { x: left, y: top, width: inner, height: HEIGHT, rx: 3 }));
         group.append(svg("text", { class: "mark", x: left + 7, y: top + 16.5 }, node.sign ?? ""));
         const window = svg("svg", { x: left + 34, y: top, width: inner - 38, height: HEIGHT });
-        const place = node.name.length > LONGEST ? { x: inner - 38, "text-anchor": "end" } : { x: 0 };
-        window.append(svg("text", { ...place, y: 16.5 }, node.name));
+        window.append(svg("text", { x: 0, y: 16.5 }, short(node.name)));
         group.append(window);
         group.addEventListener("click", () => this.choose(node));
         this.groups.set(node, group);

@@ -11,7 +11,8 @@ use crate::{
     plan::{Mode, Plan, Planned},
 };
 
-/// `2 to create, 1 to update`; `nothing to do` where there is nothing.
+/// `2 to create, 1 to update`; `nothing to do` where there is nothing. What goes of things that stay is said: a thing that is updated may lose
+/// a part that holds data.
 pub(super) fn counted<'a>(nodes: impl IntoIterator<Item = &'a Planned>) -> String {
     let nodes: Vec<&Planned> = nodes.into_iter().collect();
     let count = |action| nodes.iter().filter(|n| n.action == action).count();
@@ -32,7 +33,20 @@ pub(super) fn counted<'a>(nodes: impl IntoIterator<Item = &'a Planned>) -> Strin
     .filter(|(count, _)| *count > 0)
     .map(|(count, word)| format!("{count} {word}"))
     .collect();
-    if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() {
+        return "nothing to do".to_owned();
+    }
+    let within = |action| nodes.iter().map(|node| node.parts_that(action)).sum::<usize>();
+    let within: Vec<String> = [(within(ActionWord::Replace), "to replace"), (within(ActionWord::Delete), "to destroy")]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{} {word}", plural(count, "part")))
+        .collect();
+    if within.is_empty() {
+        parts.join(", ")
+    } else {
+        format!("{} (within them {})", parts.join(", "), within.join(", "))
+    }
 }
 
 pub(super) fn write(plan: &Plan, page: &mut Page) {
