@@ -98,7 +98,9 @@ fn change(facts: &Facts<'_>) -> (Change, bool) {
 
 /// A field that has the name of a secret is shown as one, whatever it was declared as: plans are read by many.
 fn withhold(field: &mut FieldChange, seal: &SealKey) {
-    let name = field.path.rsplit('.').next().unwrap_or_default();
+    // Lists of variables are written by the names in them: `env.DB_PASSWORD.value`.
+    let mut names = field.path.rsplit('.');
+    let name = names.next().filter(|name| *name != "value").or_else(|| names.next()).unwrap_or_default();
     for value in [&mut field.before, &mut field.after].into_iter().flatten() {
         *value = marked_by_name(name, value).sealed(&|plain| seal.seal(plain));
     }
