@@ -141,7 +141,7 @@ impl Lab {
 
     /// A ledger in this folder, for whose disk the world's time waits.
     pub(crate) fn ledger_in(&self, folder: &std::path::Path) -> Arc<dyn Ledger> {
-        self.world.waiting_for(Arc::new(FileLedger::new(folder)))
+        self.world.waited(Arc::new(FileLedger::new(folder)))
     }
 
     pub(crate) async fn subject(&self) -> Subject {

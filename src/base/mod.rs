@@ -35,7 +35,7 @@ pub use image::Image;
 pub use moment::{elapsed, later};
 pub use number::{Number, NumberError};
 pub use secret::{Hidden, Secret};
-pub use secret_name::{marked_by_name, names_a_secret, says_where_a_secret_is};
+pub use secret_name::{names_a_secret, says_where_a_secret_is};
 pub use signature::{PublicKey, SigningKey};
 pub use span::{SourceMap, Span};
 pub use value::{Data, Map, MappingKind, Path, Seq, SequenceKind, Step, Value, present};

@@ -48,13 +48,10 @@ impl Context {
 
     /// The same for somebody's proposal, without credentials where that comes from a fork.
     pub(crate) fn for_a_proposal(&self, guarded: &Guarded) -> Self {
-        let live = OnceLock::new();
         if guarded.spared.contains(&Program::Kubeconfig) {
-            let spared = self.live();
-            spared.spare_logins();
-            let _ = live.set(spared);
+            self.live().spare_logins();
         }
-        Self { uses_credentials: !guarded.fork, starts_named: false, live, ..self.clone() }
+        Self { uses_credentials: !guarded.fork, starts_named: false, ..self.clone() }
     }
 
     /// The live world; one a process, so that a session is begun once.

@@ -54,8 +54,6 @@ pub(crate) struct Aim {
 pub(crate) struct Target {
     place: ForgePlace,
     commit: Option<String>,
-    /// The commit is the one that the pull request had when the job began.
-    of_the_job: bool,
     token: Secret<String>,
     /// It comes from another repository, so that the job's token may only read.
     fork: bool,
@@ -136,7 +134,6 @@ impl Aim {
             .ok_or_else(|| no_token(kind, names, said("CI_JOB_TOKEN").is_some()))?;
         Ok(Target {
             place: ForgePlace { kind, api: api.to_owned(), repository: repository.to_owned(), number },
-            of_the_job: self.commit.is_none() && commit.is_some(),
             commit: commit.map(str::to_owned),
             token: Secret::new(token.to_owned()),
             fork: same && event.as_ref().and_then(Event::fork).unwrap_or(false),
@@ -224,9 +221,15 @@ pub(crate) async fn post(
     let url = wanted.link.as_ref().map(|link| link.text().to_owned()).or_else(|| context.surroundings.ci());
     let verdict = verdict(plans, book, &beside(context), wanted, url.as_deref());
     // Where the comment cannot be, the verdict may be all the same.
-    let newer = superseded(&*forge, target).await;
-    let posted = review::post(&*forge, &marker, text, newer.as_deref()).await;
-    let said = say(&*forge, target, &verdict, context).await;
+    let commit = match &target.commit {
+        Some(commit) => Ok(commit.clone()),
+        None => forge.head().await,
+    };
+    let posted = review::post(&*forge, &marker, text, commit.as_deref().ok()).await;
+    let said = match commit {
+        Ok(commit) => say(&*forge, target, &commit, &verdict, context).await,
+        Err(failure) => Err(failure),
+    };
     let posted = posted.map_err(|failure| told(failure, target))?;
     let done = match posted.done {
         Done::Created => "created",
@@ -257,26 +260,21 @@ pub(crate) async fn post(
     said.map(drop).map_err(|failure| told(failure, target))
 }
 
-/// The pull request's newest commit, where that is no longer the one that the job began with. One that cannot be asked for stands in
-/// nobody's way.
-async fn superseded(forge: &dyn Forge, target: &Target) -> Option<String> {
-    let mine = target.commit.as_ref().filter(|_| target.of_the_job)?;
-    forge.head().await.ok().filter(|head| head != mine)
-}
-
 /// What stands on the commit.
 struct Said {
     check: bool,
     status: bool,
 }
 
-async fn say(forge: &dyn Forge, target: &Target, verdict: &Verdict, context: &Context) -> Result<Said, Failure> {
-    let commit = match &target.commit {
-        Some(commit) => commit.clone(),
-        None => forge.head().await?,
-    };
+async fn say(
+    forge: &dyn Forge,
+    target: &Target,
+    commit: &str,
+    verdict: &Verdict,
+    context: &Context,
+) -> Result<Said, Failure> {
     let terminal = &context.terminal;
-    let checked = review::check(forge, &commit, &verdict.check).await;
+    let checked = review::check(forge, commit, &verdict.check).await;
     let check = match &checked {
         Ok(Checked::Stands { notes, .. }) => {
             for note in notes {
@@ -292,7 +290,7 @@ async fn say(forge: &dyn Forge, target: &Target, verdict: &Verdict, context: &Co
         }
         Err(_) => false,
     };
-    let status = match forge.status(&commit, &verdict.status).await {
+    let status = match forge.status(commit, &verdict.status).await {
         Ok(()) => true,
         // Whoever gives a token no right to it wants none.
         Err(failure) if failure.class == Class::Denied => {

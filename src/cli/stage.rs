@@ -60,7 +60,7 @@ pub(crate) async fn set_unasked(
     Surroundings::enter(&project.work)
         .map_err(|e| Error::new("file_unreadable", format!("{}: {e}", project.work.display())))?;
     let world = place::open_world(context, project, &chosen).map_err(|e| e.with_sources(loaded.texts()))?;
-    let ledger = place::ledger(context, &loaded, &chosen)?;
+    let ledger = world.waited(place::ledger(context, &loaded, &chosen)?);
     let others = other_outputs(context, &loaded, &chosen).await;
     let subject = subject_in(&loaded, &chosen, variables, world, ledger.clone(), others).await?;
     let stage = Stage { loaded, subject, ledger };

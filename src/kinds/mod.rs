@@ -14,6 +14,7 @@ mod difference;
 mod drain;
 mod eks_addon;
 mod eks_upgrade;
+pub mod exposure;
 mod footprint;
 mod former;
 mod graft;

@@ -1,7 +1,7 @@
 //! From what is wanted, remembered and live to one node of a plan. Pure: the rules that hold for every kind live here.
 
 use crate::{
-    base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Span, Value, marked_by_name},
+    base::{ActionWord, Address, Diagnostic, Diagnostics, Digest, Span, Value},
     kinds::{
         Cause, Change, ConditionEffect, Difference, FieldChange, GoesOn, Observed, Owner, Preview, Prior,
         REVERT_FIELDS, Undo,
@@ -82,27 +82,13 @@ fn change(facts: &Facts<'_>) -> (Change, bool) {
     };
     let whole = diff(facts.preview);
     let only_drift = whole.action == ActionWord::Update && whole.fields.is_empty();
-    let (mut change, by_field) =
-        match facts.instance.without_what_is_left(facts.preview, facts.seal).filter(|_| only_drift) {
-            Some(preview) => {
-                let rest = diff(Some(&preview));
-                let some = rest.action == ActionWord::Update;
-                (rest, some)
-            }
-            None => (whole, false),
-        };
-    let of_parts = change.children.iter_mut().flat_map(|child| &mut child.fields);
-    change.fields.iter_mut().chain(of_parts).for_each(|field| withhold(field, facts.seal));
-    (change, by_field)
-}
-
-/// A field that has the name of a secret is shown as one, whatever it was declared as: plans are read by many.
-fn withhold(field: &mut FieldChange, seal: &SealKey) {
-    // Lists of variables are written by the names in them: `env.DB_PASSWORD.value`.
-    let mut names = field.path.rsplit('.');
-    let name = names.next().filter(|name| *name != "value").or_else(|| names.next()).unwrap_or_default();
-    for value in [&mut field.before, &mut field.after].into_iter().flatten() {
-        *value = marked_by_name(name, value).sealed(&|plain| seal.seal(plain));
+    match facts.instance.without_what_is_left(facts.preview, facts.seal).filter(|_| only_drift) {
+        Some(preview) => {
+            let rest = diff(Some(&preview));
+            let some = rest.action == ActionWord::Update;
+            (rest, some)
+        }
+        None => (whole, false),
     }
 }
 

@@ -299,6 +299,15 @@ pub struct Planned {
     pub holdings: Holdings,
 }
 
+impl Planned {
+    /// How many of its parts are replaced or destroyed, where it stays itself.
+    #[must_use]
+    pub fn parts_that(&self, action: ActionWord) -> usize {
+        let stays = matches!(self.action, ActionWord::Update | ActionWord::Import | ActionWord::Shift);
+        if stays { self.children.iter().filter(|child| child.action == action).count() } else { 0 }
+    }
+}
+
 const fn null() -> Value {
     Value::NULL
 }
@@ -425,15 +434,6 @@ pub struct Counts {
     /// Parts to destroy of things that stay.
     #[serde(default)]
     pub parts_destroy: usize,
-}
-
-impl Planned {
-    /// How many of its parts are replaced or destroyed, where it stays itself.
-    #[must_use]
-    pub fn parts_that(&self, action: ActionWord) -> usize {
-        let stays = matches!(self.action, ActionWord::Update | ActionWord::Import | ActionWord::Shift);
-        if stays { self.children.iter().filter(|child| child.action == action).count() } else { 0 }
-    }
 }
 
 impl Plan {

@@ -6,7 +6,7 @@ use super::material::{Material, place_of};
 use crate::{
     base::{ActionWord, Address, Image, Path, SourceMap, Step, Value, few, names_a_secret, says_where_a_secret_is},
     graph,
-    kinds::{ChildChange, FieldChange, images_of_objects},
+    kinds::{ChildChange, FieldChange, exposure::is_everybody, images_of_objects},
     lang::Declaration,
     plan::{Finding, Mode, Moment, Plan, Planned, Severity},
 };
@@ -419,9 +419,17 @@ fn no_new_way_in(look: &Look<'_>, found: &mut Found<'_>) {
     }
 }
 
+/// Whether everybody's address is in it, also where it is a text that holds a list or a rule; not where somebody only speaks of it.
 fn everybody(json: &Json) -> bool {
-    let text = json.to_string();
-    text.contains("0.0.0.0/0") || text.contains("\"::/0")
+    match json {
+        Json::String(text) if text.trim_start().starts_with(['{', '[']) => {
+            serde_json::from_str(text).is_ok_and(|inner: Json| everybody(&inner))
+        }
+        Json::String(text) => is_everybody(text),
+        Json::Array(all) => all.iter().any(everybody),
+        Json::Object(all) => all.iter().any(|(name, one)| name != "Description" && everybody(one)),
+        _ => false,
+    }
 }
 
 /// Whether a change of a part lets the internet in.
@@ -434,15 +442,20 @@ pub fn opens(child: &ChildChange) -> bool {
     let says = |path: &str, text: &str| {
         child.fields.iter().any(|field| field.path.ends_with(path) && after(field).is_some_and(|json| json == text))
     };
-    let everybody =
-        |field: &FieldChange| !field.path.contains("Egress") && after(field).is_some_and(|json| everybody(&json));
+    let speaks = |field: &FieldChange| field.path.contains("Egress") || field.path.ends_with("Description");
+    let everybody = |field: &FieldChange| !speaks(field) && after(field).is_some_and(|json| everybody(&json));
     match child.kind.as_str() {
         "AWS::EC2::SecurityGroup" | "AWS::EC2::SecurityGroupIngress" => child.fields.iter().any(everybody),
         "AWS::ElasticLoadBalancingV2::LoadBalancer" => says("Scheme", "internet-facing"),
-        "AWS::EKS::Cluster" => child.fields.iter().any(|field| {
-            field.path.contains("PublicAccessCidrs") && everybody(field)
-                || field.path.ends_with("EndpointPublicAccess") && after(field).is_some_and(|json| json == true)
-        }),
+        "AWS::EKS::Cluster" => {
+            let mut allowed = child.fields.iter().filter(|field| field.path.contains("PublicAccessCidrs")).peekable();
+            let is_public = |field: &FieldChange| {
+                field.path.ends_with("EndpointPublicAccess")
+                    && after(field).is_some_and(|json| json == true || json == "true")
+            };
+            // Who may ask a public endpoint decides, where that is said.
+            if allowed.peek().is_some() { allowed.any(everybody) } else { child.fields.iter().any(is_public) }
+        }
         "v1 Service" => says("type", "LoadBalancer"),
         kind => child.action == ActionWord::Create && matches!(kind.rsplit(' ').next(), Some("Ingress" | "Gateway")),
     }

@@ -9,6 +9,7 @@ pub mod note;
 mod plain;
 pub mod report;
 mod risk;
+mod withheld;
 
 pub use capacity::{Capacity, capacity};
 pub use cost::{Book, Cost, cost};

@@ -226,4 +226,8 @@ pub trait World: Send + Sync {
     fn clock(&self) -> Arc<dyn Clock>;
     /// Randomness.
     fn entropy(&self) -> Arc<dyn Entropy>;
+    /// A ledger for whose storage this world's time waits: how long a disk takes is real, also where time is made up.
+    fn waited(&self, ledger: Arc<dyn Ledger>) -> Arc<dyn Ledger> {
+        ledger
+    }
 }

@@ -15,6 +15,7 @@ use crate::{
     review::{
         Book,
         comment::{self, Link, Refused, Wanted},
+        forge::COMMIT,
     },
 };
 use std::{
@@ -79,7 +80,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     };
     let kind = args.forge.kind();
     let longest = kind.map_or(comment::GITHUB, crate::world::live::ForgeKind::longest);
-    let most = args.limit.unwrap_or(longest);
+    // A forge is told of which commit it is.
+    let commit = if kind.is_some() { COMMIT } else { 0 };
+    let most = args.limit.unwrap_or(longest).saturating_sub(commit);
     let notes = if args.note { notes(&plans, &book, context)? } else { String::new() };
     // What was worked out comes first: a note gets no room that it would need.
     let (notes, limit) = match most.checked_sub(notes.len()).filter(|left| *left >= most / 2) {

@@ -3,7 +3,7 @@
 use crate::{
     base::{ActionWord, Value},
     cfn::{self, Action, Evaluation, Node, PolicyAction, Recreation, Replacement, Resolved},
-    kinds::{Cause, ChildChange, FieldChange},
+    kinds::{Cause, ChildChange, FieldChange, exposure},
     world::{ChangeSet, ResourceChange, ResourceDrift},
 };
 use serde_json::Value as Json;
@@ -135,47 +135,22 @@ pub(super) fn estimate(
         .collect()
 }
 
-/// Properties that let the internet reach a resource, by its type.
-const WAYS_IN: [(&str, &[&str]); 4] = [
-    ("AWS::EC2::SecurityGroup", &["SecurityGroupIngress"]),
-    ("AWS::EC2::SecurityGroupIngress", &["CidrIp", "CidrIpv6"]),
-    ("AWS::ElasticLoadBalancingV2::LoadBalancer", &["Scheme"]),
-    ("AWS::EKS::Cluster", &["ResourcesVpcConfig.EndpointPublicAccess", "ResourcesVpcConfig.PublicAccessCidrs"]),
-];
-
 /// Shows by which properties the internet reaches resources that come. Change sets list such a resource without any: its template
-/// has them.
+/// has them, or leaves them to AWS.
 pub(super) fn show_ways_in(children: &mut [ChildChange], wanted: Option<&Resolved>) {
     let Some(wanted) = wanted else { return };
     for child in children.iter_mut().filter(|child| child.action == ActionWord::Create && child.fields.is_empty()) {
         let Some(resource) = wanted.resources.get(&child.name) else { continue };
-        let ways = WAYS_IN.iter().filter(|(kind, _)| *kind == child.kind).flat_map(|(_, paths)| *paths);
-        for path in ways {
-            let found = path.split('.').try_fold(&resource.properties, |node, key| node.get(key));
-            let each: Vec<(String, &Node)> = match found {
-                Some(Node::Array(all)) => {
-                    all.iter().enumerate().map(|(at, one)| (format!("{path}[{at}]"), one)).collect()
-                }
-                one => one.map(|one| ((*path).to_owned(), one)).into_iter().collect(),
-            };
-            for (path, json) in each.into_iter().map(|(path, node)| (path, node.to_json_shown())) {
-                let text = json.to_string();
-                let opens = ["0.0.0.0/0", "\"::/0", "\"internet-facing\""].iter().any(|way| text.contains(way))
-                    || text == "true";
-                if opens {
-                    let after = Some(Value::from_json(&json));
-                    child.fields.push(FieldChange {
-                        path,
-                        before: None,
-                        after,
-                        cause: Cause::Declared,
-                        forces_replacement: false,
-                        because: None,
-                        owner: None,
-                    });
-                }
-            }
-        }
+        let ways = exposure::ways_in(&child.kind, &resource.properties.to_json_shown());
+        child.fields.extend(ways.into_iter().map(|way| FieldChange {
+            path: way.path,
+            before: None,
+            after: Some(Value::from_json(&way.value)),
+            cause: Cause::Declared,
+            forces_replacement: false,
+            because: way.by_default.then(|| "AWS's default".to_owned()),
+            owner: None,
+        }));
     }
 }
 

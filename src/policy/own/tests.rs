@@ -155,13 +155,7 @@ fn a_field_is_read_with_the_effect_of_its_statement() {
 fn a_group_that_opens_is_denied_and_one_that_comes_with_its_stack_is_the_templates_matter() {
     let group = |action| {
         let cidr = Value::from("0.0.0.0/0");
-        // A change names the address alone; what comes is shown with its whole rule.
-        let fields = match action {
-            ActionWord::Create => {
-                vec![field("SecurityGroupIngress[0]", None, Some(Value::object([("CidrIp", cidr)])))]
-            }
-            _ => vec![field("SecurityGroupIngress[0].CidrIp", None, Some(cidr))],
-        };
+        let fields = vec![field("SecurityGroupIngress[0].CidrIp", None, Some(cidr))];
         ChildChange { fields, ..child("Group", "AWS::EC2::SecurityGroup", action) }
     };
     let with = |whole, part| protected(vec![stack(whole, vec![group(part)])]);
@@ -170,6 +164,25 @@ fn a_group_that_opens_is_denied_and_one_that_comes_with_its_stack_is_the_templat
     assert_eq!(severities(&with(ActionWord::Update, ActionWord::Update)), [Severity::Deny]);
     assert_eq!(severities(&with(ActionWord::Update, ActionWord::Create)), [Severity::Warn]);
     assert_eq!(severities(&with(ActionWord::Create, ActionWord::Create)), []);
+}
+
+#[test]
+fn an_opening_is_an_address_and_no_word_of_one() {
+    let opens = |kind: &str, fields: &[(&str, Value)]| {
+        let fields = fields.iter().map(|(path, value)| field(path, None, Some(value.clone()))).collect();
+        opens(&ChildChange { fields, ..child("It", kind, ActionWord::Update) })
+    };
+    let group = "AWS::EC2::SecurityGroup";
+    assert!(opens(group, &[("SecurityGroupIngress", r#"[{"CidrIp":"0.0.0.0/0"}]"#.into())]), "as change sets write it");
+    assert!(!opens(
+        group,
+        &[("SecurityGroupIngress", r#"[{"CidrIp":"10.0.0.0/8","Description":"not 0.0.0.0/0"}]"#.into())]
+    ));
+    assert!(!opens(group, &[("SecurityGroupIngress[0].Description", "0.0.0.0/0".into())]));
+    let cluster = "AWS::EKS::Cluster";
+    let public = ("ResourcesVpcConfig.EndpointPublicAccess", Value::from("true"));
+    let few = ("ResourcesVpcConfig.PublicAccessCidrs[0]", Value::from("10.0.0.0/8"));
+    assert!(opens(cluster, std::slice::from_ref(&public)) && !opens(cluster, &[public, few]));
 }
 
 #[test]

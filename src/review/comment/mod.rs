@@ -11,9 +11,9 @@ mod tests;
 pub(in crate::review) mod text;
 
 use crate::{
-    base::Digest,
+    base::{Digest, Hidden},
     plan::{Plan, Planned, Saved},
-    review::{Book, Cost, Risk, capacity, change::is_change, cost, risks},
+    review::{Book, Cost, Risk, capacity, change::is_change, cost, risks, withheld::in_clear},
     state::audit::Anchor,
 };
 pub use advice::advice;
@@ -124,6 +124,18 @@ struct Sheet<'a> {
     cost: Cost,
     /// Why the nodes do not hold it, where that is so.
     too_small: Vec<String>,
+    /// What is in clear under the name of a secret.
+    hidden: Hidden,
+}
+
+impl Sheet<'_> {
+    /// Lines as others may read them.
+    fn readable(&self, mut lines: Vec<Line>) -> Vec<Line> {
+        for line in &mut lines {
+            line.text = self.hidden.out_of(&line.text);
+        }
+        lines
+    }
 }
 
 /// What a comment is about, `PROJECT/PLAN`: two never have the same.
@@ -199,6 +211,7 @@ fn sheets<'a>(plans: &[&'a Saved], book: &Book) -> Vec<Sheet<'a>> {
                 digest: &saved.digest,
                 audit: saved.attachment.audit.as_ref(),
                 risks: risks(plan),
+                hidden: in_clear(plan),
                 cost: cost(plan, book),
                 too_small: capacity.filter(|_| whole && plan.has_changes()).map(|c| c.because).unwrap_or_default(),
             }

@@ -187,7 +187,7 @@ pub(super) fn risks(
             // Each gets its part of the room, so that a long one leaves some to the others.
             let room = room / (top.len() - n);
             let node = &sheet.plan.nodes[*place];
-            let lines = diff(&details.change(sheet.plan, node), room.checked_sub(lead.len() + 2)?)?;
+            let lines = diff(&sheet.readable(details.change(sheet.plan, node)), room.checked_sub(lead.len() + 2)?)?;
             told.borrow_mut().insert((*at, *place));
             Some(format!("{lead}{lines}\n"))
         },
@@ -442,11 +442,14 @@ pub(super) fn rest(
                 Other::Node(sheet, node) => {
                     let word = word(node);
                     let (address, env) = (html_code(node.address.as_str()), html_code(&sheet.plan.header.env));
-                    (format!("{address} {word} in {env}"), details.change(sheet.plan, node))
+                    (format!("{address} {word} in {env}"), sheet.readable(details.change(sheet.plan, node)))
                 }
                 Other::Outputs(sheet) => {
                     let count = plural(sheet.plan.outputs.len(), "output");
-                    (format!("{count} in {}", html_code(&sheet.plan.header.env)), details.outputs(sheet.plan))
+                    (
+                        format!("{count} in {}", html_code(&sheet.plan.header.env)),
+                        sheet.readable(details.outputs(sheet.plan)),
+                    )
                 }
                 Other::Drift(sheet) => {
                     let lines = sheet.plan.drift.iter().map(|drift| {

@@ -28,7 +28,7 @@ pub enum Done {
     Edited,
     /// It said just this.
     Unchanged,
-    /// It stays as it was, for the pull request has a newer commit, whose own job has the word.
+    /// It stays as it was, for it is about the pull request's newest commit, and this is about another.
     Superseded,
 }
 
@@ -97,13 +97,29 @@ async fn find(forge: &dyn Forge, marker: &str, me: &Author) -> Outcome<(Vec<Comm
     Ok((found, next.is_none()))
 }
 
-/// Has the pull request say this in one comment of ours, whatever was there before and whoever does the same at this moment. Where the
-/// pull request has a `newer` commit than what this is about, one that is there is left alone: of two jobs the one with the newest
-/// commit is right, whichever ends last.
+/// How much a comment grows by the commit that it is about.
+pub const COMMIT: usize = 160;
+
+/// The text with the commit that it is about: behind the marker for whoever writes the next, at the end for people.
+fn about(body: &str, commit: &str) -> String {
+    let (marker, rest) = body.split_once('\n').unwrap_or((body, ""));
+    let short: String = commit.chars().take(12).collect();
+    format!("{marker}\n<!-- commit: {commit} -->\n{}\n\nOf commit `{short}`.\n", rest.trim_end_matches('\n'))
+}
+
+/// The commit that a comment of ours is about.
+fn commit_of(body: &str) -> Option<&str> {
+    body.lines().nth(1)?.trim_end().strip_prefix("<!-- commit: ")?.strip_suffix(" -->")
+}
+
+/// Has the pull request say this in one comment of ours, whatever was there before and whoever does the same at this moment. One that is
+/// about the pull request's newest commit is left alone by what is about another: of two jobs that of the newest commit has the word,
+/// whichever ends last.
 ///
 /// # Errors
 /// A forge that refuses, or more comments than are read, among which there is none of ours.
-pub async fn post(forge: &dyn Forge, marker: &str, body: &str, newer: Option<&str>) -> Outcome<Posted> {
+pub async fn post(forge: &dyn Forge, marker: &str, body: &str, commit: Option<&str>) -> Outcome<Posted> {
+    let body = &commit.map_or_else(|| body.to_owned(), |commit| about(body, commit));
     let me = forge.myself().await?;
     let mut created: Option<Posted> = None;
     let mut last = None;
@@ -134,7 +150,7 @@ pub async fn post(forge: &dyn Forge, marker: &str, body: &str, newer: Option<&st
             Done::Created
         } else if says(first, body) {
             Done::Unchanged
-        } else if newer.is_some() {
+        } else if is_superseded(forge, first, commit).await {
             Done::Superseded
         } else {
             match forge.edit(first.id, body).await {
@@ -148,9 +164,9 @@ pub async fn post(forge: &dyn Forge, marker: &str, body: &str, newer: Option<&st
             }
         };
         let mut posted = Posted { done, id: first.id, url: first.url.clone(), removed: 0, notes: Vec::new() };
-        if let Some(newer) = newer.filter(|_| done == Done::Superseded) {
-            let newer: String = newer.chars().take(12).collect();
-            posted.notes.push(format!("the pull request has a newer commit, {newer}: its own job says what that does"));
+        if let Some(newest) = commit_of(&first.body).filter(|_| done == Done::Superseded) {
+            let newest: String = newest.chars().take(12).collect();
+            posted.notes.push(format!("it is about the pull request's newest commit, {newest}; this is about another"));
         }
         for other in found.iter().skip(1) {
             match forge.delete(other.id).await {
@@ -167,6 +183,15 @@ pub async fn post(forge: &dyn Forge, marker: &str, body: &str, newer: Option<&st
         let what = "the comment was written, and is not among the comments";
         Failure::new(Class::Failed, format!("{}: create comment", forge.name()), "", what)
     }))
+}
+
+/// Whether a comment is about the pull request's newest commit while this is about another. Asked just before it would be edited; a forge
+/// that does not tell keeps nobody from it.
+async fn is_superseded(forge: &dyn Forge, there: &Comment, mine: Option<&str>) -> bool {
+    let Some(theirs) = commit_of(&there.body).filter(|theirs| mine.is_some_and(|mine| mine != *theirs)) else {
+        return false;
+    };
+    forge.head().await.is_ok_and(|head| head == theirs)
 }
 
 /// Has the commit bear this check run: the one of ours that it has, where nothing on it is out of date, else a new one, which

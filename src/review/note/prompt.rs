@@ -8,7 +8,7 @@ use crate::{
     base::{ActionWord, Address, Digest, Hidden, canonical_text},
     kinds::Undo,
     plan::{Finding, Mode, Plan, Planned, Severity},
-    review::{Book, Risk, capacity, comment::Details, cost, plain::is_invisible, risks},
+    review::{Book, Risk, capacity, comment::Details, cost, plain::is_invisible, risks, withheld::in_clear},
 };
 use serde_json::{Value as Json, json};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -105,7 +105,7 @@ pub fn prompt(plan: &Plan, book: &Book, details: &dyn Details, budget: usize) ->
     let around = SYSTEM.len() + schema().to_string().len() + PURPOSE.len() + fenced("").len();
     // What was left out is said at the end, whatever it comes to.
     let room = (budget.max(LEAST) * BYTES).saturating_sub(around + 400);
-    let mut data = Data { text: String::new(), room, left_out: BTreeMap::new(), hidden: withhold::in_clear(plan) };
+    let mut data = Data { text: String::new(), room, left_out: BTreeMap::new(), hidden: in_clear(plan) };
     data.add("plans", &about(plan, book));
     let all_risks = risks(plan);
     let findings = || plan.judgement.iter().flat_map(|judgement| &judgement.findings);

@@ -4,15 +4,12 @@
 //! password in clear under a name that gives nothing away passes it.
 
 use crate::{
-    base::{Hidden, Path, Value, names_a_secret},
-    kinds::FieldChange,
-    plan::Plan,
-    policy::secrets_in_clear,
+    base::{Hidden, names_a_secret},
     review::comment::Line,
 };
 use regex::Regex;
 use serde_json::Value as Json;
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::sync::LazyLock;
 
 /// What takes the place of what is not sent.
 pub(super) const WITHHELD: &str = "(withheld)";
@@ -41,32 +38,6 @@ static KEYS: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("invariant: it is well formed")
 });
-
-/// What a plan holds in clear at places that have the name of a secret, wherever else it may be repeated: in the line of a field that is shown without its name, in the
-/// reason of a finding, in an output.
-pub(super) fn in_clear(plan: &Plan) -> Hidden {
-    let mut found: Vec<Value> = Vec::new();
-    for node in &plan.nodes {
-        let places: BTreeSet<String> = secrets_in_clear(&node.inputs).into_iter().collect();
-        if !places.is_empty() {
-            node.inputs.each_leaf(&mut Path::default(), &mut |path, value| {
-                if places.contains(&path.to_string()) {
-                    found.push(value.clone().sensitive());
-                }
-            });
-        }
-        // What stood there before is in no inputs any more.
-        let is_secret = |field: &&FieldChange| {
-            let name = field.path.rsplit(['.', '[']).next().unwrap_or_default();
-            places.contains(&field.path) || names_a_secret(name)
-        };
-        let of_parts = node.children.iter().flat_map(|child| &child.fields);
-        for field in node.fields.iter().chain(of_parts).filter(is_secret) {
-            found.extend(field.before.iter().chain(&field.after).map(|value| value.clone().sensitive()));
-        }
-    }
-    Hidden::of(&found)
-}
 
 /// What names a thing, and is no text of anybody's.
 const NAMES: &[&str] = &["address", "addresses", "drift_of", "after", "from", "action", "rank", "severity"];

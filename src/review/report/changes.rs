@@ -258,7 +258,7 @@ fn facts(sheet: &Sheet<'_>, change: &Change<'_>, page: &mut Html) {
     if list.len() > 0 {
         page.raw("<dl>\n").part(&list).raw("</dl>\n");
     }
-    let told = sheet.details.told(sheet.plan, node);
+    let told = sheet.told(node);
     if !told.is_empty() {
         page.raw("<pre class=\"told\" tabindex=\"0\">").lines(&told.join("\n")).raw("</pre>\n");
     }
@@ -417,10 +417,10 @@ fn open_table(what: &'static str, of: &str, page: &mut Html) {
 
 /// The rows of a field, with why it differs.
 fn field_rows(sheet: &Sheet<'_>, field: &FieldChange) -> Html {
-    let mut rows = sheet.details.rows(&field.path, field.before.as_ref(), field.after.as_ref());
+    let mut rows = sheet.rows(&field.path, field.before.as_ref(), field.after.as_ref());
     if rows.is_empty() {
         // The same to look at, yet the platform says that it changes.
-        let value = field.after.as_ref().or(field.before.as_ref()).map(|value| sheet.details.value(value));
+        let value = field.after.as_ref().or(field.before.as_ref()).map(|value| sheet.value(value));
         let (path, after) = (field.path.clone(), Some(value.unwrap_or_else(|| "changes".to_owned())));
         rows.push(Row { mark: Mark::Changed, depth: 0, path, before: None, after });
     }
@@ -526,7 +526,7 @@ fn outputs(sheet: &Sheet<'_>, page: &mut Html) {
     page.raw("<h3>Outputs <span class=\"count\">").number(sheet.plan.outputs.len()).raw("</span></h3>\n");
     open_table("Outputs that change", "", page);
     for (name, change) in &sheet.plan.outputs {
-        rows(&sheet.details.rows(name, change.before.as_ref(), change.after.as_ref()), "", page);
+        rows(&sheet.rows(name, change.before.as_ref(), change.after.as_ref()), "", page);
     }
     page.raw("</tbody></table>\n");
 }

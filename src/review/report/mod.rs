@@ -16,11 +16,11 @@ mod rest;
 mod tests;
 
 use crate::{
-    base::{Address, Value},
+    base::{Address, Hidden, Value},
     graph as graphs,
     lang::Declaration,
     plan::{Finding, Plan, Planned, Saved},
-    review::{Book, Capacity, Cost, Rank, Risk, capacity, change::is_change, cost, risks},
+    review::{Book, Capacity, Cost, Rank, Risk, capacity, change::is_change, cost, risks, withheld::in_clear},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -71,6 +71,8 @@ struct Sheet<'a> {
     saved: &'a Saved,
     plan: &'a Plan,
     details: &'a dyn Details,
+    /// What is in clear under the name of a secret.
+    hidden: Hidden,
     cost: Cost,
     capacity: Option<Capacity>,
     /// In the plan's order.
@@ -103,6 +105,25 @@ impl Change<'_> {
 #[must_use]
 pub fn report(saved: &Saved, book: &Book, details: &dyn Details) -> String {
     page::write(&Sheet::new(saved, book, details))
+}
+
+/// What is told, as others may read it.
+impl Sheet<'_> {
+    fn value(&self, value: &Value) -> String {
+        self.hidden.out_of(&self.details.value(value))
+    }
+
+    fn rows(&self, path: &str, before: Option<&Value>, after: Option<&Value>) -> Vec<Row> {
+        let mut rows = self.details.rows(path, before, after);
+        for text in rows.iter_mut().flat_map(|row| [&mut row.before, &mut row.after]).flatten() {
+            *text = self.hidden.out_of(text);
+        }
+        rows
+    }
+
+    fn told(&self, node: &Planned) -> Vec<String> {
+        self.details.told(self.plan, node).iter().map(|line| self.hidden.out_of(line)).collect()
+    }
 }
 
 impl<'a> Sheet<'a> {
@@ -146,7 +167,8 @@ impl<'a> Sheet<'a> {
             }
         }
         let (cost, capacity) = (cost(plan, book), capacity(plan, book));
-        Self { saved, plan, details, cost, capacity, changes, riskiest, declared, users }
+        let hidden = in_clear(plan);
+        Self { saved, plan, details, hidden, cost, capacity, changes, riskiest, declared, users }
     }
 
     /// The place of a change among the changes; of a declaration that of its first instance.

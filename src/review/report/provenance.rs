@@ -61,7 +61,7 @@ fn variables(sheet: &Sheet<'_>, page: &mut Html) {
     page.raw("<details class=\"fold\"><summary>").text(&plural(all.len(), "variable")).raw("</summary>\n");
     page.raw("<table class=\"list\"><caption>Variables as they were given</caption>\n<thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Value</th></tr></thead>\n<tbody>\n");
     for (name, value) in all.iter().take(LISTED) {
-        page.raw("<tr><th scope=\"row\">").code(name).raw("</th><td>").code(&sheet.details.value(value));
+        page.raw("<tr><th scope=\"row\">").code(name).raw("</th><td>").code(&sheet.value(value));
         page.raw("</td></tr>\n");
     }
     page.raw("</tbody></table>\n</details>\n");

@@ -69,8 +69,9 @@ impl Live {
         self.helm.settle(settings);
     }
 
-    /// From now on no kubeconfig that a plan names starts the program that it names for credentials: who wrote the plan may not
-    /// start one on this machine. kubectl's own kubeconfig is this machine's.
+    /// From now on a kubeconfig that is not this machine's own, but one that a plan names, starts no program for credentials and reads none
+    /// from files: who wrote the plan may neither start a program here nor send away what lies here. This machine's own are those that
+    /// kubectl reads.
     pub fn spare_logins(&self) {
         self.spares_logins.store(true, Ordering::SeqCst);
     }
@@ -114,12 +115,8 @@ impl World for Live {
                 }
                 ClusterConnection::Kubeconfig { .. } | ClusterConnection::InCluster { .. } => None,
             };
-            let logins = match connection {
-                ClusterConnection::Kubeconfig { path, .. } if !path.is_empty() => {
-                    !self.spares_logins.load(Ordering::SeqCst)
-                }
-                _ => true,
-            };
+            let foreign = matches!(connection, ClusterConnection::Kubeconfig { path, .. } if !kubernetes::is_own(path));
+            let logins = !(foreign && self.spares_logins.load(Ordering::SeqCst));
             let cluster = kubernetes::Cluster::new(connection.clone(), account, logins);
             let api = Arc::new(kubernetes::Api(cluster.clone()));
             let shared = self.helm.clone();

@@ -1,6 +1,6 @@
 //! A ledger for whose storage the world's time waits, as it does for a program of the machine.
 //!
-//! Without it a test's jumps of time run into deadlines of what only waits for a slow disk.
+//! Without it time, which runs fast here or jumps, runs into deadlines of what only waits for a slow disk.
 
 use super::clock::VirtualClock;
 use crate::world::{Ledger, Lock, LockOwner, Moved, Outcome, Stored};

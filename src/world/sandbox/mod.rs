@@ -10,7 +10,6 @@ mod clock;
 mod cluster;
 mod fault;
 mod inspect;
-#[cfg(test)]
 mod ledger;
 mod registry;
 mod roots;
@@ -25,8 +24,8 @@ pub use inspect::{Drift, Row, Show};
 pub(in crate::world::sandbox) use tx::Tx;
 
 use crate::world::{
-    Aws, AwsConnection, Charts, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, HttpAnswer, Machine,
-    Outcome, Program, ProgramEnd, Registry, Terraform, World,
+    Aws, AwsConnection, Charts, Clock, ClusterConnection, ClusterHandle, Command, Entropy, Http, HttpAnswer, Ledger,
+    Machine, Outcome, Program, ProgramEnd, Registry, Terraform, World,
 };
 use clock::VirtualClock;
 use jiff::Timestamp;
@@ -120,12 +119,6 @@ impl Sandbox {
     /// `Local`: a disk that refuses.
     pub fn erase(folder: &Path) -> Outcome<()> {
         Store::erase(folder)
-    }
-
-    /// This ledger, for whose storage the world's time waits: how long that takes is real time, like all that the machine does.
-    #[cfg(test)]
-    pub(crate) fn waiting_for(&self, ledger: Arc<dyn crate::world::Ledger>) -> Arc<dyn crate::world::Ledger> {
-        Arc::new(ledger::Waited { ledger, clock: Arc::clone(&self.clock) })
     }
 
     /// Returns once a crash on command happened under [`CrashBy::Halt`].
@@ -249,6 +242,10 @@ impl World for Sandbox {
 
     fn entropy(&self) -> Arc<dyn Entropy> {
         Arc::new(Seeded(self.arc()))
+    }
+
+    fn waited(&self, ledger: Arc<dyn Ledger>) -> Arc<dyn Ledger> {
+        Arc::new(ledger::Waited { ledger, clock: Arc::clone(&self.clock) })
     }
 }
 

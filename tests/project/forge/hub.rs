@@ -15,6 +15,7 @@ use std::{
 };
 
 pub(crate) const TOKEN: &str = "ghs_canaryTokenThatNobodyMaySee";
+pub(crate) const NEWER: &str = "89abcdef0123456789abcdef0123456789abcdef";
 pub(crate) const HEAD: &str = "0123456789abcdef0123456789abcdef01234567";
 /// Who holds the token.
 pub(crate) const APP: &str = "github-actions[bot]";
@@ -36,8 +37,8 @@ pub(crate) struct State {
     pub(crate) faults: VecDeque<(&'static str, Reply)>,
     /// Done once, just before a request that begins so is looked at.
     pub(crate) before: Option<(&'static str, Deed)>,
-    /// The pull request's newest commit, where it has another than [`HEAD`] by now.
-    pub(crate) newer: Option<&'static str>,
+    /// Somebody pushed: the pull request's newest commit is [`NEWER`].
+    pub(crate) pushed: bool,
     next: u64,
 }
 
@@ -181,7 +182,7 @@ fn strict(request: &Message, method: &str, target: &str, state: &mut State) -> R
     let number = |text: &str| text.parse::<u64>().or_else(|_| wrong(404, "no number"));
     match (method, parts.as_slice()) {
         ("GET", ["pulls", "7"]) => {
-            Ok(Reply::json(&json!({ "number": 7, "head": { "sha": state.newer.unwrap_or(HEAD) } })))
+            Ok(Reply::json(&json!({ "number": 7, "head": { "sha": if state.pushed { NEWER } else { HEAD } } })))
         }
         ("GET", ["issues", "7", "comments"]) => page(target, query, &state.comments.clone(), &|all| json!(all)),
         ("POST", ["issues", "7", "comments"]) => {
@@ -205,7 +206,7 @@ fn strict(request: &Message, method: &str, target: &str, state: &mut State) -> R
             state.comments.retain(|c| c["id"] != id);
             Ok(if before == state.comments.len() { said(404, "Not Found") } else { Reply::text(204, "") })
         }
-        ("POST", ["statuses", HEAD]) => {
+        ("POST", ["statuses", HEAD | NEWER]) => {
             fields(&body, &["state"], &["context", "description", "target_url"])?;
             let long = |field: &str, most: usize| body[field].as_str().is_some_and(|text| text.chars().count() > most);
             if !["error", "failure", "pending", "success"].contains(&body["state"].as_str().unwrap_or_default())
@@ -219,7 +220,7 @@ fn strict(request: &Message, method: &str, target: &str, state: &mut State) -> R
             reply.status = 201;
             Ok(reply)
         }
-        ("GET", ["commits", HEAD, "check-runs"]) => {
+        ("GET", ["commits", HEAD | NEWER, "check-runs"]) => {
             let name =
                 query.split('&').find_map(|q| q.strip_prefix("check_name=")).unwrap_or_default().replace("%2F", "/");
             let found: Vec<Json> = state.runs.iter().filter(|run| run["name"] == name.as_str()).cloned().collect();
@@ -235,7 +236,7 @@ fn strict(request: &Message, method: &str, target: &str, state: &mut State) -> R
             if state.of_a_person {
                 return Ok(said(403, "You must authenticate via a GitHub App."));
             }
-            if body["head_sha"] != HEAD || !body["name"].is_string() {
+            if ![HEAD, NEWER].contains(&body["head_sha"].as_str().unwrap_or_default()) || !body["name"].is_string() {
                 return wrong(422, "Invalid request. No commit found for SHA");
             }
             state.next += 1;

@@ -7,7 +7,7 @@ pub(super) mod gitlab;
 pub(super) mod hub;
 
 use crate::{cli::Project, support::project::Said};
-use hub::{APP, HEAD, Hub, TOKEN, said};
+use hub::{APP, HEAD, Hub, NEWER, TOKEN, said};
 use serde_json::{Value as Json, json};
 use std::{fmt::Write as _, fs};
 
@@ -58,7 +58,12 @@ impl Shop {
 
     /// Posts both plans as a job of GitHub Actions does.
     fn post(&self, hub: &Hub, more: &[&str]) -> Said {
-        self.event(&json!({ "pull_request": { "number": 7, "head": { "sha": HEAD } } }));
+        self.post_of(hub, HEAD, more)
+    }
+
+    /// The same as the job of this commit.
+    fn post_of(&self, hub: &Hub, commit: &str, more: &[&str]) -> Said {
+        self.event(&json!({ "pull_request": { "number": 7, "head": { "sha": commit } } }));
         let words: Vec<&str> = ["comment", "dev.plan", "prd.plan", "--github"].iter().chain(more).copied().collect();
         self.run(
             &words,
@@ -128,21 +133,29 @@ fn a_pull_request_has_one_comment_for_all_environments_that_is_edited_in_place()
 }
 
 #[test]
-fn a_job_of_an_older_commit_leaves_the_comment_to_that_of_the_newer() {
+fn a_job_of_an_older_commit_leaves_the_comment_to_that_of_the_newest() {
     let (shop, hub) = (Shop::new(0), Hub::new());
-    // What is not there yet is better said late than never.
-    hub.state().newer = Some("89abcdef0123456789abcdef0123456789abcdef");
     ends(&shop.post(&hub, &[]), 0, "comment created");
+    assert!(hub.state().bodies()[0].contains("Of commit `0123456789ab`."), "{:?}", hub.state().bodies());
+    // Somebody pushed, and that commit's job says nothing: what is there is of neither, and this is news.
+    hub.state().pushed = true;
+    shop.topics(1);
+    ends(&shop.post(&hub, &[]), 0, "comment edited");
+    // The newest commit's job.
+    shop.topics(0);
+    ends(&shop.post_of(&hub, NEWER, &[]), 0, "comment edited");
+    assert!(hub.state().bodies()[0].contains("Of commit `89abcdef0123`."), "{:?}", hub.state().bodies());
+    // One of the older that ends late.
     shop.topics(1);
     let told: Json = serde_json::from_str(shop.post(&hub, &["--json"]).out.trim()).unwrap();
     assert_eq!(told["done"], "superseded", "{told}");
     let late = shop.post(&hub, &[]);
     ends(&late, 0, "comment left as it is");
-    ends(&late, 0, "the pull request has a newer commit, 89abcdef0123: its own job says what that does");
+    ends(&late, 0, "it is about the pull request's newest commit, 89abcdef0123; this is about another");
     assert!(!hub.state().bodies()[0].contains("Denied by policy"), "{:?}", hub.state().bodies());
     assert_eq!(hub.state().statuses.last().unwrap()["state"], "failure", "the verdict is on its own commit");
-    hub.state().newer = None;
-    ends(&shop.post(&hub, &[]), 0, "comment edited");
+    // And the newest again, planned anew.
+    ends(&shop.post_of(&hub, NEWER, &[]), 0, "comment edited");
     hub.is_content();
 }
 

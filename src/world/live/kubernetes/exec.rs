@@ -16,6 +16,8 @@ use tokio::process::Command;
 
 /// Credentials are no longer begun with this long before they end.
 const BEFORE: SignedDuration = SignedDuration::from_secs(30);
+/// What to do where a kubeconfig is not trusted.
+const SPARED: &str = "have the environment reach its cluster by eks {}, or by kubectl's own kubeconfig; --allow kubeconfig lets it, where you trust whoever may open a pull request";
 /// How much of what a program says is told.
 const TOLD: usize = 500;
 
@@ -46,17 +48,24 @@ pub(super) async fn credentials(user: &mut AuthInfo) -> Outcome<Option<Timestamp
     Ok(until.map(|until| until.saturating_sub(BEFORE).unwrap_or(until)))
 }
 
-/// Refuses a user whose credentials come from a program, also by the former way (`auth-provider`), whose `cmd-path` is one.
+/// Refuses a user whose credentials come from a program, also by the former way (`auth-provider`), whose `cmd-path` is one; and one whose
+/// credentials are files of this machine, which would go to whatever server the kubeconfig names.
 ///
 /// # Errors
 /// `Denied` for such a user.
 pub(super) fn spare(user: &AuthInfo) -> Outcome<()> {
+    let file = [&user.token_file, &user.client_certificate, &user.client_key].into_iter().flatten().next();
+    if let Some(file) = file {
+        let what =
+            format!("a plan for a pull request sends no file of this machine ({file}) to where a kubeconfig says");
+        return Err(Failure::new(Class::Denied, "kubernetes:Connect", file, what).hint(SPARED));
+    }
     let former = user.auth_provider.as_ref().and_then(|provider| provider.config.get("cmd-path").cloned());
     let Some(program) = user.exec.as_ref().map(|exec| exec.command.clone().unwrap_or_default()).or(former) else {
         return Ok(());
     };
     Err(failure(Class::Denied, &program, "a plan for a pull request does not start what a kubeconfig names")
-        .hint("have the environment reach its cluster by eks {}, or by kubectl's own kubeconfig; --allow kubeconfig starts it, where you trust whoever may open a pull request"))
+        .hint(SPARED))
 }
 
 /// True where credentials that end then can still be begun with.
@@ -190,5 +199,21 @@ mod tests {
         )
         .unwrap();
         assert_eq!(credentials(&mut found).await.unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_proposed_starts_nothing_and_sends_no_file() {
+        let denied = |user: serde_json::Value| {
+            let user: AuthInfo = serde_json::from_value(user).unwrap();
+            spare(&user).map_err(|failure| failure.message).err().unwrap_or_default()
+        };
+        assert!(denied(json!({ "exec": { "command": "evil" } })).contains("evil"));
+        let former = json!({ "auth-provider": { "name": "gcp", "config": { "cmd-path": "/tmp/evil" } } });
+        assert!(denied(former).contains("/tmp/evil"));
+        for field in ["tokenFile", "client-certificate", "client-key"] {
+            assert!(denied(json!({ field: "/var/run/token" })).contains("sends no file"), "{field}");
+        }
+        assert_eq!(denied(json!({ "token": "written" })), "");
+        assert!(super::super::reach::is_own("") && !super::super::reach::is_own("evil.yaml"));
     }
 }

@@ -25,4 +25,4 @@ pub(in crate::world::live) use api::Api;
 pub(in crate::world::live) use cluster::Cluster;
 #[allow(unused_imports, reason = "for programs that meet the cluster: the room of helm names it")]
 pub(in crate::world::live) use kubeconfig::KubeconfigFile;
-pub(in crate::world::live) use reach::Account;
+pub(in crate::world::live) use reach::{Account, is_own};

@@ -158,6 +158,12 @@ fn of_file(path: &str, context: Option<&str>) -> Outcome<Kubeconfig> {
     Ok(one(cluster, user, found.namespace))
 }
 
+/// Whether a path means a file of this machine's own: one that kubectl reads without being told.
+pub(in crate::world::live) fn is_own(path: &str) -> bool {
+    let own = [files(""), files("~/.kube/config")].concat();
+    files(path).iter().all(|file| own.contains(file))
+}
+
 /// The files that a path means: kubectl's own where it is empty, else the one, with `~` as the home folder. Of kubectl's
 /// list those are left out that are not there.
 fn files(path: &str) -> Vec<PathBuf> {
