@@ -22,7 +22,7 @@ pub(crate) enum Program {
     Kustomize,
     /// Terraform or OpenTofu, for roots.
     Terraform,
-    /// What a kubeconfig that the plan names has for credentials.
+    /// What a kubeconfig that the plan names, and kubectl would not read, has for credentials.
     Kubeconfig,
 }
 

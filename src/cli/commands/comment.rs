@@ -7,6 +7,7 @@ use crate::{
         error::{Error, Result},
         exit::Exit,
         forge,
+        loaded::load,
         note::Desk,
         prices,
         views::plan::Marked,
@@ -93,6 +94,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
     let expected =
         args.expect.iter().map(|env| env.trim().into()).filter(|env: &std::sync::Arc<str>| !env.is_empty()).collect();
     let wanted = Wanted { limit, link, expected };
+    known(&wanted, &plans, context)?;
     let text = text(&plans, &book, &wanted)? + &notes;
     if let Some(file) = &summary {
         append(file, &text)?;
@@ -107,6 +109,18 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit> {
         Box::pin(forge::post(&target, &text, &plans, &book, &wanted, context)).await?;
     }
     Ok(Exit::Done)
+}
+
+/// Refuses an expected environment that the plan does not have, where this is the folder of its project: it would never be planned.
+fn known(wanted: &Wanted, plans: &[&Saved], context: &Context) -> Result<()> {
+    let Some(header) = plans.first().map(|plan| &plan.content.header).filter(|_| !wanted.expected.is_empty()) else {
+        return Ok(());
+    };
+    let Ok(loaded) = load(context, Some(&header.plan)) else { return Ok(()) };
+    if *loaded.configuration.label != *header.plan {
+        return Ok(());
+    }
+    wanted.expected.iter().try_for_each(|env| loaded.named_environment(env).map(drop))
 }
 
 /// What models said of these plans before.

@@ -108,3 +108,24 @@ async fn a_whole_chain_written_anew_is_found_by_the_anchor() {
     record(&*forged, &done("something else")).await.unwrap();
     assert_eq!(follow(&load(&*forged).await.unwrap(), Some(&last)), Err(Broken::Rewritten { number: 4 }));
 }
+
+#[test]
+fn every_deed_can_be_asked_for() {
+    for deed in Deed::ALL {
+        // A deed that is new does not compile here: it belongs into `ALL`.
+        match deed {
+            Deed::Plan
+            | Deed::Approval
+            | Deed::RunStarted
+            | Deed::RunEnded
+            | Deed::RunResumed
+            | Deed::Decision
+            | Deed::Rollout
+            | Deed::Unlock
+            | Deed::StateSurgery
+            | Deed::Waiver => {}
+        }
+    }
+    let words: std::collections::BTreeSet<&str> = Deed::ALL.iter().map(|deed| deed.word()).collect();
+    assert_eq!(words.len(), 10);
+}

@@ -40,6 +40,8 @@ fn gitea() -> Option<&'static Gitea> {
         .as_ref()
 }
 
+/// Its own commands and the server write the same database: whoever finds it taken waits, where half a second would be the most and a token
+/// would be taken for none.
 fn write_settings(settings: &PathBuf, program: &std::path::Path, port: &str) {
     let folder = settings.parent().unwrap().display();
     let fixed = program.ancestors().nth(2).unwrap().join("static");
@@ -51,7 +53,7 @@ fn write_settings(settings: &PathBuf, program: &std::path::Path, port: &str) {
             "RUN_USER = {}\nRUN_MODE = prod\nI_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true\nWORK_PATH = {folder}\n\
              [server]\nPROTOCOL = http\nHTTP_ADDR = 127.0.0.1\nHTTP_PORT = {port}\nROOT_URL = http://127.0.0.1:{port}/\n\
              DISABLE_SSH = true\nOFFLINE_MODE = true\nSTATIC_ROOT_PATH = {}\n\
-             [database]\nDB_TYPE = sqlite3\nPATH = {folder}/gitea.db\n[repository]\nROOT = {folder}/repositories\n\
+             [database]\nDB_TYPE = sqlite3\nPATH = {folder}/gitea.db\nSQLITE_TIMEOUT = 30000\nSQLITE_JOURNAL_MODE = WAL\n[repository]\nROOT = {folder}/repositories\n\
              [security]\nINSTALL_LOCK = true\nSECRET_KEY = testbed\nINTERNAL_TOKEN = testbed\nPASSWORD_HASH_ALGO = pbkdf2_v1\n\
              [log]\nMODE = console\nLEVEL = Warn\n[cron]\nENABLED = false\n[actions]\nENABLED = false\n\
              [indexer]\nISSUE_INDEXER_TYPE = db\n[mailer]\nENABLED = false\n",

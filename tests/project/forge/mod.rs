@@ -104,7 +104,7 @@ fn a_pull_request_has_one_comment_for_all_environments_that_is_edited_in_place()
     assert_eq!(first.out, "", "what is posted is not printed");
     let body = hub.state().bodies()[4].to_owned();
     assert!(
-        body.starts_with(&format!("{marker}\n## Terrace: `app`"))
+        body.starts_with(&format!("{marker}\n<!-- commit: {HEAD} -->\n## Terrace: `app`"))
             && body.contains("| `dev`")
             && body.contains("| `prd`"),
         "{body}"
@@ -162,6 +162,13 @@ fn a_job_of_an_older_commit_leaves_the_comment_to_that_of_the_newest() {
 #[test]
 fn an_environment_that_could_not_be_planned_is_named_and_no_success() {
     let (shop, hub) = (Shop::new(0), Hub::new());
+    ends(&shop.post(&hub, &["--expect", "Dev,prd"]), 64, "the plan has no environment `Dev`");
+    let plan = "plans/app/plan.hcl";
+    let text = fs::read_to_string(shop.project.path().join("infra").join(plan)).unwrap();
+    shop.write(
+        plan,
+        &format!("{text}\nenvironment \"tst\" {{\n  sandbox {{}}\n}}\n\nenvironment \"uat\" {{\n  sandbox {{}}\n}}\n"),
+    );
     let done = shop.post(&hub, &["--expect", "prd,tst,dev,uat"]);
     ends(&done, 0, "comment created");
     let body = hub.state().bodies()[0].to_owned();
