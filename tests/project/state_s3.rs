@@ -275,7 +275,8 @@ fn an_apply_makes_few_requests_of_the_bucket() {
     wait(account.bucket("few"));
     let workshop = Workshop::new();
     let project = project(&account.at(&proxy.url), "few", &workshop.plan());
-    project.write("terrace.toml", &settings("few").replace("2s", "1m"));
+    // Nor is the lease renewed, however slow the machine is.
+    project.write("terrace.toml", &settings("few").replace("2s", "10m"));
     let counted = |words: &[&str]| {
         proxy.forget();
         project.ends(words, 0);
@@ -285,11 +286,12 @@ fn an_apply_makes_few_requests_of_the_bucket() {
     let (lists, gets, puts, deletes) = counted(&["apply", "app", "--auto-approve"]);
     // Three effects are six records that must be durable by themselves; lock, probe, plan, start and end beside them. What
     // people decided lies beside the log, and is listed once at the instant of apply. The trail of audit says that the run began
-    // and how it ended: each is written once, after its end was looked for. The rules that it passed are kept once, too.
-    assert!(lists <= 5 && gets <= 6 && puts <= 19 && deletes <= 3, "{:?}", proxy.counts());
+    // and how it ended: each is written once, after its end was looked for. The rules that it passed are kept once, too. What is
+    // only noted goes along with the next record that must be durable, or by itself where the writer happens to be free: one more.
+    assert!(lists <= 5 && gets <= 6 && puts <= 20 && deletes <= 3, "{:?}", proxy.counts());
     let (lists, gets, puts, deletes) = counted(&["plan", "app"]);
-    // All that a plan writes is who made it.
-    assert!(lists <= 1 && gets <= 18 && puts == 1 && deletes == 0, "{:?}", proxy.counts());
+    // All that a plan writes is who made it. It reads the log piece by piece.
+    assert!(lists <= 1 && gets <= 19 && puts == 1 && deletes == 0, "{:?}", proxy.counts());
 }
 
 #[test]

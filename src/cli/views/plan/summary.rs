@@ -42,11 +42,7 @@ pub(super) fn counted<'a>(nodes: impl IntoIterator<Item = &'a Planned>) -> Strin
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{} {word}", plural(count, "part")))
         .collect();
-    if within.is_empty() {
-        parts.join(", ")
-    } else {
-        format!("{} (within them {})", parts.join(", "), within.join(", "))
-    }
+    if within.is_empty() { parts.join(", ") } else { format!("{} (with {})", parts.join(", "), within.join(", ")) }
 }
 
 pub(super) fn write(plan: &Plan, page: &mut Page) {
