@@ -24,7 +24,7 @@ test: ## run every test (first builds what they stand on: 20 minutes, once)
 	@for program in $(TESTBED); do testbed/build $$program >/dev/null || { \
 		if [ "$${CI-}" = true ]; then echo "make test: $$program is required under CI" >&2; exit 1; fi; \
 		echo "make test: going on without $$program; the tests that need it say that they are not run" >&2; }; done; \
-	linter=$$(testbed/build --path cfn-lint || true); PATH="$${linter:+$$(dirname "$$linter"):}$$PATH" $(CARGO) test --locked
+	linter=$$(testbed/build --path cfn-lint || true); PATH="$${linter:+$$(dirname "$$linter"):}$$PATH" $(CARGO) test --locked --no-fail-fast
 
 # The tests run 32 of them.
 .PHONY: lives
